@@ -1,0 +1,21 @@
+// Command api answers the HTTP API's routes that take no right in any customer's account.
+package main
+
+import (
+	"log/slog"
+	"os"
+
+	"github.com/aws/aws-lambda-go/lambda"
+
+	"rolecall/shared/app"
+	"rolecall/shared/config"
+)
+
+func main() {
+	c, err := config.Load(config.Table, config.Platform, config.Presentation, config.CheckInterval)
+	if err != nil {
+		slog.Error("configuration", "error", err)
+		os.Exit(1)
+	}
+	lambda.Start(app.API(c))
+}

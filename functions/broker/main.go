@@ -1,0 +1,21 @@
+// Command broker answers the HTTP API's routes that assume customers' roles.
+package main
+
+import (
+	"log/slog"
+	"os"
+
+	"github.com/aws/aws-lambda-go/lambda"
+
+	"rolecall/shared/app"
+	"rolecall/shared/config"
+)
+
+func main() {
+	c, err := config.Load(config.Table, config.Platform, config.Presentation, config.VerifyNow, config.CheckInterval)
+	if err != nil {
+		slog.Error("configuration", "error", err)
+		os.Exit(1)
+	}
+	lambda.Start(app.Broker(c))
+}

@@ -1,0 +1,21 @@
+// Command callback receives what customers' stacks report.
+package main
+
+import (
+	"log/slog"
+	"os"
+
+	"github.com/aws/aws-lambda-go/lambda"
+
+	"rolecall/shared/app"
+	"rolecall/shared/config"
+)
+
+func main() {
+	c, err := config.Load(config.Table, config.Platform, config.Callbacks, config.VerifyNow)
+	if err != nil {
+		slog.Error("configuration", "error", err)
+		os.Exit(1)
+	}
+	lambda.Start(app.Callback(c))
+}

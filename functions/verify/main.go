@@ -1,0 +1,21 @@
+// Command verify tries roles that were reported and checks again those that serve.
+package main
+
+import (
+	"log/slog"
+	"os"
+
+	"github.com/aws/aws-lambda-go/lambda"
+
+	"rolecall/shared/app"
+	"rolecall/shared/config"
+)
+
+func main() {
+	c, err := config.Load(config.Table, config.Platform, config.VerifyNow)
+	if err != nil {
+		slog.Error("configuration", "error", err)
+		os.Exit(1)
+	}
+	lambda.Start(app.Verify(c))
+}

@@ -1,0 +1,161 @@
+// Package config reads a function's environment into a validated struct. It is the only reader of the environment.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"rolecall/shared/connect"
+)
+
+// A Config is what a function is told by its environment. Each function reads the members it needs; Load refuses a
+// missing or malformed one by name.
+type Config struct {
+	Table           string
+	Platform        connect.Platform
+	PlatformName    string
+	TenantClaim     string
+	Regions         []connect.Region // home first
+	MACKeyARN       string
+	TemplateURL     string
+	TemplateVersion string
+	TemplateSHA256  string
+	ConsoleURL      string // a laptop's quick-create page; else ""
+	TopicName       string
+	VerifyNowURL    string
+	VerifySweepURL  string
+	CheckInterval   time.Duration
+	Bus             string
+	Endpoint        string // a laptop's AWS endpoint; else ""
+	Region          string
+	LogLevel        slog.Level
+}
+
+// A Need is one variable that a function reads.
+type Need int
+
+// Needs, one for each group of variables that go together.
+const (
+	Table Need = iota
+	Platform
+	Presentation // what an answer about a connection shows: name, claim, template, MAC key
+	Callbacks
+	VerifyNow
+	VerifySweep
+	CheckInterval
+	Bus
+)
+
+// Load reads what a function needs, and reports everything that is wrong at once.
+func Load(needs ...Need) (Config, error) {
+	r := reader{get: os.LookupEnv}
+	c := Config{Region: r.text("AWS_REGION"), Endpoint: r.optional("AWS_ENDPOINT_URL")}
+	c.LogLevel = r.level("ROLECALL_LOG_LEVEL")
+	for _, n := range needs {
+		r.read(&c, n)
+	}
+	return c, errors.Join(r.errs...)
+}
+
+type reader struct {
+	get  func(string) (string, bool)
+	errs []error
+}
+
+func (r *reader) read(c *Config, n Need) {
+	switch n {
+	case Table:
+		c.Table = r.text("ROLECALL_TABLE")
+	case Platform:
+		c.Platform = connect.Platform{Partition: r.partition("ROLECALL_PARTITION"), Account: r.account("ROLECALL_PLATFORM_ACCOUNT")}
+		c.Regions = r.regions("ROLECALL_REGIONS")
+	case Presentation:
+		c.PlatformName, c.TenantClaim = r.text("ROLECALL_PLATFORM_NAME"), r.text("ROLECALL_TENANT_CLAIM")
+		c.MACKeyARN, c.TemplateURL = r.text("ROLECALL_MAC_KEY_ARN"), r.text("ROLECALL_TEMPLATE_URL")
+		c.TemplateVersion, c.TemplateSHA256 = r.text("ROLECALL_TEMPLATE_VERSION"), r.text("ROLECALL_TEMPLATE_SHA256")
+		c.ConsoleURL = r.optional("ROLECALL_CONSOLE_URL")
+	case Callbacks:
+		c.TopicName, c.MACKeyARN = r.text("ROLECALL_TOPIC_NAME"), r.text("ROLECALL_MAC_KEY_ARN")
+	case VerifyNow:
+		c.VerifyNowURL = r.text("ROLECALL_VERIFY_NOW_QUEUE_URL")
+	case VerifySweep:
+		c.VerifySweepURL = r.text("ROLECALL_VERIFY_SWEEP_QUEUE_URL")
+	case CheckInterval:
+		c.CheckInterval = r.interval("ROLECALL_CHECK_INTERVAL")
+	case Bus:
+		c.Bus = r.text("ROLECALL_BUS_NAME")
+	}
+}
+
+func (r *reader) fail(name, problem string) {
+	r.errs = append(r.errs, fmt.Errorf("environment variable %s %s", name, problem))
+}
+
+func (r *reader) text(name string) string {
+	v, _ := r.get(name)
+	if v == "" {
+		r.fail(name, "is missing")
+	}
+	return v
+}
+
+func (r *reader) optional(name string) string {
+	v, _ := r.get(name)
+	return v
+}
+
+func (r *reader) level(name string) slog.Level {
+	var l slog.Level
+	if v := r.optional(name); v != "" {
+		if err := l.UnmarshalText([]byte(v)); err != nil {
+			r.fail(name, "must be debug, info, warn or error")
+		}
+	}
+	return l
+}
+
+func (r *reader) partition(name string) connect.Partition {
+	p := connect.Partition(r.text(name))
+	switch p {
+	case connect.PartitionAWS, connect.PartitionGov, connect.PartitionChina:
+	default:
+		r.fail(name, "must be aws, aws-us-gov or aws-cn")
+	}
+	return p
+}
+
+func (r *reader) account(name string) connect.AccountID {
+	a, err := connect.ParseAccountID(r.text(name))
+	if err != nil {
+		r.fail(name, "must be 12 digits")
+	}
+	return a
+}
+
+func (r *reader) regions(name string) []connect.Region {
+	var out []connect.Region
+	for _, s := range strings.Split(r.text(name), ",") {
+		region, err := connect.ParseRegion(s)
+		if err != nil {
+			r.fail(name, "must be a comma-separated list of Regions")
+			return nil
+		}
+		out = append(out, region)
+	}
+	return out
+}
+
+// interval admits those that divide a day into whole minutes, so that every slot has its turn equally often.
+func (r *reader) interval(name string) time.Duration {
+	const day = 24 * time.Hour
+	d, err := time.ParseDuration(r.text(name))
+	if err != nil || d < time.Minute || d > day || d%time.Minute != 0 || day%d != 0 {
+		r.fail(name, "must be a Go duration of whole minutes that divides 24h, such as 24h or 6h")
+		return day
+	}
+	return d
+}

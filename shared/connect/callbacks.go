@@ -1,0 +1,151 @@
+package connect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// A CallbackStore is what receiving callbacks needs of a store.
+type CallbackStore interface {
+	// ConnectionAndFence reads both consistently in one request; ErrNotFound where there is no such connection, the
+	// zero Fence where the stack has none.
+	ConnectionAndFence(ctx context.Context, id ConnectionID, stack StackID) (Connection, Fence, error)
+	Commit(ctx context.Context, ch Change) error
+}
+
+// A ReplyTo is where CloudFormation waits for the answer to one request.
+type ReplyTo struct {
+	URL       Secret // signed: whoever has it can answer
+	StackID   string
+	RequestID string
+	LogicalID string
+	// PhysicalID is the connection's id, always: a changed one would make CloudFormation replace the resource.
+	PhysicalID string
+}
+
+// A VerifyJob asks for one try of a run.
+type VerifyJob struct {
+	ConnectionID ConnectionID
+	Run          int64
+	Attempt      int
+	ReplyTo      *ReplyTo // nil where nobody waits, or the answer has been given
+	// Redelivered says that an earlier delivery of the same message did not end well. Not part of the message.
+	Redelivered bool
+}
+
+// Jobs queues tries.
+type Jobs interface {
+	// Verify queues a try to be made after delay, rounded to whole seconds, 15 minutes at most.
+	Verify(ctx context.Context, job VerifyJob, delay time.Duration) error
+}
+
+// A CallbackRequest is a custom resource's request as a stranger sent it: parsed, but nothing in it is proven.
+type CallbackRequest struct {
+	Callback     Callback // without Launch
+	ConnectionID string
+	Token        Secret
+	RoleARN      string
+	ReplyTo      ReplyTo
+	Redelivered  bool
+}
+
+// Callbacks receives what customers' stacks report.
+type Callbacks struct {
+	Store  CallbackStore
+	Tokens Tokens
+	Jobs   Jobs
+	Clock  func() time.Time
+	// Account is the platform's own, whose roles are nobody's to connect.
+	Account AccountID
+}
+
+// Receive acts upon a callback. The reply is nil where it is given later, by the verification's end. An error means that
+// nothing is known to be durable: the request must be delivered again.
+func (u Callbacks) Receive(ctx context.Context, r CallbackRequest) (*Reply, error) {
+	reply, err := u.receive(ctx, r)
+	var e *Error
+	if errors.As(err, &e) && e.Kind != KindUnavailable && e.Kind != KindInternal {
+		reply, err = &Reply{Reason: e.Reason()}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if reply != nil && r.Callback.Type == RequestDelete {
+		reply = &Reply{OK: true}
+	}
+	return reply, nil
+}
+
+func (u Callbacks) receive(ctx context.Context, r CallbackRequest) (*Reply, error) {
+	id, err := ParseConnectionID(r.ConnectionID)
+	if err != nil {
+		return nil, err
+	}
+	cb := r.Callback
+	if cb.Launch, err = u.Tokens.Launch(ctx, id, r.Token); err != nil {
+		return nil, err
+	}
+	if cb.RoleARN, err = u.role(r); err != nil {
+		return nil, err
+	}
+	for range attempts {
+		c, fence, readErr := u.Store.ConnectionAndFence(ctx, id, cb.StackID)
+		if readErr != nil {
+			return nil, readErr
+		}
+		d := c.Receive(fence, cb, u.Clock())
+		if d.Change != nil {
+			if err = u.Store.Commit(ctx, *d.Change); errors.Is(err, ErrConflict) {
+				continue
+			}
+			if err != nil {
+				return nil, err
+			}
+			c = d.Change.Connection()
+		}
+		return u.conclude(ctx, c, d, r)
+	}
+	return nil, err
+}
+
+// conclude answers at once, or queues the try that will lead to an answer.
+func (u Callbacks) conclude(ctx context.Context, c Connection, d Decision, r CallbackRequest) (*Reply, error) {
+	if d.Reply != nil {
+		return d.Reply, nil
+	}
+	if d.Change == nil && !r.Redelivered {
+		return nil, nil // a copy of a request that is being seen to
+	}
+	v, _ := c.Trial()
+	reply := r.ReplyTo
+	reply.PhysicalID = string(c.s.ID)
+	job := VerifyJob{ConnectionID: c.s.ID, Run: d.Run, Attempt: v.Attempt, ReplyTo: &reply}
+	if err := u.Jobs.Verify(ctx, job, v.NextTryAt.Sub(u.Clock())); err != nil {
+		return nil, fmt.Errorf("queue verification: %w", err)
+	}
+	return nil, nil
+}
+
+// role reads the reported role's ARN; a Delete and the first resource need none.
+func (u Callbacks) role(r CallbackRequest) (RoleARN, error) {
+	if r.Callback.Resource != ResourceConnection || r.Callback.Type == RequestDelete {
+		return RoleARN{}, nil
+	}
+	arn, err := ParseRoleARN(r.RoleARN)
+	if err != nil {
+		return RoleARN{}, err
+	}
+	return arn, refuseOwn(arn, u.Account)
+}
+
+func refuseOwn(arn RoleARN, platform AccountID) error {
+	if arn.Account() != platform {
+		return nil
+	}
+	return &Error{
+		Kind: KindInvalid, Code: CodeOwnAccount, Message: "this role belongs to the platform's own account",
+		Fix: "Connect the account of a customer.",
+	}
+}

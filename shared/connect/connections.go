@@ -1,0 +1,238 @@
+package connect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+)
+
+// A ConnectionStore keeps connections and their events.
+type ConnectionStore interface {
+	// Connection reads consistently; ErrNotFound where there is none. Deleted ones are found.
+	Connection(ctx context.Context, id ConnectionID) (Connection, error)
+	// Commit writes a change whole or not at all: ErrConflict, ErrNameTaken, ErrRoleInUse, [AlreadyDone].
+	Commit(ctx context.Context, ch Change) error
+	// Connections lists a tenant's, newest first.
+	Connections(ctx context.Context, tenant TenantID, q ListQuery) (Page[Connection], error)
+	// Events lists a connection's, newest first.
+	Events(ctx context.Context, id ConnectionID, q EventQuery) (Page[Event], error)
+}
+
+// A Page is one page of a list; Next is "" on the last one.
+type Page[T any] struct {
+	Items []T
+	Next  string
+}
+
+// A ListQuery narrows a list of connections.
+type ListQuery struct {
+	Status   Status // "" lists all but deleted ones
+	Contains string // in the name, ignoring case and Unicode form
+	Limit    int
+	Cursor   string
+}
+
+// An EventQuery narrows a timeline.
+type EventQuery struct {
+	Limit  int
+	Cursor string
+}
+
+// AlreadyDone is the error of a commit whose Idempotency-Key has been used for the same request before.
+type AlreadyDone struct{ ID ConnectionID }
+
+func (e *AlreadyDone) Error() string { return "already done: " + string(e.ID) }
+
+// Connections is what a tenant can do with its connections that takes no right in any customer's account.
+type Connections struct {
+	Store      ConnectionStore
+	Deployment Deployment
+	Clock      func() time.Time
+	Random     io.Reader
+}
+
+// A CreateRequest asks for a connection; empty members take defaults.
+type CreateRequest struct {
+	Tenant        TenantID
+	By            Actor
+	Name          string
+	Method        string // "role" by default
+	DefaultRegion string // Rolecall's own by default
+	Permissions   string // the first set on offer by default
+	Idempotency   *Idempotency
+}
+
+// Create makes a pending connection with a launch.
+func (u Connections) Create(ctx context.Context, r CreateRequest) (Connection, error) {
+	n, err := u.validate(r)
+	if err != nil {
+		return Connection{}, err
+	}
+	now := u.Clock()
+	id, err := NewConnectionID(now, u.Random)
+	if err != nil {
+		return Connection{}, err
+	}
+	ch := Create(n, id, NewExternalID(), now).Idempotent(r.Idempotency)
+	return u.commit(ctx, ch)
+}
+
+func (u Connections) commit(ctx context.Context, ch Change) (Connection, error) {
+	err := u.Store.Commit(ctx, ch)
+	var done *AlreadyDone
+	if errors.As(err, &done) {
+		return u.Store.Connection(ctx, done.ID)
+	}
+	if err != nil {
+		return Connection{}, err
+	}
+	return ch.Connection(), nil
+}
+
+func (u Connections) validate(r CreateRequest) (NewConnection, error) {
+	n := NewConnection{
+		TenantID: r.Tenant, By: r.By, Partition: u.Deployment.Platform.Partition,
+		DefaultRegion: u.Deployment.Regions[0], Permissions: u.Deployment.Permissions[0].Name,
+	}
+	var err error
+	if n.Name, err = ParseName(r.Name); err != nil {
+		return n, err
+	}
+	if r.Method != "" && r.Method != MethodRole {
+		return n, &Error{
+			Kind: KindInvalid, Code: CodeMethodUnsupported, Message: fmt.Sprintf("%q is no method of connecting", r.Method),
+			Fix: `Use "role".`,
+		}
+	}
+	if r.DefaultRegion != "" {
+		if n.DefaultRegion, err = ParseRegion(r.DefaultRegion); err != nil {
+			return n, err
+		}
+		if n.DefaultRegion.Partition() != n.Partition {
+			return n, &Error{
+				Kind: KindInvalid, Code: CodePartitionMismatch, Message: "this Region is of another partition",
+				Fix: "Choose a Region of " + string(n.Partition) + ".",
+			}
+		}
+	}
+	if r.Permissions != "" {
+		n.Permissions = Permissions(r.Permissions)
+	}
+	if !u.Deployment.HasPermissions(n.Permissions) {
+		return n, &Error{
+			Kind: KindInvalid, Code: CodePermissionsInvalid, Message: "there is no such permission set",
+			Fix: "Choose one of " + u.Deployment.permissionNames() + ".",
+		}
+	}
+	return n, nil
+}
+
+// Get reads one of the tenant's connections.
+func (u Connections) Get(ctx context.Context, tenant TenantID, id string) (Connection, error) {
+	return owned(ctx, u.Store, tenant, id)
+}
+
+// reader is the least that finding a tenant's connection takes.
+type reader interface {
+	Connection(ctx context.Context, id ConnectionID) (Connection, error)
+}
+
+// owned reads a connection of the tenant. One that does not exist, one that cannot exist and one of another tenant give
+// the same error.
+func owned(ctx context.Context, store reader, tenant TenantID, id string) (Connection, error) {
+	parsed, err := ParseConnectionID(id)
+	if err != nil {
+		return Connection{}, err
+	}
+	c, err := store.Connection(ctx, parsed)
+	if err != nil {
+		return Connection{}, err
+	}
+	if c.s.TenantID != tenant {
+		return Connection{}, ErrNotFound
+	}
+	return c, nil
+}
+
+// List reads a page of the tenant's connections.
+func (u Connections) List(ctx context.Context, tenant TenantID, q ListQuery) (Page[Connection], error) {
+	return u.Store.Connections(ctx, tenant, q)
+}
+
+// Events reads a page of a connection's timeline. It outlives the connection.
+func (u Connections) Events(ctx context.Context, tenant TenantID, id string, q EventQuery) (Page[Event], error) {
+	c, err := owned(ctx, u.Store, tenant, id)
+	if err != nil {
+		return Page[Event]{}, err
+	}
+	return u.Store.Events(ctx, c.s.ID, q)
+}
+
+// A Target names a connection for a change by one of the tenant's callers.
+type Target struct {
+	Tenant  TenantID
+	ID      string
+	By      Actor
+	IfMatch int64 // the version the caller has seen; 0 for any
+}
+
+// Delete ends a connection for ever. Deleting a deleted one changes nothing.
+func (u Connections) Delete(ctx context.Context, t Target) error {
+	_, err := u.change(ctx, t, nil, func(c Connection) (Change, error) {
+		if c.s.Status == StatusDeleted {
+			return Change{}, errNothing
+		}
+		return c.Delete(u.Clock(), t.By)
+	})
+	return err
+}
+
+// Launch prepares a further launch of a connection.
+func (u Connections) Launch(ctx context.Context, t Target, i *Idempotency) (Connection, error) {
+	return u.change(ctx, t, i, func(c Connection) (Change, error) { return c.Launch(u.Clock(), t.By) })
+}
+
+// errNothing ends a change before it is committed: the connection is already as it was to be.
+var errNothing = errors.New("nothing to change")
+
+// attempts bounds how often a change is decided anew because somebody else was quicker.
+const attempts = 4
+
+func (u Connections) change(
+	ctx context.Context, t Target, i *Idempotency, decide func(Connection) (Change, error),
+) (Connection, error) {
+	var err error
+	for range attempts {
+		var c Connection
+		if c, err = owned(ctx, u.Store, t.Tenant, t.ID); err != nil {
+			return Connection{}, err
+		}
+		if err = c.seen(t.IfMatch); err != nil {
+			return Connection{}, err
+		}
+		ch, decideErr := decide(c)
+		if errors.Is(decideErr, errNothing) {
+			return c, nil
+		}
+		if decideErr != nil {
+			return Connection{}, decideErr
+		}
+		if c, err = u.commit(ctx, ch.Idempotent(i)); !errors.Is(err, ErrConflict) {
+			return c, err
+		}
+	}
+	return Connection{}, err
+}
+
+// seen refuses a change by somebody who has seen another version.
+func (c Connection) seen(ifMatch int64) error {
+	if ifMatch == 0 || ifMatch == c.s.Version {
+		return nil
+	}
+	return &Error{
+		Kind: KindStale, Code: CodeVersion, Message: "the connection has changed since you read it",
+		Fix: "Read it again, look at what changed, and send the new ETag.",
+	}
+}

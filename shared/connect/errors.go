@@ -1,0 +1,125 @@
+package connect
+
+import (
+	"errors"
+	"fmt"
+)
+
+// A Kind says what sort of error it is; drivers translate kinds into statuses, and only there.
+type Kind int
+
+// Kinds of error. An error that is no [Error] is of KindInternal.
+const (
+	KindInternal    Kind = iota
+	KindInvalid          // the request cannot be meant
+	KindNotFound         // there is no such thing, or it is another tenant's
+	KindConflict         // not in this state
+	KindStale            // the caller's version is not the current one
+	KindDenied           // the customer's account refuses
+	KindUnavailable      // try again later
+)
+
+// A Code is the stable name of an error or of a check that did not pass; programs may rely on it.
+type Code string
+
+// Codes.
+const (
+	CodeInternal              Code = "INTERNAL"
+	CodeNotFound              Code = "CONNECTION_NOT_FOUND"
+	CodeTenantInvalid         Code = "TENANT_INVALID"
+	CodeNameInvalid           Code = "NAME_INVALID"
+	CodeNameTaken             Code = "NAME_TAKEN"
+	CodeAccountInvalid        Code = "ACCOUNT_INVALID"
+	CodeRegionInvalid         Code = "REGION_INVALID"
+	CodeRegionUnsupported     Code = "REGION_UNSUPPORTED"
+	CodePermissionsInvalid    Code = "PERMISSIONS_INVALID"
+	CodeMethodUnsupported     Code = "METHOD_UNSUPPORTED"
+	CodeStackInvalid          Code = "STACK_INVALID"
+	CodeRoleARNInvalid        Code = "ROLE_ARN_INVALID"
+	CodeRoleInUse             Code = "ROLE_IN_USE"
+	CodeCursorInvalid         Code = "CURSOR_INVALID"
+	CodeDurationInvalid       Code = "DURATION_INVALID"
+	CodeStatus                Code = "STATUS_CONFLICT"
+	CodeNotEnabled            Code = "CONNECTION_NOT_ENABLED"
+	CodeVersion               Code = "VERSION_MISMATCH"
+	CodeBusy                  Code = "CONNECTION_BUSY"
+	CodeIdempotencyReused     Code = "IDEMPOTENCY_KEY_REUSED"
+	CodeRoleNotAssumable      Code = "ROLE_NOT_ASSUMABLE"
+	CodeExternalIDNotRequired Code = "EXTERNAL_ID_NOT_REQUIRED"
+	CodeExternalIDIgnored     Code = "EXTERNAL_ID_IGNORED"
+	CodeAccountMismatch       Code = "ACCOUNT_MISMATCH"
+	CodePartitionMismatch     Code = "PARTITION_MISMATCH"
+	CodeOwnAccount            Code = "PLATFORM_ACCOUNT"
+	CodeTrustTooBroad         Code = "TRUST_TOO_BROAD"
+	CodeTrustExtraPrincipal   Code = "TRUST_EXTRA_PRINCIPAL"
+	CodeTrustUnreadable       Code = "TRUST_UNREADABLE"
+	CodeRegionsDenied         Code = "REGIONS_DENIED"
+	CodeLaunchUsed            Code = "LAUNCH_USED"
+	CodeLaunchExpired         Code = "LAUNCH_EXPIRED"
+	CodeTokenInvalid          Code = "CALLBACK_TOKEN_INVALID" //nolint:gosec // the name of an error, not a credential
+	CodeStackDeleted          Code = "STACK_DELETED"
+	CodeSTSUnavailable        Code = "STS_UNAVAILABLE"
+	CodeStoreUnavailable      Code = "STORE_UNAVAILABLE"
+	CodeNotAsked              Code = "NOT_ASKED"
+)
+
+// An Error is one that the caller can act on: a stable code, a sentence that says what is wrong, and the fix.
+type Error struct {
+	Kind    Kind
+	Code    Code
+	Message string
+	Fix     string
+	cause   error
+}
+
+func (e *Error) Error() string {
+	if e.cause != nil {
+		return fmt.Sprintf("%s: %s: %v", e.Code, e.Message, e.cause)
+	}
+	return fmt.Sprintf("%s: %s", e.Code, e.Message)
+}
+
+func (e *Error) Unwrap() error { return e.cause }
+
+// Is lets errors.Is compare by code.
+func (e *Error) Is(target error) bool {
+	var t *Error
+	return errors.As(target, &t) && t.Code == e.Code
+}
+
+// Reason is the error as a connection or a check keeps it.
+func (e *Error) Reason() Reason { return Reason{Code: e.Code, Message: e.Message, Fix: e.Fix} }
+
+// Invalid makes an error of KindInvalid.
+func Invalid(code Code, message string) *Error {
+	return &Error{Kind: KindInvalid, Code: code, Message: message}
+}
+
+// Unavailable wraps a transient failure of something that Rolecall depends on.
+func Unavailable(code Code, message string, cause error) *Error {
+	return &Error{Kind: KindUnavailable, Code: code, Message: message, cause: cause}
+}
+
+// Errors that stores answer with.
+var (
+	// ErrNotFound is the one answer for what does not exist and for what is another tenant's.
+	ErrNotFound = &Error{Kind: KindNotFound, Code: CodeNotFound, Message: "there is no such connection"}
+	// ErrConflict says that the connection has changed since it was read: read it again and decide again.
+	ErrConflict = &Error{Kind: KindUnavailable, Code: CodeBusy, Message: "the connection was changed by somebody else at the same time", Fix: "Try again."}
+	// ErrNameTaken says that the tenant has, or has had, a connection of this name.
+	ErrNameTaken = &Error{
+		Kind: KindConflict, Code: CodeNameTaken,
+		Message: "this name is or was already a connection's; names are never used again, not even after deletion",
+		Fix:     "Choose another name.",
+	}
+	// ErrRoleInUse says that another connection of the tenant already has this role.
+	ErrRoleInUse = &Error{
+		Kind: KindConflict, Code: CodeRoleInUse, Message: "another connection already uses this role",
+		Fix: "Use that connection, or delete it first.",
+	}
+	// ErrIdempotencyReused says that an Idempotency-Key came a second time with another request.
+	ErrIdempotencyReused = &Error{
+		Kind: KindInvalid, Code: CodeIdempotencyReused, Message: "this Idempotency-Key was used for another request",
+		Fix: "Use a new key for each new request.",
+	}
+)

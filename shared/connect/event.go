@@ -1,0 +1,60 @@
+package connect
+
+import (
+	"fmt"
+	"time"
+)
+
+// An EventType names what happened; the same names are published.
+type EventType string
+
+// Event types.
+const (
+	EventCreated           EventType = "connection.created"
+	EventLaunched          EventType = "connection.launched"
+	EventStackStarted      EventType = "connection.stack_started"
+	EventRoleReported      EventType = "connection.role_reported"
+	EventVerificationBegun EventType = "connection.verification_begun"
+	EventVerificationTried EventType = "connection.verification_tried"
+	EventVerified          EventType = "connection.verified"
+	EventEnabled           EventType = "connection.enabled"
+	EventFailed            EventType = "connection.failed"
+	EventCandidateFailed   EventType = "connection.candidate_failed"
+	EventRoleChanged       EventType = "connection.role_changed"
+	EventDenied            EventType = "connection.denied"
+	EventDegraded          EventType = "connection.degraded"
+	EventRecovered         EventType = "connection.recovered"
+	EventStackUpdated      EventType = "connection.stack_updated"
+	EventStackDeleted      EventType = "connection.stack_deleted"
+	EventDisconnected      EventType = "connection.disconnected"
+	EventExpired           EventType = "connection.expired"
+	EventDeleted           EventType = "connection.deleted"
+	EventCredentialsIssued EventType = "credentials.issued"
+)
+
+// An Actor is who caused an event: the subject of a token, or one of the actors below.
+type Actor string
+
+// Actors that are no person and no service of the platform.
+const (
+	ActorStack    Actor = "stack"    // the customer's CloudFormation stack
+	ActorRolecall Actor = "rolecall" // Rolecall's own schedule or verification
+)
+
+// An Event is one line of a connection's timeline. It is the audit trail, what the API returns, and what is published.
+type Event struct {
+	ID           string // unique for ever; consumers deduplicate by it
+	ConnectionID ConnectionID
+	TenantID     TenantID
+	// Sequence orders the events of a connection. A change of state takes the next number; a note beside the state,
+	// such as credentials issued, bears the number of the state in which it was made.
+	Sequence int64
+	Type     EventType
+	At       time.Time
+	Actor    Actor
+	Data     map[string]any // stable names in camelCase; no secrets
+}
+
+func changeEventID(id ConnectionID, sequence int64) string {
+	return fmt.Sprintf("evt_%s_%d", string(id[len("conn_"):]), sequence)
+}

@@ -1,0 +1,297 @@
+package connect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// A VerificationStore is what verifying needs of a store.
+type VerificationStore interface {
+	Connection(ctx context.Context, id ConnectionID) (Connection, error)
+	Commit(ctx context.Context, ch Change) error
+	// RecordCheck keeps the time of a check that changed nothing. It bumps no version.
+	RecordCheck(ctx context.Context, id ConnectionID, at time.Time) error
+}
+
+// An Answerer tells CloudFormation how a request ended.
+type Answerer interface {
+	Answer(ctx context.Context, to ReplyTo, r Reply) error
+}
+
+// Verifications tries roles, run by run.
+type Verifications struct {
+	Store    VerificationStore
+	Verifier Verifier
+	Jobs     Jobs
+	Answerer Answerer
+	Clock    func() time.Time
+	Jitter   func() float64 // in [-1,1]
+}
+
+// answerAgain is how long an answer that could not be given waits for the next attempt.
+const answerAgain = 15 * time.Second
+
+// Try makes one try of a run, answers the waiting stack once the run has ended, and queues the next try while it has
+// not. It can be repeated: a try that has been made is not made again. A connection that does not exist any more is
+// nobody's to verify.
+func (u Verifications) Try(ctx context.Context, job VerifyJob) error {
+	c, err := u.Store.Connection(ctx, job.ConnectionID)
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	made := false
+	if v, ok := c.Trial(); ok && v.Run == job.Run && v.Attempt == job.Attempt {
+		if c, err = u.try(ctx, c, v); err != nil {
+			return err
+		}
+		made = true
+	}
+	return u.conclude(ctx, c, job, made)
+}
+
+// conclude answers if there is an answer, and queues the next try. A message that is a mere copy queues nothing, or
+// copies would multiply; one that is delivered again may be the last that knows where the answer goes.
+func (u Verifications) conclude(ctx context.Context, c Connection, job VerifyJob, made bool) error {
+	now := u.Clock()
+	waiting := job.ReplyTo
+	reply, ready := c.ReplyFor(job.Run, now)
+	if ready && waiting != nil && u.Answerer.Answer(ctx, *waiting, reply) == nil {
+		waiting = nil
+	}
+	v, ok := c.Trial()
+	if ok && v.Run == job.Run {
+		if !made && !job.Redelivered {
+			return nil
+		}
+		next := VerifyJob{ConnectionID: c.s.ID, Run: v.Run, Attempt: v.Attempt, ReplyTo: waiting}
+		return u.Jobs.Verify(ctx, next, v.NextTryAt.Sub(now))
+	}
+	if ready && waiting != nil {
+		return u.Jobs.Verify(ctx, VerifyJob{ConnectionID: c.s.ID, Run: job.Run, Attempt: job.Attempt, ReplyTo: waiting}, answerAgain)
+	}
+	return nil
+}
+
+// try verifies the role on trial and commits what was found, unless the run has moved on meanwhile.
+func (u Verifications) try(ctx context.Context, c Connection, v Verification) (Connection, error) {
+	outcome := u.Verifier.Verify(ctx, c.subject(v.RoleARN))
+	var err error
+	for range attempts {
+		ch, decideErr := c.Tried(v.Run, v.Attempt, outcome, u.Jitter(), u.Clock())
+		if errors.Is(decideErr, ErrSuperseded) {
+			return c, nil
+		}
+		if decideErr != nil {
+			return c, decideErr
+		}
+		if err = u.Store.Commit(ctx, ch); err == nil {
+			return ch.Connection(), nil
+		}
+		if !errors.Is(err, ErrConflict) {
+			return c, fmt.Errorf("commit verification: %w", err)
+		}
+		if c, err = u.Store.Connection(ctx, c.s.ID); err != nil {
+			return c, err
+		}
+	}
+	return c, ErrConflict
+}
+
+func (c Connection) subject(role RoleARN) Subject {
+	return Subject{RoleARN: role, ExternalID: c.s.ExternalID, Region: c.s.DefaultRegion}
+}
+
+// A Checked is a connection after somebody asked for it to be verified, with the checks that were made for them: they
+// differ from the connection's own while a denial has not yet counted.
+type Checked struct {
+	Connection Connection
+	Checks     []Check
+}
+
+// ReportRole takes a role's ARN by hand and tries it until it has passed or been refused, wait is over, or the caller
+// leaves; then the queue goes on with it.
+func (u Verifications) ReportRole(ctx context.Context, t Target, role string, wait time.Duration) (Checked, error) {
+	arn, err := ParseRoleARN(role)
+	if err != nil {
+		return Checked{}, err
+	}
+	if err := refuseOwn(arn, u.Verifier.Platform.Account); err != nil {
+		return Checked{}, err
+	}
+	c, err := u.begin(ctx, t, func(c Connection) (Change, error) {
+		if c.serves(arn) {
+			return Change{}, errNothing
+		}
+		return c.ReportRole(arn, u.Clock(), t.By)
+	})
+	if err != nil {
+		return Checked{}, err
+	}
+	if c.serves(arn) {
+		return u.recheck(ctx, c, t.By)
+	}
+	return u.follow(ctx, c, wait)
+}
+
+// Verify tests a connection now. One that failed begins a new run; one that serves is checked in full, and a denial
+// counts as one strike.
+func (u Verifications) Verify(ctx context.Context, t Target, wait time.Duration) (Checked, error) {
+	c, err := u.begin(ctx, t, func(c Connection) (Change, error) {
+		switch c.s.Status {
+		case StatusEnabled, StatusDegraded, StatusVerifying:
+			return Change{}, errNothing
+		case StatusPending, StatusFailed, StatusDisconnected, StatusExpired, StatusDeleted:
+		}
+		return c.Retry(u.Clock(), t.By)
+	})
+	if err != nil {
+		return Checked{}, err
+	}
+	if c.s.Status == StatusEnabled || c.s.Status == StatusDegraded {
+		return u.recheck(ctx, c, t.By)
+	}
+	return u.follow(ctx, c, wait)
+}
+
+func (u Verifications) begin(ctx context.Context, t Target, decide func(Connection) (Change, error)) (Connection, error) {
+	var err error
+	for range attempts {
+		var c Connection
+		if c, err = owned(ctx, u.Store, t.Tenant, t.ID); err != nil {
+			return c, err
+		}
+		if err = c.seen(t.IfMatch); err != nil {
+			return c, err
+		}
+		ch, decideErr := decide(c)
+		if errors.Is(decideErr, errNothing) {
+			return c, nil
+		}
+		if decideErr != nil {
+			return c, decideErr
+		}
+		if err = u.Store.Commit(ctx, ch); err == nil {
+			return ch.Connection(), nil
+		}
+		if !errors.Is(err, ErrConflict) {
+			return c, err
+		}
+	}
+	return Connection{}, err
+}
+
+// follow makes the tries of a run that fall within wait, and leaves the rest to the queue.
+func (u Verifications) follow(ctx context.Context, c Connection, wait time.Duration) (Checked, error) {
+	until := u.Clock().Add(wait)
+	v, running := c.Trial()
+	run := v.Run
+	for running && v.Run == run && !v.NextTryAt.After(until) {
+		if err := pause(ctx, v.NextTryAt.Sub(u.Clock())); err != nil {
+			break
+		}
+		var err error
+		if c, err = u.try(ctx, c, v); err != nil {
+			return Checked{}, err
+		}
+		v, running = c.Trial()
+	}
+	if running && v.Run == run {
+		job := VerifyJob{ConnectionID: c.s.ID, Run: run, Attempt: v.Attempt}
+		if err := u.Jobs.Verify(context.WithoutCancel(ctx), job, v.NextTryAt.Sub(u.Clock())); err != nil {
+			return Checked{}, fmt.Errorf("queue verification: %w", err)
+		}
+	}
+	return Checked{Connection: c, Checks: c.s.Checks}, nil
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}
+
+// recheck runs all checks on the role that serves.
+func (u Verifications) recheck(ctx context.Context, c Connection, by Actor) (Checked, error) {
+	o := u.Verifier.Verify(ctx, c.subject(c.s.RoleARN))
+	c, err := u.settle(ctx, c, o, by)
+	return Checked{Connection: c, Checks: o.Checks}, err
+}
+
+// settle commits what a check of a serving role has changed, or keeps its time.
+func (u Verifications) settle(ctx context.Context, c Connection, o Outcome, by Actor) (Connection, error) {
+	now := u.Clock()
+	role := c.s.RoleARN
+	var err error
+	for range attempts {
+		ch, changed := c.Rechecked(o, by, now)
+		if !changed {
+			if o.answered() {
+				err = u.Store.RecordCheck(ctx, c.s.ID, now)
+			}
+			return c, err
+		}
+		if err = u.Store.Commit(ctx, ch); err == nil {
+			return ch.Connection(), nil
+		}
+		if !errors.Is(err, ErrConflict) {
+			return c, err
+		}
+		if c, err = u.Store.Connection(ctx, c.s.ID); err != nil || c.s.RoleARN != role {
+			return c, err
+		}
+	}
+	return c, ErrConflict
+}
+
+// answered says that AWS gave a definite answer to what was asked.
+func (o Outcome) answered() bool {
+	_, _, denied := o.denial()
+	return denied || o.blocker().Code == ""
+}
+
+// Sweep looks at a connection because the schedule says so: a serving role is checked again, one that waited too long
+// expires, a run whose message was lost goes on.
+func (u Verifications) Sweep(ctx context.Context, id ConnectionID) error {
+	c, err := u.Store.Connection(ctx, id)
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	now := u.Clock()
+	switch c.s.Status {
+	case StatusEnabled, StatusDegraded:
+		_, err = u.settle(ctx, c, u.Verifier.Recheck(ctx, c.subject(c.s.RoleARN)), ActorRolecall)
+	case StatusPending:
+		if c.Expired(now) {
+			ch, expireErr := c.Expire(now)
+			if expireErr != nil {
+				return expireErr
+			}
+			err = u.Store.Commit(ctx, ch)
+		}
+	case StatusVerifying:
+		if !now.Before(c.DueAt()) {
+			err = u.Jobs.Verify(ctx, VerifyJob{ConnectionID: id, Run: c.s.Verification.Run, Attempt: c.s.Verification.Attempt}, 0)
+		}
+	case StatusFailed, StatusDisconnected, StatusExpired, StatusDeleted:
+	}
+	if errors.Is(err, ErrConflict) {
+		return nil // somebody else has just seen to it
+	}
+	return err
+}

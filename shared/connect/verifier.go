@@ -1,0 +1,213 @@
+package connect
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Credentials are a session's. They are kept in memory only.
+type Credentials struct {
+	AccessKeyID     string
+	SecretAccessKey Secret
+	SessionToken    Secret
+	Expires         time.Time
+}
+
+// An AssumeRequest is one call of AssumeRole.
+type AssumeRequest struct {
+	RoleARN        RoleARN
+	ExternalID     ExternalID // "" sends none
+	SessionName    string
+	SourceIdentity string // "" sends none
+	Tags           map[string]string
+	Duration       time.Duration
+}
+
+// A Session is what STS answered.
+type Session struct {
+	Credentials Credentials
+	Account     AccountID // of the assumed role
+}
+
+// An Assumer asks STS for a session of a customer's role. An AccessDenied is an [Error] of KindDenied; every other
+// failure proves nothing.
+type Assumer interface {
+	AssumeRole(ctx context.Context, r AssumeRequest) (Session, error)
+}
+
+// An Inspector looks into a customer's account with a session. A refusal is an [Error] of KindDenied.
+type Inspector interface {
+	// Regions are those enabled in the account, by EC2's DescribeRegions.
+	Regions(ctx context.Context, c Credentials, region Region) ([]Region, error)
+	// TrustPolicy is the role's trust policy as JSON, by IAM's GetRole.
+	TrustPolicy(ctx context.Context, c Credentials, role RoleARN, region Region) (string, error)
+}
+
+// A Verifier proves a role safe to use, or says why it is not.
+type Verifier struct {
+	Platform  Platform
+	Assumer   Assumer
+	Inspector Inspector
+	Clock     func() time.Time
+}
+
+// A Subject is the role that is verified, and for whom.
+type Subject struct {
+	RoleARN    RoleARN
+	ExternalID ExternalID
+	Region     Region
+}
+
+const (
+	verifySession  = "rolecall-verify"
+	verifyDuration = 15 * time.Minute // STS's least
+)
+
+// Verify runs all checks. The three probes are alike but for the external ID, so that nothing else can explain a
+// difference between their answers: none of them carries tags or a source identity.
+func (v Verifier) Verify(ctx context.Context, s Subject) Outcome {
+	o := Outcome{At: v.Clock()}
+	session, first := v.assume(ctx, s)
+	o.Checks = []Check{first}
+	if first.Verdict != Passed {
+		o.Checks = append(o.Checks, notAsked(o.At)...)
+		return o
+	}
+	o.Account = session.Account
+	o.Checks = append(o.Checks,
+		v.refused(ctx, s, CheckExternalIDRequired, ""),
+		v.refused(ctx, s, CheckExternalIDMatched, s.ExternalID.Wrong()))
+	regions, check := v.regions(ctx, s, session)
+	o.Regions, o.Checks = regions, append(o.Checks, check)
+	trust, check := v.trust(ctx, s, session)
+	o.Checks = append(o.Checks, check)
+	o.SessionTags = v.sessionTags(ctx, s, trust, check)
+	return o
+}
+
+func notAsked(at time.Time) []Check {
+	var out []Check
+	for _, name := range []CheckName{CheckExternalIDRequired, CheckExternalIDMatched, CheckRegions, CheckTrustPolicy} {
+		out = append(out, Check{Name: name, Verdict: Unknown, At: at, Reason: Reason{
+			Code: CodeNotAsked, Message: "not asked, because the role could not be assumed",
+		}})
+	}
+	return out
+}
+
+func probe(s Subject, external ExternalID) AssumeRequest {
+	return AssumeRequest{
+		RoleARN: s.RoleARN, ExternalID: external, SessionName: verifySession, Duration: verifyDuration,
+	}
+}
+
+// assume is check 1.
+func (v Verifier) assume(ctx context.Context, s Subject) (Session, Check) {
+	session, err := v.Assumer.AssumeRole(ctx, probe(s, s.ExternalID))
+	c := passed(CheckAssumeRole, v.Clock())
+	switch {
+	case isDenied(err):
+		c.Verdict, c.settling = Failed, true
+		c.Reason = Reason{
+			Code: CodeRoleNotAssumable, Message: "the role cannot be assumed with this connection's external ID",
+			Fix: "Check that the role exists. " + v.Platform.trustFix(s.ExternalID),
+		}
+	case err != nil:
+		c.Verdict, c.Reason = Unknown, unavailable("STS")
+	case session.Account != s.RoleARN.Account():
+		c.Verdict, c.Reason = Failed, accountMismatch(session.Account, s.RoleARN.Account()).Reason()
+	}
+	return session, c
+}
+
+// refused is checks 2 and 3: the role must deny what does not carry the right external ID. Only AccessDenied proves it.
+func (v Verifier) refused(ctx context.Context, s Subject, name CheckName, external ExternalID) Check {
+	_, err := v.Assumer.AssumeRole(ctx, probe(s, external))
+	c := passed(name, v.Clock())
+	switch {
+	case isDenied(err):
+		return c
+	case err != nil:
+		c.Verdict, c.Reason = Unknown, unavailable("STS")
+		return c
+	}
+	c.Verdict, c.settling = Failed, true
+	c.Reason = Reason{
+		Code: CodeExternalIDNotRequired, Message: "the role can be assumed without an external ID",
+		Fix: v.Platform.trustFix(s.ExternalID),
+	}
+	if name == CheckExternalIDMatched {
+		c.Reason.Code, c.Reason.Message = CodeExternalIDIgnored, "the role can be assumed with a wrong external ID"
+	}
+	return c
+}
+
+// regions is check 4.
+func (v Verifier) regions(ctx context.Context, s Subject, session Session) ([]Region, Check) {
+	regions, err := v.Inspector.Regions(ctx, session.Credentials, s.Region)
+	c := passed(CheckRegions, v.Clock())
+	switch {
+	case isDenied(err):
+		c.Verdict, c.settling = Failed, true
+		c.Reason = Reason{
+			Code: CodeRegionsDenied, Message: "the role may not list the account's Regions",
+			Fix: `Allow it the action ec2:DescribeRegions, for example with the inline policy {"Version":"2012-10-17","Statement":` +
+				`[{"Effect":"Allow","Action":"ec2:DescribeRegions","Resource":"*"}]}.`,
+		}
+	case err != nil:
+		c.Verdict, c.Reason = Unknown, unavailable("EC2")
+	}
+	return regions, c
+}
+
+// trust is check 5, where the role may read itself.
+func (v Verifier) trust(ctx context.Context, s Subject, session Session) (trustFinding, Check) {
+	document, err := v.Inspector.TrustPolicy(ctx, session.Credentials, s.RoleARN, s.Region)
+	var f trustFinding
+	if err == nil {
+		f, err = v.Platform.readTrust(document, s.ExternalID)
+	}
+	if err != nil {
+		return f, Check{Name: CheckTrustPolicy, Verdict: Unknown, At: v.Clock(), Reason: Reason{
+			Code: CodeTrustUnreadable, Message: "the role's trust policy could not be read",
+			Fix: "Allow the role iam:GetRole on itself, so that its trust policy can be checked.",
+		}}
+	}
+	return f, v.Platform.trustCheck(f, s.ExternalID, v.Clock())
+}
+
+// sessionTags finds out whether sessions may carry tags and a source identity: from the trust policy, or by asking STS
+// where that could not be read.
+func (v Verifier) sessionTags(ctx context.Context, s Subject, f trustFinding, trust Check) bool {
+	if trust.Verdict != Unknown {
+		return f.sessionTags
+	}
+	r := probe(s, s.ExternalID)
+	r.SourceIdentity, r.Tags = "rolecall", map[string]string{"rolecall": "verify"}
+	_, err := v.Assumer.AssumeRole(ctx, r)
+	return err == nil
+}
+
+// Recheck runs checks 1 and 2 for a role that has passed them all before.
+func (v Verifier) Recheck(ctx context.Context, s Subject) Outcome {
+	o := Outcome{At: v.Clock()}
+	session, first := v.assume(ctx, s)
+	o.Account, o.Checks = session.Account, []Check{first}
+	if first.Verdict == Passed {
+		o.Checks = append(o.Checks, v.refused(ctx, s, CheckExternalIDRequired, ""))
+	}
+	return o
+}
+
+func isDenied(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Kind == KindDenied
+}
+
+func unavailable(service string) Reason {
+	return Reason{
+		Code: CodeSTSUnavailable, Message: service + " did not answer as it should; this says nothing about the role",
+		Fix: "Nothing to do: Rolecall tries again.",
+	}
+}

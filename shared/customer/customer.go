@@ -1,0 +1,87 @@
+// Package customer reaches into customers' accounts: it assumes their roles and looks at what a session may see. All
+// it tells of a failure is whether AWS denied the request or something else went wrong.
+package customer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sort"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/aws-sdk-go-v2/service/sts/types"
+	"github.com/aws/smithy-go"
+
+	"rolecall/shared/connect"
+)
+
+// An Assumer asks the STS endpoint of Rolecall's own Region.
+type Assumer struct{ Client *sts.Client }
+
+// AssumeRole implements connect.Assumer.
+func (a Assumer) AssumeRole(ctx context.Context, r connect.AssumeRequest) (connect.Session, error) {
+	out, err := a.Client.AssumeRole(ctx, assumeInput(r))
+	if err != nil {
+		return connect.Session{}, refused("AssumeRole", err)
+	}
+	return session(out)
+}
+
+func assumeInput(r connect.AssumeRequest) *sts.AssumeRoleInput {
+	in := &sts.AssumeRoleInput{
+		RoleArn: aws.String(r.RoleARN.String()), RoleSessionName: &r.SessionName,
+		DurationSeconds: aws.Int32(int32(r.Duration.Seconds())),
+	}
+	if r.ExternalID != "" {
+		in.ExternalId = aws.String(string(r.ExternalID))
+	}
+	if r.SourceIdentity != "" {
+		in.SourceIdentity = &r.SourceIdentity
+	}
+	for k, v := range r.Tags {
+		in.Tags = append(in.Tags, types.Tag{Key: aws.String(k), Value: aws.String(v)})
+	}
+	sort.Slice(in.Tags, func(i, j int) bool { return *in.Tags[i].Key < *in.Tags[j].Key })
+	return in
+}
+
+// session reads the answer; the account is the one that STS says the session is of.
+func session(out *sts.AssumeRoleOutput) (connect.Session, error) {
+	if out.Credentials == nil || out.AssumedRoleUser == nil {
+		return connect.Session{}, errors.New("AssumeRole: an answer without credentials")
+	}
+	parts := strings.Split(aws.ToString(out.AssumedRoleUser.Arn), ":")
+	if len(parts) != 6 {
+		return connect.Session{}, errors.New("AssumeRole: an answer without an account")
+	}
+	account, err := connect.ParseAccountID(parts[4])
+	if err != nil {
+		return connect.Session{}, fmt.Errorf("AssumeRole: %w", err)
+	}
+	return connect.Session{Account: account, Credentials: connect.Credentials{
+		AccessKeyID:     aws.ToString(out.Credentials.AccessKeyId),
+		SecretAccessKey: connect.NewSecret(aws.ToString(out.Credentials.SecretAccessKey)),
+		SessionToken:    connect.NewSecret(aws.ToString(out.Credentials.SessionToken)),
+		Expires:         aws.ToTime(out.Credentials.Expiration),
+	}}, nil
+}
+
+// refused tells a definite denial from every other failure.
+func refused(operation string, err error) error {
+	var api smithy.APIError
+	if errors.As(err, &api) && isDenial(api.ErrorCode()) {
+		return denied(operation)
+	}
+	return connect.Unavailable(connect.CodeSTSUnavailable, "AWS did not answer as it should", fmt.Errorf("%s: %w", operation, err))
+}
+
+// isDenial knows the codes by which STS, IAM and EC2 deny.
+func isDenial(code string) bool {
+	return code == "AccessDenied" || code == "AccessDeniedException" || code == "UnauthorizedOperation"
+}
+
+func denied(operation string) error {
+	return &connect.Error{Kind: connect.KindDenied, Code: connect.CodeRoleNotAssumable, Message: operation + " was denied"}
+}

@@ -1,0 +1,144 @@
+package customer
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+
+	"rolecall/shared/connect"
+)
+
+// An Inspector asks EC2 and IAM one question each. It signs the two requests itself with the SDK's signer: the SDK's EC2
+// package alone would add more than a minute and 3 GB of memory to every build (see ARCHITECTURE.md).
+type Inspector struct {
+	HTTP  *http.Client
+	Clock func() time.Time
+	// Endpoint replaces every service's own; "" outside a laptop.
+	Endpoint string
+}
+
+// maxAnswer bounds what is read of an answer; DescribeRegions and GetRole answer with a few kilobytes.
+const maxAnswer = 1 << 20
+
+type regionsAnswer struct {
+	Regions []struct {
+		Name string `xml:"regionName"`
+	} `xml:"regionInfo>item"`
+}
+
+// Regions implements connect.Inspector.
+func (i Inspector) Regions(ctx context.Context, c connect.Credentials, region connect.Region) ([]connect.Region, error) {
+	var answer regionsAnswer
+	form := url.Values{"Action": {"DescribeRegions"}, "Version": {"2016-11-15"}}
+	host := fmt.Sprintf("https://ec2.%s.%s", region, region.Partition().DNSSuffix())
+	if err := i.query(ctx, c, target{"ec2", string(region), host}, form, &answer); err != nil {
+		return nil, err
+	}
+	out := make([]connect.Region, 0, len(answer.Regions))
+	for _, r := range answer.Regions {
+		if parsed, err := connect.ParseRegion(r.Name); err == nil {
+			out = append(out, parsed)
+		}
+	}
+	return out, nil
+}
+
+type roleAnswer struct {
+	TrustPolicy string `xml:"GetRoleResult>Role>AssumeRolePolicyDocument"`
+}
+
+// TrustPolicy implements connect.Inspector.
+func (i Inspector) TrustPolicy(
+	ctx context.Context, c connect.Credentials, role connect.RoleARN, region connect.Region,
+) (string, error) {
+	var answer roleAnswer
+	form := url.Values{"Action": {"GetRole"}, "Version": {"2010-05-08"}, "RoleName": {role.Name()}}
+	if err := i.query(ctx, c, iamTarget(region.Partition()), form, &answer); err != nil {
+		return "", err
+	}
+	document, err := url.QueryUnescape(answer.TrustPolicy)
+	if err != nil {
+		return "", fmt.Errorf("GetRole: %w", err)
+	}
+	return document, nil
+}
+
+// A target is a service's endpoint, and how requests to it are signed.
+type target struct{ service, region, url string }
+
+// iamTarget is the partition's one IAM endpoint.
+func iamTarget(p connect.Partition) target {
+	switch p {
+	case connect.PartitionGov:
+		return target{"iam", "us-gov-west-1", "https://iam.us-gov.amazonaws.com"}
+	case connect.PartitionChina:
+		return target{"iam", "cn-north-1", "https://iam.cn-north-1.amazonaws.com.cn"}
+	case connect.PartitionAWS:
+	}
+	return target{"iam", "us-east-1", "https://iam.amazonaws.com"}
+}
+
+func (i Inspector) query(ctx context.Context, c connect.Credentials, t target, form url.Values, answer any) error {
+	operation := form.Get("Action")
+	req, err := i.signed(ctx, c, t, form)
+	if err != nil {
+		return fmt.Errorf("%s: %w", operation, err)
+	}
+	resp, err := i.HTTP.Do(req)
+	if err != nil {
+		return connect.Unavailable(connect.CodeSTSUnavailable, "AWS did not answer", fmt.Errorf("%s: %w", operation, err))
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return connect.Unavailable(connect.CodeSTSUnavailable, "AWS broke off its answer", fmt.Errorf("%s: %w", operation, err))
+	}
+	if resp.StatusCode != http.StatusOK {
+		return answerError(operation, resp.StatusCode, body)
+	}
+	if err := xml.Unmarshal(body, answer); err != nil {
+		return connect.Unavailable(connect.CodeSTSUnavailable, "AWS answered unreadably", fmt.Errorf("%s: %w", operation, err))
+	}
+	return nil
+}
+
+func (i Inspector) signed(ctx context.Context, c connect.Credentials, t target, form url.Values) (*http.Request, error) {
+	if i.Endpoint != "" {
+		t.url = i.Endpoint
+	}
+	body := []byte(form.Encode())
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, t.url+"/", bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded; charset=utf-8")
+	hash := sha256.Sum256(body)
+	creds := aws.Credentials{
+		AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey.Reveal(), SessionToken: c.SessionToken.Reveal(),
+	}
+	return req, v4.NewSigner().SignHTTP(ctx, creds, req, hex.EncodeToString(hash[:]), t.service, t.region, i.Clock())
+}
+
+// answerError reads the error shapes of IAM (ErrorResponse) and EC2 (Response).
+func answerError(operation string, status int, body []byte) error {
+	var e struct {
+		IAM string `xml:"Error>Code"`
+		EC2 string `xml:"Errors>Error>Code"`
+	}
+	if err := xml.Unmarshal(body, &e); err == nil && (isDenial(e.IAM) || isDenial(e.EC2)) {
+		return denied(operation)
+	}
+	return connect.Unavailable(connect.CodeSTSUnavailable, "AWS did not answer as it should",
+		errors.New(operation+": "+http.StatusText(status)+" "+e.IAM+e.EC2))
+}

@@ -1,0 +1,161 @@
+package store
+
+import (
+	"context"
+	"errors"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/attributevalue"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"rolecall/shared/connect"
+)
+
+// A step is one action of a transaction, and what its failed condition means.
+type step struct {
+	action  types.TransactWriteItem
+	refused func(old item) error
+}
+
+func refusedWith(err error) func(item) error { return func(item) error { return err } }
+
+// Commit writes a change in one transaction: the connection on condition of its version, the event, and what the change
+// reserves or fences. An idempotency record is looked at first, for a repeated request fails every other condition too.
+func (s *Store) Commit(ctx context.Context, ch connect.Change) error {
+	steps, err := s.steps(ch)
+	if err != nil {
+		return err
+	}
+	in := &dynamodb.TransactWriteItemsInput{}
+	for _, st := range steps {
+		in.TransactItems = append(in.TransactItems, st.action)
+	}
+	_, err = s.Client.TransactWriteItems(ctx, in)
+	var canceled *types.TransactionCanceledException
+	if errors.As(err, &canceled) {
+		return refusal(steps, canceled)
+	}
+	var same *types.TransactionInProgressException
+	if errors.As(err, &same) {
+		return connect.ErrConflict
+	}
+	if err != nil {
+		return failed("commit", err)
+	}
+	return nil
+}
+
+func refusal(steps []step, canceled *types.TransactionCanceledException) error {
+	conflict := false
+	for i, reason := range canceled.CancellationReasons {
+		switch aws.ToString(reason.Code) {
+		case "ConditionalCheckFailed":
+			if i < len(steps) {
+				return steps[i].refused(reason.Item)
+			}
+		case "TransactionConflict":
+			conflict = true
+		}
+	}
+	if conflict {
+		return connect.ErrConflict
+	}
+	return failed("commit", canceled)
+}
+
+func (s *Store) steps(ch connect.Change) ([]step, error) {
+	b := builder{table: s.Table}
+	c, id := ch.Connection(), ch.Connection().ID()
+	tenant := c.TenantID()
+	if i := ch.Idempotency(); i != nil {
+		b.idempotency(tenant, id, *i)
+	}
+	b.connection(ch)
+	e, err := toEvent(ch.Event(), false)
+	if err != nil {
+		return nil, err
+	}
+	b.putNew(e, connect.ErrConflict)
+	if ch.ReservesName() {
+		b.putNew(ownerRecord{nameKey(tenant, c.Snapshot().Name), string(id)}, connect.ErrNameTaken)
+	}
+	if f := ch.Fence(); f != nil {
+		b.put(toFence(id, *f), "", nil, nil)
+	}
+	if r := ch.ClaimsRole(); !r.IsZero() {
+		b.claim(tenant, r, id)
+	}
+	for _, r := range ch.ReleasesRoles() {
+		b.release(tenant, r, id)
+	}
+	return b.steps, b.err
+}
+
+// A builder collects the steps of a transaction and the first error on the way.
+type builder struct {
+	table string
+	steps []step
+	err   error
+}
+
+func (b *builder) put(record any, condition string, values item, refused func(item) error) {
+	m, err := marshal(record)
+	if err != nil {
+		b.err = err
+		return
+	}
+	p := &types.Put{TableName: &b.table, Item: m}
+	if condition != "" {
+		p.ConditionExpression = &condition
+		p.ReturnValuesOnConditionCheckFailure = types.ReturnValuesOnConditionCheckFailureAllOld
+	}
+	if len(values) > 0 {
+		p.ExpressionAttributeValues = values
+	}
+	b.steps = append(b.steps, step{types.TransactWriteItem{Put: p}, refused})
+}
+
+func (b *builder) putNew(record any, taken error) {
+	b.put(record, "attribute_not_exists(PK)", nil, refusedWith(taken))
+}
+
+func (b *builder) connection(ch connect.Change) {
+	r := toConnection(ch.Connection())
+	if ch.Expect() == 0 {
+		b.putNew(r, connect.ErrConflict)
+		return
+	}
+	b.put(r, "version = :version", item{":version": number(ch.Expect())}, refusedWith(connect.ErrConflict))
+}
+
+// idempotency ties the key to the connection, unless it is tied already and the record, though due for removal, has not
+// outlived its time.
+func (b *builder) idempotency(t connect.TenantID, id connect.ConnectionID, i connect.Idempotency) {
+	r := idempotencyRecord{idempotencyKey(t, i.Key), string(id), i.Request, i.ExpiresAt.Unix()}
+	b.put(r, "attribute_not_exists(PK)", nil, func(old item) error {
+		var was idempotencyRecord
+		if err := attributevalue.UnmarshalMap(old, &was); err != nil {
+			return failed("idempotency", err)
+		}
+		if was.Request != i.Request {
+			return connect.ErrIdempotencyReused
+		}
+		return &connect.AlreadyDone{ID: connect.ConnectionID(was.ConnectionID)}
+	})
+}
+
+const (
+	mineOrNobodys = "attribute_not_exists(PK) OR connectionId = :id"
+)
+
+func (b *builder) claim(t connect.TenantID, r connect.RoleARN, id connect.ConnectionID) {
+	b.put(ownerRecord{roleKey(t, r), string(id)}, mineOrNobodys, item{":id": text(string(id))}, refusedWith(connect.ErrRoleInUse))
+}
+
+func (b *builder) release(t connect.TenantID, r connect.RoleARN, id connect.ConnectionID) {
+	b.steps = append(b.steps, step{types.TransactWriteItem{Delete: &types.Delete{
+		TableName: &b.table, Key: roleKey(t, r).item(), ConditionExpression: aws.String(mineOrNobodys),
+		ExpressionAttributeValues: item{":id": text(string(id))},
+	}}, refusedWith(connect.ErrConflict)})
+}

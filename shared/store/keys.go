@@ -1,0 +1,67 @@
+package store
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	"rolecall/shared/connect"
+)
+
+// The table's keys. No other file knows how they are made; the CDK app and the tests repeat only the attribute names.
+const (
+	attrPK = "PK"
+	attrSK = "SK"
+
+	indexTenant = "tenant" // a tenant's connections, by id, which sorts by time
+	indexSlot   = "slot"   // enabled connections by slot
+	indexDue    = "due"    // connections by the minute in which they must be looked at
+
+	skMeta      = "META"
+	skChecked   = "CHECKED"
+	eventPrefix = "EVENT#"
+	minuteForm  = "2006-01-02T15:04"
+)
+
+type key struct {
+	PK string `dynamodbav:"PK"`
+	SK string `dynamodbav:"SK"`
+}
+
+func connectionPK(id connect.ConnectionID) string { return "CONN#" + string(id) }
+
+func tenantPK(t connect.TenantID) string { return "TENANT#" + string(t) }
+
+func metaKey(id connect.ConnectionID) key { return key{connectionPK(id), skMeta} }
+
+func checkedKey(id connect.ConnectionID) key { return key{connectionPK(id), skChecked} }
+
+// eventKey sorts notes behind the change in whose state they were made.
+func eventKey(e connect.Event, note bool) key {
+	sk := fmt.Sprintf("%s%010d", eventPrefix, e.Sequence)
+	if note {
+		sk += "#" + e.ID
+	}
+	return key{connectionPK(e.ConnectionID), sk}
+}
+
+// fenceKey hashes the stack's id, whose length would not fit a key in every case.
+func fenceKey(id connect.ConnectionID, s connect.StackID) key {
+	h := sha256.Sum256([]byte(s.String()))
+	return key{connectionPK(id), "STACK#" + hex.EncodeToString(h[:16])}
+}
+
+func nameKey(t connect.TenantID, n connect.Name) key { return key{tenantPK(t), "NAME#" + n.Folded()} }
+
+func roleKey(t connect.TenantID, r connect.RoleARN) key {
+	return key{tenantPK(t), "ROLE#" + r.String()}
+}
+
+func idempotencyKey(t connect.TenantID, k string) key { return key{tenantPK(t), "IDEMPOTENCY#" + k} }
+
+func cursorKey() key { return key{"SWEEP#cursor", "SWEEP#cursor"} }
+
+func slotPK(n int) string { return fmt.Sprintf("SLOT#%d", n) }
+
+func duePK(minute time.Time) string { return "DUE#" + minute.UTC().Format(minuteForm) }

@@ -1,0 +1,35 @@
+package store
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/aws/aws-lambda-go/events"
+
+	"rolecall/shared/connect"
+)
+
+// EventOf reads an event record from a stream record's new image.
+func EventOf(image map[string]events.DynamoDBAttributeValue) (connect.Event, error) {
+	text := func(name string) string {
+		if v, ok := image[name]; ok && v.DataType() == events.DataTypeString {
+			return v.String()
+		}
+		return ""
+	}
+	r := eventRecord{
+		ID: text("id"), ConnectionID: text("connectionId"), TenantID: text("tenantId"), Type: text("type"),
+		At: text("at"), Actor: text("actor"), Data: text("data"),
+	}
+	if v, ok := image["sequence"]; ok && v.DataType() == events.DataTypeNumber {
+		n, err := strconv.ParseInt(v.Number(), 10, 64)
+		if err != nil {
+			return connect.Event{}, fmt.Errorf("event %s: %w", r.ID, err)
+		}
+		r.Sequence = n
+	}
+	if r.ID == "" || r.Type == "" || r.Sequence == 0 {
+		return connect.Event{}, fmt.Errorf("event record %q is incomplete", r.ID)
+	}
+	return r.event()
+}
