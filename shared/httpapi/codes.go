@@ -1,0 +1,90 @@
+package httpapi
+
+import (
+	"net/http"
+
+	"rolecall/shared/connect"
+)
+
+// Codes of errors that the domain never sees.
+const (
+	codeUnauthenticated       connect.Code = "UNAUTHENTICATED"
+	codeScopeMissing          connect.Code = "SCOPE_MISSING"
+	codeSubjectInvalid        connect.Code = "SUBJECT_INVALID"
+	codeRouteNotFound         connect.Code = "ROUTE_NOT_FOUND"
+	codeMethodNotAllowed      connect.Code = "METHOD_NOT_ALLOWED"
+	codeContentType           connect.Code = "CONTENT_TYPE_UNSUPPORTED"
+	codeBodyTooLarge          connect.Code = "BODY_TOO_LARGE"
+	codeBodyMissing           connect.Code = "BODY_MISSING"
+	codeBodyInvalid           connect.Code = "BODY_INVALID"
+	codeUnknownField          connect.Code = "UNKNOWN_FIELD"
+	codeFieldInvalid          connect.Code = "FIELD_INVALID"
+	codeUnknownParameter      connect.Code = "UNKNOWN_PARAMETER"
+	codeParameterInvalid      connect.Code = "PARAMETER_INVALID"
+	codeIfMatchInvalid        connect.Code = "IF_MATCH_INVALID"
+	codeIdempotencyKeyInvalid connect.Code = "IDEMPOTENCY_KEY_INVALID"
+)
+
+// A CodeInfo tells of one stable code.
+type CodeInfo struct {
+	Code    connect.Code
+	Status  int // of the problem that bears it; 0 where it occurs only as a reason or in a check
+	Meaning string
+}
+
+// Codes are all codes that answers of the API can bear, in problems, status reasons and checks.
+func Codes() []CodeInfo {
+	return []CodeInfo{
+		{codeUnauthenticated, http.StatusUnauthorized, "No valid access token came with the request."},
+		{codeScopeMissing, http.StatusForbidden, "The token lacks the route's scope."},
+		{connect.CodeTenantInvalid, http.StatusForbidden, "The token names no tenant, several, or one that cannot be."},
+		{codeSubjectInvalid, http.StatusForbidden, "The token does not say who calls."},
+		{codeRouteNotFound, http.StatusNotFound, "There is no such route."},
+		{codeMethodNotAllowed, http.StatusMethodNotAllowed, "The route does not know this method; Allow names those it knows."},
+		{codeContentType, http.StatusUnsupportedMediaType, "The body is not application/json."},
+		{codeBodyTooLarge, http.StatusRequestEntityTooLarge, "The body is over 64 KiB."},
+		{codeBodyMissing, http.StatusBadRequest, "The route needs a body."},
+		{codeBodyInvalid, http.StatusBadRequest, "The body is not one JSON object."},
+		{codeUnknownField, http.StatusBadRequest, "The body has a field that the route does not know."},
+		{codeFieldInvalid, http.StatusBadRequest, "A field has the wrong type, is missing or is given twice."},
+		{codeUnknownParameter, http.StatusBadRequest, "The query has a parameter that the route does not know."},
+		{codeParameterInvalid, http.StatusBadRequest, "A parameter of the query cannot be read."},
+		{codeIfMatchInvalid, http.StatusBadRequest, "If-Match is no ETag of this API."},
+		{codeIdempotencyKeyInvalid, http.StatusBadRequest, "Idempotency-Key is not 1 to 128 printable ASCII characters."},
+		{connect.CodeIdempotencyReused, http.StatusBadRequest, "The Idempotency-Key was used for another request."},
+		{connect.CodeNotFound, http.StatusNotFound, "There is no such connection of this tenant."},
+		{connect.CodeNameInvalid, http.StatusBadRequest, "The name is not 1 to 64 plain characters."},
+		{connect.CodeNameTaken, http.StatusConflict, "The tenant has, or has had, a connection of this name."},
+		{connect.CodeAccountInvalid, http.StatusBadRequest, "An account id is 12 digits."},
+		{connect.CodeRegionInvalid, http.StatusBadRequest, "This is not how Regions are written."},
+		{connect.CodeRegionUnsupported, http.StatusBadRequest, "Rolecall does not serve this Region."},
+		{connect.CodePermissionsInvalid, http.StatusBadRequest, "There is no such permission set."},
+		{connect.CodeMethodUnsupported, http.StatusBadRequest, "There is no such method of connecting."},
+		{connect.CodeStackInvalid, http.StatusBadRequest, "This is not the id of a CloudFormation stack."},
+		{connect.CodeRoleARNInvalid, http.StatusBadRequest, "This is not the ARN of an IAM role."},
+		{connect.CodeRoleInUse, http.StatusConflict, "Another connection of the tenant uses the role."},
+		{connect.CodeOwnAccount, http.StatusBadRequest, "The role belongs to the platform's own account."},
+		{connect.CodeAccountMismatch, http.StatusBadRequest, "The role belongs to another account than was expected."},
+		{connect.CodePartitionMismatch, http.StatusBadRequest, "The role or Region is of another partition."},
+		{connect.CodeCursorInvalid, http.StatusBadRequest, "The cursor is none that this list gave."},
+		{connect.CodeDurationInvalid, http.StatusBadRequest, "A session cannot last that long, or that short."},
+		{connect.CodeStatus, http.StatusConflict, "The connection's status does not allow it."},
+		{connect.CodeNotEnabled, http.StatusConflict, "Credentials are issued for enabled connections only."},
+		{connect.CodeVersion, http.StatusPreconditionFailed, "The connection has changed since the ETag in If-Match."},
+		{connect.CodeBusy, http.StatusServiceUnavailable, "The connection was changed by others at the same time; try again."},
+		{connect.CodeRoleNotAssumable, http.StatusForbidden, "The customer's account refuses the role to us."},
+		{connect.CodeSTSUnavailable, http.StatusServiceUnavailable, "AWS did not answer as it should; try again."},
+		{connect.CodeInternal, http.StatusInternalServerError, "Something went wrong at our side."},
+		{connect.CodeExternalIDNotRequired, 0, "The role can be assumed without an external ID."},
+		{connect.CodeExternalIDIgnored, 0, "The role can be assumed with a wrong external ID."},
+		{connect.CodeTrustTooBroad, 0, "The role's trust policy admits too much."},
+		{connect.CodeTrustExtraPrincipal, 0, "A warning: the trust policy admits more than the platform."},
+		{connect.CodeTrustUnreadable, 0, "The trust policy could not be read."},
+		{connect.CodeRegionsDenied, 0, "The role may not list the account's Regions."},
+		{connect.CodeNotAsked, 0, "The check was not made, because an earlier one did not pass."},
+		{connect.CodeLaunchUsed, 0, "The launch link was used by another stack."},
+		{connect.CodeLaunchExpired, 0, "The launch link has expired."},
+		{connect.CodeTokenInvalid, 0, "The callback token is not this connection's."},
+		{connect.CodeStackDeleted, 0, "The customer's stack was deleted."},
+	}
+}

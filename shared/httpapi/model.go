@@ -1,0 +1,161 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// A Connection is one customer account of the calling tenant.
+type Connection struct {
+	ID            string        `json:"id" doc:"Names the connection; sorts by time of creation." example:"conn_01jd0000000000000000000000"`
+	Name          string        `json:"name" doc:"Unique within the tenant for ever, ignoring case."`
+	Provider      string        `json:"provider" enum:"aws"`
+	Method        string        `json:"method" enum:"role" doc:"How the account is connected."`
+	Status        string        `json:"status" enum:"pending,verifying,enabled,degraded,failed,disconnected,expired,deleted"`
+	StatusReason  *Reason       `json:"statusReason,omitempty" doc:"Why the connection is not as it should be."`
+	AccountID     string        `json:"accountId,omitempty" doc:"The customer's AWS account, once a role has been reported." example:"222222222222"`
+	Partition     string        `json:"partition" enum:"aws,aws-us-gov,aws-cn"`
+	DefaultRegion string        `json:"defaultRegion" example:"eu-west-1"`
+	ExternalID    string        `json:"externalId" doc:"What the role's trust policy must ask for. Made by Rolecall, never changed, never used again."`
+	RoleARN       string        `json:"roleArn,omitempty"`
+	Permissions   string        `json:"permissions" doc:"The permission set that the customer was asked for."`
+	Stack         *Stack        `json:"stack,omitempty" doc:"The customer's CloudFormation stack, where there is one."`
+	Scopes        []string      `json:"scopes" doc:"Where the connection applies; empty means everywhere."`
+	Checks        []Check       `json:"checks" doc:"What verification found, in the order of the checks."`
+	Verification  *Verification `json:"verification,omitempty" doc:"The verification in progress."`
+	Regions       []string      `json:"regions" doc:"The Regions enabled in the account, as last seen."`
+	CreatedAt     time.Time     `json:"createdAt"`
+	CreatedBy     string        `json:"createdBy"`
+	UpdatedAt     time.Time     `json:"updatedAt"`
+	EnabledAt     *time.Time    `json:"enabledAt,omitempty"`
+	// LastVerifiedAt and NextVerificationAt tell when Rolecall last found the role as it should be, and looks again.
+	LastVerifiedAt     *time.Time `json:"lastVerifiedAt,omitempty"`
+	NextVerificationAt *time.Time `json:"nextVerificationAt,omitempty"`
+	Version            int64      `json:"version" doc:"Counts the connection's changes; the ETag."`
+	Launch             *Launch    `json:"launch,omitempty" doc:"What the customer needs to connect the account, while that is awaited. Not in lists."`
+}
+
+// A Reason says why something is not as it should be, and what to do about it.
+type Reason struct {
+	Code    string `json:"code" example:"ROLE_NOT_ASSUMABLE"`
+	Message string `json:"message"`
+	Fix     string `json:"fix,omitempty"`
+}
+
+// A Stack is a CloudFormation stack in the customer's account.
+type Stack struct {
+	ID              string `json:"id"`
+	Region          string `json:"region"`
+	TemplateVersion string `json:"templateVersion,omitempty"`
+}
+
+// A Check is the outcome of one named test. Code, message and fix are there where it did not pass, or passed with a
+// warning.
+type Check struct {
+	Name    string    `json:"name" enum:"assume_role,external_id_required,external_id_matched,regions,trust_policy"`
+	Verdict string    `json:"verdict" enum:"passed,failed,unknown" doc:"unknown is never as good as passed."`
+	Code    string    `json:"code,omitempty"`
+	Message string    `json:"message,omitempty"`
+	Fix     string    `json:"fix,omitempty"`
+	At      time.Time `json:"at"`
+}
+
+// A Verification is a run in progress.
+type Verification struct {
+	RoleARN   string    `json:"roleArn" doc:"The role on trial. While the connection is enabled the old role goes on serving."`
+	Attempt   int       `json:"attempt" doc:"Tries made so far."`
+	NextTryAt time.Time `json:"nextTryAt"`
+	Deadline  time.Time `json:"deadline" doc:"From then on a denial is final."`
+}
+
+// A Launch is a prepared link, and its parts for those who would rather use a tool.
+type Launch struct {
+	QuickCreateURL string            `json:"quickCreateUrl" doc:"Opens the customer's AWS console with everything filled in."`
+	TemplateURL    string            `json:"templateUrl"`
+	StackName      string            `json:"stackName"`
+	Region         string            `json:"region"`
+	Parameters     map[string]string `json:"parameters" doc:"The template's parameters. CallbackToken is a secret of this launch."`
+	TrustPolicy    string            `json:"trustPolicy" doc:"The trust policy (JSON) of a role that is made by hand."`
+	ExpiresAt      time.Time         `json:"expiresAt"`
+}
+
+// CreateConnection is the body that asks for a connection.
+type CreateConnection struct {
+	Name          string `json:"name" doc:"1 to 64 characters, never used by this tenant before, not even by a deleted connection." minLength:"1" maxLength:"64"`
+	Method        string `json:"method,omitempty" enum:"role" default:"role"`
+	DefaultRegion string `json:"defaultRegion,omitempty" doc:"Where the stack is launched and where AWS is asked first; Rolecall's own Region by default."`
+	Permissions   string `json:"permissions,omitempty" doc:"A permission set from /v1/config; the first one by default."`
+}
+
+// ReportRole is the body that names a role made by hand.
+type ReportRole struct {
+	RoleARN string `json:"roleArn" example:"arn:aws:iam::222222222222:role/Rolecall"`
+}
+
+// Connections is a page of connections, newest first.
+type Connections struct {
+	Items      []Connection `json:"items"`
+	NextCursor string       `json:"nextCursor,omitempty" doc:"Asks for the next page; absent on the last one."`
+}
+
+// Events is a page of a connection's timeline, newest first.
+type Events struct {
+	Items      []Event `json:"items"`
+	NextCursor string  `json:"nextCursor,omitempty" doc:"Asks for the next page; absent on the last one."`
+}
+
+// An Event is one line of a connection's timeline.
+type Event struct {
+	ID       string         `json:"id" doc:"Unique for ever."`
+	Sequence int64          `json:"sequence" doc:"The version of the connection that the event made, or in which it happened."`
+	Type     string         `json:"type" example:"connection.enabled"`
+	At       time.Time      `json:"at"`
+	Actor    string         `json:"actor" doc:"The subject of a token, stack (the customer's stack) or rolecall (Rolecall itself)."`
+	Data     map[string]any `json:"data"`
+}
+
+// Config is what a page needs to know before it offers to connect an account.
+type Config struct {
+	PlatformAccount string          `json:"platformAccount" example:"111111111111"`
+	PlatformName    string          `json:"platformName"`
+	Partition       string          `json:"partition"`
+	Principal       string          `json:"principal" doc:"The principal of the trust policy." example:"arn:aws:iam::111111111111:root"`
+	RoleARNPattern  string          `json:"roleArnPattern" doc:"The roles that assume customers' roles (aws:PrincipalArn)." example:"arn:aws:iam::111111111111:role/rolecall/*"`
+	Regions         []string        `json:"regions" doc:"Where the stack can be launched; the first one is Rolecall's own."`
+	PermissionSets  []PermissionSet `json:"permissionSets" doc:"The first one is the default."`
+	SessionLimits   SessionLimits   `json:"sessionLimits"`
+	Template        Template        `json:"template"`
+}
+
+// A PermissionSet is one choice of rights for the customer's role.
+type PermissionSet struct {
+	Name        string `json:"name"`
+	Description string `json:"description"`
+	Warning     string `json:"warning,omitempty" doc:"What the customer should know before granting it."`
+}
+
+// SessionLimits are in seconds.
+type SessionLimits struct {
+	Default int `json:"defaultSeconds"`
+	Least   int `json:"leastSeconds"`
+	Longest int `json:"longestSeconds"`
+}
+
+// A Template is the CloudFormation template that launches use.
+type Template struct {
+	Version string `json:"version"`
+	URL     string `json:"url"`
+	SHA256  string `json:"sha256" doc:"Of the template as published, lower-case hex."`
+}
+
+// Credentials are in the shape that AWS SDKs read from AWS_CONTAINER_CREDENTIALS_FULL_URI, letter for letter.
+type Credentials struct {
+	AccessKeyID     string `json:"AccessKeyId"`
+	SecretAccessKey string `json:"SecretAccessKey"`
+	Token           string `json:"Token"`
+	Expiration      string `json:"Expiration" format:"date-time" example:"2026-01-02T03:04:05Z"`
+	AccountID       string `json:"AccountId"`
+}
+
+// document is JSON that goes out as it is.
+type document = json.RawMessage

@@ -1,0 +1,43 @@
+package httpapi
+
+// Function names the Lambda function that answers a route.
+type Function string
+
+// The functions that answer routes.
+const (
+	API    Function = "api"    // has no right to assume roles
+	Broker Function = "broker" // assumes customers' roles
+)
+
+// The OAuth scopes that routes ask for.
+const (
+	ScopeRead  = "connections:read"
+	ScopeWrite = "connections:write"
+	ScopeIssue = "credentials:issue"
+)
+
+// A Route is one method and path of the HTTP API. The CDK app makes API Gateway's routes from these, so that what the
+// gateway lets through and what the functions answer is written once.
+type Route struct {
+	Method   string
+	Path     string // as API Gateway and net/http write it: /v1/connections/{id}
+	Function Function
+	Scope    string // the one scope that admits; "" is a public route
+}
+
+// Routes are all routes of the HTTP API.
+func Routes() []Route {
+	return []Route{
+		{"GET", "/openapi.json", API, ""},
+		{"GET", "/v1/config", API, ScopeRead},
+		{"POST", "/v1/connections", API, ScopeWrite},
+		{"GET", "/v1/connections", API, ScopeRead},
+		{"GET", "/v1/connections/{id}", API, ScopeRead},
+		{"DELETE", "/v1/connections/{id}", API, ScopeWrite},
+		{"POST", "/v1/connections/{id}/launch", API, ScopeWrite},
+		{"GET", "/v1/connections/{id}/events", API, ScopeRead},
+		{"PUT", "/v1/connections/{id}/role", Broker, ScopeWrite},
+		{"POST", "/v1/connections/{id}/verify", Broker, ScopeWrite},
+		{"GET", "/v1/connections/{id}/credentials", Broker, ScopeIssue},
+	}
+}
