@@ -227,7 +227,9 @@ func isBidiControl(r rune) bool {
 	return (r >= 0x200b && r <= 0x200f) || (r >= 0x202a && r <= 0x202e) || (r >= 0x2060 && r <= 0x2069) || r == 0xfeff
 }
 
-// Folded is the form in which names are compared and reserved: compatibility form, lower case.
+// Folded is the form in which names are compared and reserved: compatibility form, lower case, and "ss" for the one
+// letter whose upper case is two.
 func (n Name) Folded() string {
-	return norm.NFKC.String(strings.ToLower(strings.ToUpper(norm.NFKC.String(string(n)))))
+	folded := strings.ToLower(strings.ToUpper(norm.NFKC.String(string(n))))
+	return norm.NFKC.String(strings.NewReplacer("ß", "ss", "ẞ", "ss").Replace(folded))
 }

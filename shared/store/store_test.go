@@ -1,0 +1,511 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http/httptest"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/google/go-cmp/cmp"
+
+	pocketdb "rolecall/infra/local/dynamodb"
+	"rolecall/infra/local/iam"
+	"rolecall/infra/local/wire"
+	"rolecall/shared/connect"
+	"rolecall/shared/store"
+)
+
+// The suite says what a store of connections must do. It runs against the laptop's table by default, and against any
+// endpoint that ROLECALL_TEST_DYNAMODB names: DynamoDB itself (then with the environment's credentials), or another
+// emulator. It makes a table of its own and deletes it.
+
+const (
+	roleOne = "arn:aws:iam::222222222222:role/One"
+	roleTwo = "arn:aws:iam::222222222222:role/Two"
+	stackID = "arn:aws:cloudformation:eu-west-1:222222222222:stack/one/11111111-aaaa"
+)
+
+var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+
+func client(t testing.TB) *dynamodb.Client {
+	t.Helper()
+	endpoint := os.Getenv("ROLECALL_TEST_DYNAMODB")
+	if endpoint == "" {
+		accounts := iam.New(time.Now)
+		door := wire.NewServer(wire.Config{Authenticator: accounts, Authorizer: accounts, Clock: time.Now})
+		door.Register("dynamodb", pocketdb.New(time.Now))
+		server := httptest.NewServer(door)
+		t.Cleanup(server.Close)
+		endpoint = server.URL
+	}
+	id, secret := os.Getenv("AWS_ACCESS_KEY_ID"), os.Getenv("AWS_SECRET_ACCESS_KEY")
+	if id == "" {
+		id, secret = "111111111111", "any"
+	}
+	return dynamodb.NewFromConfig(aws.Config{
+		Region: "eu-west-1", BaseEndpoint: &endpoint,
+		Credentials: credentials.NewStaticCredentialsProvider(id, secret, os.Getenv("AWS_SESSION_TOKEN")),
+	})
+}
+
+func newStore(t testing.TB) *store.Store {
+	t.Helper()
+	s := &store.Store{Client: client(t), Table: fmt.Sprintf("rolecall-test-%d", rand.Uint64())}
+	ctx := context.Background()
+	text := func(name string) types.AttributeDefinition {
+		return types.AttributeDefinition{AttributeName: aws.String(name), AttributeType: types.ScalarAttributeTypeS}
+	}
+	keys := func(hash, rangeKey string) []types.KeySchemaElement {
+		return []types.KeySchemaElement{
+			{AttributeName: &hash, KeyType: types.KeyTypeHash}, {AttributeName: &rangeKey, KeyType: types.KeyTypeRange},
+		}
+	}
+	in := &dynamodb.CreateTableInput{TableName: &s.Table, BillingMode: types.BillingModePayPerRequest, KeySchema: keys("PK", "SK")}
+	in.AttributeDefinitions = []types.AttributeDefinition{text("PK"), text("SK")}
+	for name, projection := range map[string]types.ProjectionType{
+		"tenant": types.ProjectionTypeAll, "slot": types.ProjectionTypeKeysOnly, "due": types.ProjectionTypeKeysOnly,
+	} {
+		in.AttributeDefinitions = append(in.AttributeDefinitions, text(name+"PK"), text(name+"SK"))
+		in.GlobalSecondaryIndexes = append(in.GlobalSecondaryIndexes, types.GlobalSecondaryIndex{
+			IndexName: aws.String(name), KeySchema: keys(name+"PK", name+"SK"), Projection: &types.Projection{ProjectionType: projection},
+		})
+	}
+	if _, err := s.Client.CreateTable(ctx, in); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _ = s.Client.DeleteTable(ctx, &dynamodb.DeleteTableInput{TableName: &s.Table}) })
+	if err := dynamodb.NewTableExistsWaiter(s.Client).Wait(ctx, &dynamodb.DescribeTableInput{TableName: &s.Table}, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func create(t testing.TB, tenant connect.TenantID, name string) connect.Change {
+	t.Helper()
+	id, err := connect.NewConnectionID(noon.Add(time.Duration(rand.IntN(1e9))), rand.NewChaCha8([32]byte{byte(rand.Int())}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := connect.ParseName(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return connect.Create(connect.NewConnection{
+		TenantID: tenant, Name: n, Partition: "aws", DefaultRegion: "eu-west-1", Permissions: "read-only", By: "ada",
+	}, id, connect.NewExternalID(), noon)
+}
+
+func role(t testing.TB, s string) connect.RoleARN {
+	t.Helper()
+	a, err := connect.ParseRoleARN(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func commit(t testing.TB, s *store.Store, ch connect.Change, err error) connect.Connection {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Commit(context.Background(), ch); err != nil {
+		t.Fatal(err)
+	}
+	return ch.Connection()
+}
+
+func good(at time.Time) connect.Outcome {
+	o := connect.Outcome{Account: "222222222222", At: at, Regions: []connect.Region{"eu-west-1", "us-east-1"}, SessionTags: true}
+	for _, n := range []connect.CheckName{
+		connect.CheckAssumeRole, connect.CheckExternalIDRequired, connect.CheckExternalIDMatched, connect.CheckRegions, connect.CheckTrustPolicy,
+	} {
+		o.Checks = append(o.Checks, connect.Check{Name: n, Verdict: connect.Passed, At: at})
+	}
+	o.Checks[4].Reason = connect.Reason{Code: connect.CodeTrustExtraPrincipal, Message: "wide", Fix: "narrow it"}
+	return o
+}
+
+// enabled commits a connection's whole way to enabled.
+func enabled(t testing.TB, s *store.Store, tenant connect.TenantID, name, arn string) connect.Connection {
+	t.Helper()
+	c := commit(t, s, create(t, tenant, name), nil)
+	ch, err := c.ReportRole(role(t, arn), noon, "ada")
+	c = commit(t, s, ch, err)
+	v, _ := c.Trial()
+	ch, err = c.Tried(v.Run, v.Attempt, good(noon), 0, noon)
+	return commit(t, s, ch, err)
+}
+
+func TestWhatIsCommittedIsRead(t *testing.T) {
+	s := newStore(t)
+	ctx := context.Background()
+	compare := func(want connect.Connection) {
+		t.Helper()
+		got, err := s.Connection(ctx, want.ID())
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := cmp.Transformer("text", func(v fmt.Stringer) string { return v.String() })
+		arn := cmp.FilterValues(func(a, b connect.RoleARN) bool { return true }, text)
+		stack := cmp.FilterValues(func(a, b connect.StackID) bool { return true }, text)
+		unexported := cmp.FilterPath(func(p cmp.Path) bool { return strings.HasSuffix(p.String(), "settling") }, cmp.Ignore())
+		if d := cmp.Diff(want.Snapshot(), got.Snapshot(), arn, stack, unexported, cmp.AllowUnexported(connect.Check{})); d != "" {
+			t.Errorf("%s: read back (-committed +read):\n%s", want.Status(), d)
+		}
+	}
+	c := commit(t, s, create(t, "acme", "Production"), nil)
+	compare(c)
+	ch, err := c.ReportRole(role(t, roleOne), noon.Add(time.Second), "ada")
+	c = commit(t, s, ch, err)
+	compare(c)
+	v, _ := c.Trial()
+	unknown := good(noon)
+	unknown.Checks[0].Verdict, unknown.Checks[0].Reason = connect.Unknown, connect.Reason{Code: connect.CodeSTSUnavailable, Message: "down"}
+	ch, err = c.Tried(v.Run, 0, unknown, 0.5, noon.Add(2*time.Second))
+	c = commit(t, s, ch, err)
+	compare(c)
+	ch, err = c.Tried(v.Run, 1, good(noon), 0, noon.Add(5*time.Second))
+	c = commit(t, s, ch, err)
+	compare(c)
+	ch, err = c.ReportRole(role(t, roleTwo), noon.Add(time.Hour), "ada") // a candidate
+	c = commit(t, s, ch, err)
+	compare(c)
+	ch, err = c.Delete(noon.Add(2*time.Hour), "ada")
+	compare(commit(t, s, ch, err))
+}
+
+func TestNobodysConnection(t *testing.T) {
+	s := newStore(t)
+	if _, err := s.Connection(context.Background(), "conn_00000000000000000000000000"); !errors.Is(err, connect.ErrNotFound) {
+		t.Error(err)
+	}
+	if _, _, err := s.ConnectionAndFence(context.Background(), "conn_00000000000000000000000000", connect.StackID{}); !errors.Is(err, connect.ErrNotFound) {
+		t.Error(err)
+	}
+}
+
+// Of two changes decided upon the same version one is committed, and nothing of the other.
+func TestConflict(t *testing.T) {
+	s := newStore(t)
+	ctx := context.Background()
+	c := commit(t, s, create(t, "acme", "Production"), nil)
+	first, err := c.ReportRole(role(t, roleOne), noon, "ada")
+	second, err2 := c.ReportRole(role(t, roleTwo), noon, "bob")
+	if err != nil || err2 != nil {
+		t.Fatal(err, err2)
+	}
+	commit(t, s, first, nil)
+	if err := s.Commit(ctx, second); !errors.Is(err, connect.ErrConflict) {
+		t.Fatalf("the second: %v", err)
+	}
+	if err := s.Commit(ctx, first); !errors.Is(err, connect.ErrConflict) {
+		t.Fatalf("the first once more: %v", err)
+	}
+	events, err := s.Events(ctx, c.ID(), connect.EventQuery{Limit: 10})
+	if err != nil || len(events.Items) != 2 || events.Items[0].Actor != "ada" {
+		t.Errorf("%d events, %v", len(events.Items), err)
+	}
+	other := commit(t, s, create(t, "acme", "Other"), nil)
+	ch, err := other.ReportRole(role(t, roleTwo), noon, "bob") // the loser reserved nothing
+	commit(t, s, ch, err)
+}
+
+func TestNamesAreReservedForEver(t *testing.T) {
+	s := newStore(t)
+	ctx := context.Background()
+	c := commit(t, s, create(t, "acme", "Straße ①"), nil)
+	for _, same := range []string{"Straße ①", "STRASSE 1", "strasse 1", "Straße 1"} {
+		if err := s.Commit(ctx, create(t, "acme", same)); !errors.Is(err, connect.ErrNameTaken) {
+			t.Errorf("%q: %v", same, err)
+		}
+	}
+	ch, err := c.Delete(noon, "ada")
+	commit(t, s, ch, err)
+	if err := s.Commit(ctx, create(t, "acme", "straße 1")); !errors.Is(err, connect.ErrNameTaken) {
+		t.Errorf("after deletion: %v", err)
+	}
+	commit(t, s, create(t, "other", "Straße ①"), nil)
+	commit(t, s, create(t, "acme", "Strasse 2"), nil)
+}
+
+func TestARoleIsOneConnectionsWithinItsTenant(t *testing.T) {
+	s := newStore(t)
+	ctx := context.Background()
+	c := enabled(t, s, "acme", "one", roleOne)
+	d := commit(t, s, create(t, "acme", "two"), nil)
+	take, err := d.ReportRole(role(t, roleOne), noon, "ada")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Commit(ctx, take); !errors.Is(err, connect.ErrRoleInUse) {
+		t.Fatalf("taken twice: %v", err)
+	}
+	enabled(t, s, "other", "one", roleOne) // another tenant proves it by an external ID of its own
+	ch, err := c.Delete(noon, "ada")
+	commit(t, s, ch, err)
+	commit(t, s, take, nil) // free again
+}
+
+// A hundred callers want the same name, and a hundred the same role: one gets it, and the others know why they did not.
+func TestRaces(t *testing.T) {
+	s := newStore(t)
+	ctx := context.Background()
+	const racers = 100
+	race := func(changes []connect.Change, lost error) {
+		t.Helper()
+		errs := make([]error, len(changes))
+		var wg sync.WaitGroup
+		for i, ch := range changes {
+			wg.Go(func() {
+				for {
+					if errs[i] = s.Commit(ctx, ch); !errors.Is(errs[i], connect.ErrConflict) {
+						return
+					}
+				}
+			})
+		}
+		wg.Wait()
+		won := 0
+		for _, err := range errs {
+			switch {
+			case err == nil:
+				won++
+			case !errors.Is(err, lost):
+				t.Errorf("lost by %v", err)
+			}
+		}
+		if won != 1 {
+			t.Errorf("%d won", won)
+		}
+	}
+	names, roles := make([]connect.Change, racers), make([]connect.Change, racers)
+	for i := range racers {
+		names[i] = create(t, "acme", "wanted")
+		c := commit(t, s, create(t, "acme", fmt.Sprint("racer ", i)), nil)
+		ch, err := c.ReportRole(role(t, roleOne), noon, "ada")
+		if err != nil {
+			t.Fatal(err)
+		}
+		roles[i] = ch
+	}
+	race(names, connect.ErrNameTaken)
+	race(roles, connect.ErrRoleInUse)
+}
+
+func TestIdempotencyKeys(t *testing.T) {
+	s := newStore(t)
+	ctx := context.Background()
+	key := func(request string) *connect.Idempotency {
+		return &connect.Idempotency{Key: "k1", Request: request, ExpiresAt: noon.Add(24 * time.Hour)}
+	}
+	c := commit(t, s, create(t, "acme", "one").Idempotent(key("a")), nil)
+	var done *connect.AlreadyDone
+	if err := s.Commit(ctx, create(t, "acme", "one").Idempotent(key("a"))); !errors.As(err, &done) || done.ID != c.ID() {
+		t.Errorf("repeated: %v", err)
+	}
+	if err := s.Commit(ctx, create(t, "acme", "two").Idempotent(key("b"))); !errors.Is(err, connect.ErrIdempotencyReused) {
+		t.Errorf("used for something else: %v", err)
+	}
+	commit(t, s, create(t, "other", "one").Idempotent(key("b")), nil)
+}
+
+func TestFences(t *testing.T) {
+	s := newStore(t)
+	ctx := context.Background()
+	c := commit(t, s, create(t, "acme", "one"), nil)
+	id, err := connect.ParseStackID(stackID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cb := connect.Callback{
+		Type: connect.RequestDelete, Resource: connect.ResourceConnection, StackID: id, LogicalID: "Connection", RequestID: "r1",
+		Launch: 1, SentAt: noon.Add(time.Minute + 123*time.Millisecond),
+	}
+	_, f, err := s.ConnectionAndFence(ctx, c.ID(), id)
+	if err != nil || f.Deleted || len(f.Seen) != 0 {
+		t.Fatalf("before: %+v %v", f, err)
+	}
+	d := c.Receive(f, cb, noon)
+	commit(t, s, *d.Change, nil)
+	got, f, err := s.ConnectionAndFence(ctx, c.ID(), id)
+	if err != nil || !f.Deleted || f.Seen["Connection"].RequestID != "r1" || !f.Seen["Connection"].SentAt.Equal(cb.SentAt) || f.StackID != id {
+		t.Errorf("after: %+v %v", f, err)
+	}
+	if got.Status() != connect.StatusDisconnected {
+		t.Error(got.Status())
+	}
+}
+
+func TestList(t *testing.T) {
+	s := newStore(t)
+	ctx := context.Background()
+	var ids []connect.ConnectionID
+	for i := range 25 {
+		ch := create(t, "acme", fmt.Sprintf("Account %02d", i))
+		ids = append(ids, commit(t, s, ch, nil).ID())
+	}
+	gone := commit(t, s, create(t, "acme", "Gone"), nil)
+	ch, err := gone.Delete(noon, "ada")
+	commit(t, s, ch, err)
+	commit(t, s, create(t, "other", "Account 99"), nil)
+	slices.Sort(ids)
+	slices.Reverse(ids)
+	all := func(q connect.ListQuery) (got []connect.ConnectionID) {
+		t.Helper()
+		for {
+			page, err := s.Connections(ctx, "acme", q)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(page.Items) > q.Limit {
+				t.Fatalf("%d on a page of %d", len(page.Items), q.Limit)
+			}
+			for _, c := range page.Items {
+				got = append(got, c.ID())
+			}
+			if page.Next == "" {
+				return got
+			}
+			q.Cursor = page.Next
+		}
+	}
+	for _, limit := range []int{1, 7, 25, 100} {
+		if got := all(connect.ListQuery{Limit: limit}); !slices.Equal(got, ids) {
+			t.Errorf("by %d: %d connections, or not newest first", limit, len(got))
+		}
+	}
+	if got := all(connect.ListQuery{Limit: 3, Contains: "ACCOUNT 1"}); len(got) != 10 {
+		t.Errorf("%d contain it", len(got))
+	}
+	if got := all(connect.ListQuery{Limit: 10, Status: connect.StatusDeleted}); !slices.Equal(got, []connect.ConnectionID{gone.ID()}) {
+		t.Errorf("deleted: %v", got)
+	}
+	page, err := s.Connections(ctx, "acme", connect.ListQuery{Limit: 5})
+	if err != nil {
+		t.Fatal(err)
+	}
+	foreign, err := s.Connections(ctx, "other", connect.ListQuery{Limit: 5, Cursor: page.Next})
+	if err == nil && slices.ContainsFunc(foreign.Items, func(c connect.Connection) bool { return c.TenantID() != "other" }) {
+		t.Error("a cursor led to another tenant")
+	}
+	for _, bad := range []string{"x", "!", strings.Repeat("A", 1000)} {
+		if _, err := s.Connections(ctx, "acme", connect.ListQuery{Limit: 5, Cursor: bad}); bad != "x" && !errors.Is(err, &connect.Error{Code: connect.CodeCursorInvalid}) {
+			t.Errorf("cursor %.10q: %v", bad, err)
+		}
+	}
+}
+
+func TestTimeline(t *testing.T) {
+	s := newStore(t)
+	ctx := context.Background()
+	c := enabled(t, s, "acme", "one", roleOne)
+	note := connect.Event{
+		ID: "evt_note", ConnectionID: c.ID(), TenantID: "acme", Sequence: c.Version(), Type: connect.EventCredentialsIssued,
+		At: noon.Add(time.Hour), Actor: "svc", Data: map[string]any{"durationSeconds": 1800.0, "nested": map[string]any{"a": "b"}},
+	}
+	if err := s.Note(ctx, note); err != nil {
+		t.Fatal(err)
+	}
+	ch, err := c.Delete(noon.Add(2*time.Hour), "ada")
+	commit(t, s, ch, err)
+	var got []connect.Event
+	q := connect.EventQuery{Limit: 2}
+	for {
+		page, err := s.Events(ctx, c.ID(), q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, page.Items...)
+		if q.Cursor = page.Next; q.Cursor == "" {
+			break
+		}
+	}
+	var types []connect.EventType
+	for _, e := range got {
+		types = append(types, e.Type)
+	}
+	want := []connect.EventType{
+		connect.EventDeleted, connect.EventCredentialsIssued, connect.EventEnabled, connect.EventRoleReported, connect.EventCreated,
+	}
+	if !slices.Equal(types, want) {
+		t.Fatalf("timeline %v, want %v", types, want)
+	}
+	if d := cmp.Diff(note, got[1]); d != "" {
+		t.Error(d)
+	}
+	after, err := s.Connection(ctx, c.ID())
+	if err != nil || after.Version() != c.Version()+1 {
+		t.Errorf("a note changed the version: %d, %v", after.Version(), err)
+	}
+	if _, err := s.Events(ctx, c.ID(), connect.EventQuery{Limit: 2, Cursor: "TUVUQQ"}); !errors.Is(err, &connect.Error{Code: connect.CodeCursorInvalid}) {
+		t.Errorf("a cursor that leads to the connection itself: %v", err)
+	}
+}
+
+func TestTimeOfCheck(t *testing.T) {
+	s := newStore(t)
+	ctx := context.Background()
+	c := enabled(t, s, "acme", "one", roleOne)
+	at := noon.Add(24 * time.Hour)
+	if err := s.RecordCheck(ctx, c.ID(), at); err != nil {
+		t.Fatal(err)
+	}
+	got, err := s.Connection(ctx, c.ID())
+	if err != nil || !got.Snapshot().LastVerifiedAt.Equal(at) || got.Version() != c.Version() {
+		t.Errorf("%s, version %d, %v", got.Snapshot().LastVerifiedAt, got.Version(), err)
+	}
+}
+
+func TestSweepIndexes(t *testing.T) {
+	s := newStore(t)
+	ctx := context.Background()
+	pending := commit(t, s, create(t, "acme", "pending"), nil)
+	c := enabled(t, s, "acme", "enabled", roleOne)
+	inSlot := func(id connect.ConnectionID) bool {
+		page, err := s.InSlot(ctx, connect.Slot(id), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return slices.Contains(page.Items, id)
+	}
+	if inSlot(pending.ID()) || !inSlot(c.ID()) {
+		t.Error("slots hold enabled connections, and no others")
+	}
+	due, err := s.Due(ctx, noon.Add(connect.LaunchLife), "")
+	if err != nil || !slices.Contains(due.Items, pending.ID()) {
+		t.Errorf("due: %v, %v", due.Items, err)
+	}
+	ch, err := c.Delete(noon, "ada")
+	commit(t, s, ch, err)
+	if inSlot(c.ID()) {
+		t.Error("a deleted connection is still in its slot")
+	}
+	cursor, err := s.Cursor(ctx)
+	if err != nil || !cursor.IsZero() {
+		t.Fatalf("cursor before the first sweep: %s, %v", cursor, err)
+	}
+	if err := s.Advance(ctx, time.Time{}, noon); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Advance(ctx, time.Time{}, noon); !errors.Is(err, connect.ErrConflict) {
+		t.Errorf("advanced twice: %v", err)
+	}
+	if err := s.Advance(ctx, noon, noon.Add(time.Minute)); err != nil {
+		t.Error(err)
+	}
+	if cursor, err = s.Cursor(ctx); err != nil || !cursor.Equal(noon.Add(time.Minute)) {
+		t.Errorf("cursor %s, %v", cursor, err)
+	}
+}
