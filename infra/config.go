@@ -1,0 +1,281 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Context keys. Their defaults stand in cdk.json; `cdk -c key=value` or the JSON object in CDK_CONTEXT_JSON goes before
+// them. A list can be written as JSON or with commas.
+//
+//	account           The platform's AWS account, 12 digits. Default: CDK_DEFAULT_ACCOUNT, which the CDK CLI sets from the
+//	                  credentials in use, else 111111111111 (the laptop's).
+//	homeRegion        Where everything but the topics is. It also settles the partition: cn-* is aws-cn, us-gov-* is
+//	                  aws-us-gov, all others are aws. One deployment serves one partition.
+//	regions           Regions in which customers may create their stack; each gets a topic stack and must be bootstrapped
+//	                  for CDK. Holds homeRegion.
+//	platformName      What customers know the platform as: 1-64 ASCII letters, digits, spaces and ._&()+-
+//	issuer            The OIDC issuer of the tokens that the API takes, https, as in their "iss". The default is a
+//	                  placeholder that API Gateway refuses: a deployment without an issuer of its own does not come up.
+//	audience          The tokens' "aud" (or "client_id"), one or several.
+//	tenantClaim       The claim that names the tenant.
+//	corsOrigins       Exact origins of the SPAs, such as https://app.example.com; none by default.
+//	functionsDir      Folder that `make build` fills: <function>/bootstrap.
+//	checkInterval     How often an enabled connection is checked again, as a Go duration from 1m to 168h.
+//	logRetentionDays  Of all log groups; one of the numbers that CloudWatch Logs takes.
+//	calledViaCloudFormation
+//	                  true adds aws:CalledVia = cloudformation.amazonaws.com to the topics' policy. Off, since it could not
+//	                  be tried against AWS that CloudFormation's publish for a custom resource carries that key: if it
+//	                  does not, all customers' stacks fail.
+const (
+	keyAccount          = "account"
+	keyHomeRegion       = "homeRegion"
+	keyRegions          = "regions"
+	keyPlatformName     = "platformName"
+	keyIssuer           = "issuer"
+	keyAudience         = "audience"
+	keyTenantClaim      = "tenantClaim"
+	keyCORSOrigins      = "corsOrigins"
+	keyFunctionsDir     = "functionsDir"
+	keyCheckInterval    = "checkInterval"
+	keyLogRetentionDays = "logRetentionDays"
+	keyCalledVia        = "calledViaCloudFormation"
+)
+
+// laptopAccount stands in where nobody says which account it is: the pocket AWS's platform.
+const laptopAccount = "111111111111"
+
+// config is the validated context.
+type config struct {
+	account          string
+	homeRegion       string
+	regions          []string // home first
+	partition        string
+	platformName     string
+	issuer           string
+	audience         []string
+	tenantClaim      string
+	corsOrigins      []string
+	functionsDir     string
+	checkInterval    time.Duration
+	logRetentionDays int
+	calledVia        bool
+}
+
+var (
+	accountRE = regexp.MustCompile(`^[0-9]{12}$`)
+	regionRE  = regexp.MustCompile(`^[a-z]{2}(-[a-z]+){1,2}-[0-9]{1,2}$`)
+	nameRE    = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9 ._&()+-]{0,62}[A-Za-z0-9.)+])?$`)
+	claimRE   = regexp.MustCompile(`^[A-Za-z0-9_.:/-]{1,128}$`)
+	wordRE    = regexp.MustCompile(`^[!-~]{1,256}$`)
+)
+
+// loadConfig reads and checks the context. All that is wrong is reported at once, each with its key and the fix.
+func loadConfig(context func(string) any, getenv func(string) string) (config, error) {
+	r := reader{context: context}
+	cfg := config{
+		account:          r.account(getenv("CDK_DEFAULT_ACCOUNT")),
+		homeRegion:       r.text(keyHomeRegion, regionRE, `a Region such as "eu-west-1"`),
+		platformName:     r.text(keyPlatformName, nameRE, "1 to 64 ASCII letters, digits, spaces and ._&()+-"),
+		issuer:           r.issuer(),
+		audience:         r.list(keyAudience, wordRE, 1, `one or more audiences such as ["rolecall"]`),
+		tenantClaim:      r.text(keyTenantClaim, claimRE, `the name of a claim such as "tenant_id"`),
+		corsOrigins:      r.origins(),
+		functionsDir:     r.text(keyFunctionsDir, nil, `a folder such as "build/lambda"`),
+		checkInterval:    r.interval(),
+		logRetentionDays: r.retention(),
+		calledVia:        r.flag(keyCalledVia),
+	}
+	cfg.partition = partitionOf(cfg.homeRegion)
+	cfg.regions = r.regions(cfg.homeRegion)
+	return cfg, errors.Join(r.problems...)
+}
+
+// partitionOf is the partition of a Region.
+func partitionOf(region string) string {
+	switch {
+	case strings.HasPrefix(region, "cn-"):
+		return "aws-cn"
+	case strings.HasPrefix(region, "us-gov-"):
+		return "aws-us-gov"
+	default:
+		return "aws"
+	}
+}
+
+// reader collects what is wrong while it reads.
+type reader struct {
+	context  func(string) any
+	problems []error
+}
+
+func (r *reader) wrong(key, fix string) {
+	r.problems = append(r.problems,
+		fmt.Errorf("context %q is %v; give %s, in cdk.json or by -c %s=…", key, shown(r.context(key)), fix, key))
+}
+
+func shown(v any) string {
+	if v == nil {
+		return "missing"
+	}
+	return fmt.Sprintf("%q", fmt.Sprint(v))
+}
+
+func (r *reader) text(key string, form *regexp.Regexp, fix string) string {
+	s, ok := r.context(key).(string)
+	if !ok || s == "" || (form != nil && !form.MatchString(s)) {
+		r.wrong(key, fix)
+		return ""
+	}
+	return s
+}
+
+// list takes a JSON array, or a string with commas as the command line has it.
+func (r *reader) list(key string, form *regexp.Regexp, least int, fix string) []string {
+	var items []string
+	switch v := r.context(key).(type) {
+	case nil:
+	case string:
+		items = strings.FieldsFunc(strings.Trim(v, "[]"), func(c rune) bool { return c == ',' || c == ' ' || c == '"' })
+	case []any:
+		for _, item := range v {
+			items = append(items, fmt.Sprint(item))
+		}
+	default:
+		r.wrong(key, fix)
+		return nil
+	}
+	for i, item := range items {
+		if !form.MatchString(item) || slices.Contains(items[:i], item) {
+			r.wrong(key, fix)
+			return nil
+		}
+	}
+	if len(items) < least {
+		r.wrong(key, fix)
+		return nil
+	}
+	return items
+}
+
+func (r *reader) account(fromCLI string) string {
+	switch {
+	case r.context(keyAccount) != nil:
+		return r.text(keyAccount, accountRE, "the platform's account, 12 digits in quotes")
+	case fromCLI == "":
+		return laptopAccount
+	case !accountRE.MatchString(fromCLI):
+		r.problems = append(r.problems, fmt.Errorf("CDK_DEFAULT_ACCOUNT %q is not 12 digits; set context %q", fromCLI, keyAccount))
+		return ""
+	default:
+		return fromCLI
+	}
+}
+
+// regions are the supported Regions, home first: functions take the first as the default.
+func (r *reader) regions(home string) []string {
+	const fix = `Regions of one partition, homeRegion among them, such as ["eu-west-1","us-east-1"]`
+	all := r.list(keyRegions, regionRE, 1, fix)
+	if all == nil || home == "" {
+		return nil
+	}
+	i := slices.Index(all, home)
+	if i < 0 {
+		r.wrong(keyRegions, fix)
+		return nil
+	}
+	for _, region := range all {
+		if partitionOf(region) != partitionOf(home) {
+			r.wrong(keyRegions, fix)
+			return nil
+		}
+	}
+	return append([]string{home}, slices.Delete(slices.Clone(all), i, i+1)...)
+}
+
+// issuer takes http from loopback only: that is the laptop's own issuer, and API Gateway refuses it anyway.
+func (r *reader) issuer() string {
+	const fix = `the OIDC issuer's URL, such as "https://login.example.com/"`
+	s := r.text(keyIssuer, wordRE, fix)
+	if s == "" {
+		return ""
+	}
+	u, err := url.Parse(s)
+	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		r.wrong(keyIssuer, fix)
+		return ""
+	}
+	if u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(u)) {
+		r.wrong(keyIssuer, fix)
+		return ""
+	}
+	return s
+}
+
+func isLoopback(u *url.URL) bool {
+	return u.Hostname() == "127.0.0.1" || u.Hostname() == "localhost" || u.Hostname() == "::1"
+}
+
+func (r *reader) origins() []string {
+	const fix = `exact origins such as ["https://app.example.com"], without path and without *`
+	origins := r.list(keyCORSOrigins, wordRE, 0, fix)
+	for _, o := range origins {
+		u, err := url.Parse(o)
+		if err != nil || u.Host == "" || strings.Contains(o, "*") || u.Scheme+"://"+u.Host != o ||
+			(u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(u))) {
+			r.wrong(keyCORSOrigins, fix)
+			return nil
+		}
+	}
+	return origins
+}
+
+func (r *reader) interval() time.Duration {
+	s, _ := r.context(keyCheckInterval).(string)
+	d, err := time.ParseDuration(s)
+	if err != nil || d < time.Minute || d > 7*24*time.Hour {
+		r.wrong(keyCheckInterval, `a Go duration from "1m" to "168h"`)
+		return 0
+	}
+	return d
+}
+
+func (r *reader) retention() int {
+	n, err := strconv.Atoi(fmt.Sprint(r.context(keyLogRetentionDays)))
+	if _, ok := retentions()[n]; err != nil || !ok {
+		r.wrong(keyLogRetentionDays, "a number of days that CloudWatch Logs takes, such as 90")
+		return 0
+	}
+	return n
+}
+
+func (r *reader) flag(key string) bool {
+	v := fmt.Sprint(r.context(key))
+	if v != "true" && v != "false" {
+		r.wrong(key, "true or false")
+	}
+	return v == "true"
+}
+
+// checkFunctions looks for the built functions before CDK does, to say what to do.
+func checkFunctions(dir string) error {
+	for _, name := range functionNames() {
+		file := filepath.Join(dir, name, "bootstrap")
+		if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("%s is not there: run `make build`, or set context %q to the folder that holds <function>/bootstrap",
+				file, keyFunctionsDir)
+		} else if err != nil {
+			return fmt.Errorf("context %q: %w", keyFunctionsDir, err)
+		}
+	}
+	return nil
+}

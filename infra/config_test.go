@@ -1,0 +1,143 @@
+package main
+
+import (
+	"errors"
+	"io/fs"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func load(t *testing.T, change map[string]any, account string) (config, error) {
+	t.Helper()
+	context, err := readContext(filepath.Join("..", "cdk.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for k, v := range change {
+		context[k] = v
+	}
+	return loadConfig(func(key string) any { return context[key] }, func(string) string { return account })
+}
+
+func TestDefaults(t *testing.T) {
+	got, err := load(t, nil, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := config{
+		account: "111111111111", homeRegion: "eu-west-1", regions: []string{"eu-west-1", "us-east-1"}, partition: "aws",
+		platformName: "Rolecall", issuer: "https://issuer.example.com", audience: []string{"rolecall"}, tenantClaim: "tenant_id",
+		functionsDir: "build/lambda", checkInterval: 24 * time.Hour, logRetentionDays: 90,
+	}
+	if d := cmp.Diff(want, got, cmp.AllowUnexported(config{})); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestContextAsTheCommandLineHasIt(t *testing.T) {
+	got, err := load(t, map[string]any{
+		"regions": "us-gov-east-1,us-gov-west-1", "homeRegion": "us-gov-west-1", "logRetentionDays": "30", "corsOrigins": "https://a.example,http://localhost:5173",
+		"calledViaCloudFormation": "true", "audience": `["one","two"]`, "issuer": "http://127.0.0.1:8080",
+	}, "222222222222")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := config{
+		account: "222222222222", homeRegion: "us-gov-west-1", regions: []string{"us-gov-west-1", "us-gov-east-1"}, partition: "aws-us-gov",
+		platformName: "Rolecall", issuer: "http://127.0.0.1:8080", audience: []string{"one", "two"}, tenantClaim: "tenant_id",
+		corsOrigins:  []string{"https://a.example", "http://localhost:5173"},
+		functionsDir: "build/lambda", checkInterval: 24 * time.Hour, logRetentionDays: 30, calledVia: true,
+	}
+	if d := cmp.Diff(want, got, cmp.AllowUnexported(config{})); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestWrongContextNamesTheKey(t *testing.T) {
+	cases := []struct {
+		key   string
+		value any
+	}{
+		{"account", "1234"},
+		{"account", 123456789012.0},
+		{"homeRegion", nil},
+		{"homeRegion", "Ireland"},
+		{"homeRegion", "cn-north-1"},
+		{"regions", []any{"us-east-1"}},
+		{"regions", []any{"eu-west-1", "eu-west-1"}},
+		{"regions", []any{"eu-west-1", "cn-north-1"}},
+		{"regions", map[string]any{}},
+		{"regions", nil},
+		{"platformName", ""},
+		{"platformName", "A: b"},
+		{"issuer", nil},
+		{"issuer", "login.example.com"},
+		{"issuer", "http://login.example.com"},
+		{"issuer", "https://login.example.com?x=1"},
+		{"audience", []any{}},
+		{"audience", "two words, three words"},
+		{"tenantClaim", "a b"},
+		{"corsOrigins", []any{"*"}},
+		{"corsOrigins", []any{"https://*.example.com"}},
+		{"corsOrigins", []any{"https://app.example.com/"}},
+		{"corsOrigins", []any{"http://app.example.com"}},
+		{"functionsDir", ""},
+		{"checkInterval", "day"},
+		{"checkInterval", "10s"},
+		{"checkInterval", 24.0},
+		{"logRetentionDays", 91.0},
+		{"logRetentionDays", nil},
+		{"calledViaCloudFormation", "perhaps"},
+	}
+	for _, c := range cases {
+		t.Run(c.key+" "+shown(c.value), func(t *testing.T) {
+			_, err := load(t, map[string]any{c.key: c.value}, "")
+			key := c.key
+			if key == "homeRegion" && c.value == "cn-north-1" {
+				key = "regions"
+			}
+			if err == nil || !strings.Contains(err.Error(), `"`+key+`"`) || !strings.Contains(err.Error(), "give ") {
+				t.Errorf("error %v", err)
+			}
+		})
+	}
+}
+
+func TestAllMistakesAtOnce(t *testing.T) {
+	_, err := load(t, map[string]any{"issuer": nil, "audience": nil, "checkInterval": nil}, "12")
+	for _, want := range []string{"issuer", "audience", "checkInterval", "CDK_DEFAULT_ACCOUNT"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v does not name %s", err, want)
+		}
+	}
+}
+
+func TestMissingFunctionsSayWhatToDo(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range functionNames()[1:] {
+		if err := writeBootstrap(dir, name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	err := checkFunctions(dir)
+	if err == nil || !strings.Contains(err.Error(), filepath.Join("api", "bootstrap")) || !strings.Contains(err.Error(), "make build") {
+		t.Errorf("error %v", err)
+	}
+	if err := writeBootstrap(dir, "api"); err != nil {
+		t.Fatal(err)
+	}
+	if err := checkFunctions(dir); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestOutsideTheCheckout(t *testing.T) {
+	_, err := readContext(filepath.Join(t.TempDir(), "cdk.json"))
+	if err == nil || !strings.Contains(err.Error(), "top of the checkout") || !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("error %v", err)
+	}
+}

@@ -1,0 +1,184 @@
+package main
+
+import (
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awss3assets"
+	"github.com/aws/constructs-go/constructs/v10"
+	"github.com/aws/jsii-runtime-go"
+
+	"rolecall/shared/httpapi"
+)
+
+// Names of the functions, of their folders and of their builds.
+const (
+	fnAPI      = string(httpapi.API)
+	fnBroker   = string(httpapi.Broker)
+	fnCallback = "callback"
+	fnVerify   = "verify"
+	fnRefresh  = "refresh"
+	fnPublish  = "publish"
+)
+
+func functionNames() []string {
+	return []string{fnAPI, fnBroker, fnCallback, fnVerify, fnRefresh, fnPublish}
+}
+
+// Timeouts in seconds. Queues' visibility follows from them; broker's stays under the 30 s that an HTTP API waits.
+const (
+	apiTimeout      = 10
+	brokerTimeout   = 29
+	callbackTimeout = 15
+	verifyTimeout   = 60
+	refreshTimeout  = 50
+	publishTimeout  = 30
+)
+
+// memory in MB. It settles the share of a processor too: less makes cold starts slow, more makes nothing quicker here.
+const memory = 256
+
+// assumingPath is the path of the roles that customers' trust policies admit.
+const assumingPath = "/rolecall/"
+
+// A spec is what functions differ in.
+type spec struct {
+	name        string
+	description string
+	timeout     float64 // seconds
+	path        string  // of the role
+	environment []string
+}
+
+func specs() []spec {
+	return []spec{
+		{fnAPI, "Rolecall: connections, launches, timeline. Cannot assume roles.", apiTimeout, "/", []string{
+			envTable, envPartition, envAccount, envName, envClaim, envRegions, envMACKey, envTemplateURL, envTemplateVersion, envTemplateSHA,
+		}},
+		{fnBroker, "Rolecall: verifies now and issues credentials.", brokerTimeout, assumingPath, []string{
+			envTable, envPartition, envAccount, envName, envClaim, envRegions, envMACKey, envTemplateURL, envTemplateVersion, envTemplateSHA,
+			envVerifyNow, envInterval,
+		}},
+		{fnCallback, "Rolecall: takes what customers' stacks report.", callbackTimeout, "/", []string{
+			envTable, envPartition, envAccount, envRegions, envMACKey, envTopic, envVerifyNow,
+		}},
+		{fnVerify, "Rolecall: proves roles safe and answers customers' stacks.", verifyTimeout, assumingPath, []string{
+			envTable, envPartition, envAccount, envRegions, envVerifyNow, envInterval,
+		}},
+		{fnRefresh, "Rolecall: every minute, finds the connections that are due.", refreshTimeout, "/", []string{
+			envTable, envVerifySweep, envInterval,
+		}},
+		{fnPublish, "Rolecall: publishes event records of the table's stream on the bus.", publishTimeout, "/", []string{
+			envBus,
+		}},
+	}
+}
+
+// Environment variables; package config under shared reads them.
+const (
+	envTable           = "ROLECALL_TABLE"
+	envPartition       = "ROLECALL_PARTITION"
+	envAccount         = "ROLECALL_PLATFORM_ACCOUNT"
+	envName            = "ROLECALL_PLATFORM_NAME"
+	envClaim           = "ROLECALL_TENANT_CLAIM"
+	envRegions         = "ROLECALL_REGIONS"
+	envMACKey          = "ROLECALL_MAC_KEY_ARN"
+	envTemplateURL     = "ROLECALL_TEMPLATE_URL"
+	envTemplateVersion = "ROLECALL_TEMPLATE_VERSION"
+	envTemplateSHA     = "ROLECALL_TEMPLATE_SHA256"
+	envTopic           = "ROLECALL_TOPIC_NAME"
+	envVerifyNow       = "ROLECALL_VERIFY_NOW_QUEUE_URL"
+	envVerifySweep     = "ROLECALL_VERIFY_SWEEP_QUEUE_URL"
+	envInterval        = "ROLECALL_CHECK_INTERVAL"
+	envBus             = "ROLECALL_BUS_NAME"
+)
+
+func (p *platform) values() map[string]*string {
+	return map[string]*string{
+		envTable:           p.table.TableName(),
+		envPartition:       jsii.String(p.cfg.partition),
+		envAccount:         jsii.String(p.cfg.account),
+		envName:            jsii.String(p.cfg.platformName),
+		envClaim:           jsii.String(p.cfg.tenantClaim),
+		envRegions:         jsii.String(strings.Join(p.cfg.regions, ",")),
+		envMACKey:          p.macKey.KeyArn(),
+		envTemplateURL:     p.template.url,
+		envTemplateVersion: jsii.String(p.template.version),
+		envTemplateSHA:     jsii.String(p.template.sha256),
+		envTopic:           jsii.String(topicName),
+		envVerifyNow:       p.verifyNow.QueueUrl(),
+		envVerifySweep:     p.verifySweep.QueueUrl(),
+		envInterval:        jsii.String(p.cfg.checkInterval.String()),
+		envBus:             p.bus.EventBusName(),
+	}
+}
+
+func (p *platform) addFunctions() {
+	p.functions = map[string]awslambda.CfnFunction{}
+	rights, values := p.rights(), p.values()
+	for _, s := range specs() {
+		p.functions[s.name] = p.newFunction(s, rights[s.name], values)
+	}
+}
+
+func (p *platform) newFunction(s spec, rights []awsiam.PolicyStatement, values map[string]*string) awslambda.CfnFunction {
+	scope := constructs.NewConstruct(p.stack, jsii.String(constructID(s.name)))
+	logs := newLogGroup(scope, "Logs", p.cfg.logRetentionDays)
+	rights = append(rights, allow("Logs", []string{"logs:CreateLogStream", "logs:PutLogEvents"}, logs.LogGroupArn()))
+	role := awsiam.NewRole(scope, jsii.String("Role"), &awsiam.RoleProps{
+		AssumedBy:      awsiam.NewServicePrincipal(jsii.String("lambda.amazonaws.com"), nil),
+		Path:           jsii.String(s.path),
+		InlinePolicies: &map[string]awsiam.PolicyDocument{"rights": document(rights...)},
+	})
+	p.justifyRights(s.name, role)
+	environment := map[string]*string{}
+	for _, name := range s.environment {
+		environment[name] = values[name]
+	}
+	code := awss3assets.NewAsset(scope, jsii.String("Code"), &awss3assets.AssetProps{
+		Path: jsii.String(filepath.Join(p.cfg.functionsDir, s.name)),
+	})
+	function := awslambda.NewCfnFunction(scope, jsii.String("Function"), &awslambda.CfnFunctionProps{
+		FunctionName:  jsii.String("rolecall-" + s.name),
+		Description:   jsii.String(s.description),
+		Runtime:       jsii.String("provided.al2023"),
+		Architectures: jsii.Strings("arm64"),
+		Handler:       jsii.String("bootstrap"),
+		Code: &awslambda.CfnFunction_CodeProperty{
+			S3Bucket: code.S3BucketName(),
+			S3Key:    code.S3ObjectKey(),
+		},
+		Role:        role.RoleArn(),
+		Timeout:     jsii.Number(s.timeout),
+		MemorySize:  jsii.Number(memory),
+		Environment: &awslambda.CfnFunction_EnvironmentProperty{Variables: environment},
+		LoggingConfig: &awslambda.CfnFunction_LoggingConfigProperty{
+			LogGroup:  logs.LogGroupName(),
+			LogFormat: jsii.String("JSON"),
+		},
+	})
+	if slices.Contains(s.environment, envTemplateURL) {
+		function.Node().AddDependency(p.template.resource) // no link before what it links to
+	}
+	code.AddResourceMetadata(function, jsii.String("Code"))
+	return function
+}
+
+// justifyRights speaks for the wildcards in the rights above.
+func (p *platform) justifyRights(name string, role awsiam.Role) {
+	switch name {
+	case fnBroker, fnVerify:
+		justify(role, "AwsSolutions-IAM5", "Customers' roles are in accounts that are not known when this is deployed; their trust policies ask for the "+
+			"connection's external ID, and the platform's own roles are denied.")
+	case fnPublish:
+		justify(role, "AwsSolutions-IAM5", "Lambda chooses the names of the objects that hold what could not be published; the prefix is the one it uses.")
+	}
+}
+
+// constructID is the name in the construct tree, and so in logical ids: "api" → "Api".
+func constructID(name string) string {
+	return strings.ToUpper(name[:1]) + name[1:]
+}

@@ -1,0 +1,403 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"rolecall/shared/httpapi"
+	"rolecall/templates"
+)
+
+func TestTable(t *testing.T) {
+	table := home().one(t, "AWS::DynamoDB::Table", "Table")
+	p := table.Properties
+	for name, pair := range map[string][2]any{
+		"billing":             {"PAY_PER_REQUEST", p["BillingMode"]},
+		"deletion protection": {true, p["DeletionProtectionEnabled"]},
+		"recovery":            {"PointInTimeRecoveryEnabled=true", flat(p["PointInTimeRecoverySpecification"])},
+		"stream":              {"StreamViewType=NEW_IMAGE", flat(p["StreamSpecification"])},
+		"time to live":        {"AttributeName=expiresAt Enabled=true", flat(p["TimeToLiveSpecification"])},
+		"keys":                {"AttributeName=PK KeyType=HASH,AttributeName=SK KeyType=RANGE", flat(p["KeySchema"])},
+	} {
+		if pair[0] != pair[1] {
+			t.Errorf("%s: %v, want %v", name, pair[1], pair[0])
+		}
+	}
+	indexes := map[string]string{}
+	for _, i := range list(p["GlobalSecondaryIndexes"]) {
+		index := i.(map[string]any)
+		indexes[flat(index["IndexName"])] = flat(index["KeySchema"]) + " " + flat(index["Projection"])
+	}
+	want := map[string]string{
+		"tenant": "AttributeName=tenantPK KeyType=HASH,AttributeName=tenantSK KeyType=RANGE ProjectionType=ALL",
+		"slot":   "AttributeName=slotPK KeyType=HASH,AttributeName=slotSK KeyType=RANGE ProjectionType=KEYS_ONLY",
+		"due":    "AttributeName=duePK KeyType=HASH,AttributeName=dueSK KeyType=RANGE ProjectionType=KEYS_ONLY",
+	}
+	if d := cmp.Diff(want, indexes); d != "" {
+		t.Error(d)
+	}
+	for _, a := range list(p["AttributeDefinitions"]) {
+		if a.(map[string]any)["AttributeType"] != "S" {
+			t.Errorf("attribute %s", flat(a))
+		}
+	}
+}
+
+// A construct that moves in the tree gets another logical id, and CloudFormation then makes a second, empty table.
+func TestWhatLastsKeepsItsLogicalID(t *testing.T) {
+	var got []string
+	for id, r := range home().Resources {
+		if r.DeletionPolicy == "Retain" {
+			if r.UpdateReplacePolicy != "Retain" {
+				t.Errorf("%s is lost when replaced", id)
+			}
+			if r.Type != "AWS::Logs::LogGroup" {
+				got = append(got, r.Type+" "+id)
+			}
+		}
+	}
+	slices.Sort(got)
+	want := []string{
+		"AWS::DynamoDB::Table TableCD117FA1", "AWS::KMS::Key MacKey790F75A3", "AWS::KMS::Key SealingKey98C9818D",
+		"AWS::S3::Bucket Templates785E9C36", "AWS::S3::Bucket UndeliveredF3CF66A9",
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+	for name, group := range home().ofType("AWS::Logs::LogGroup") {
+		if group.DeletionPolicy != "Retain" || group.Properties["RetentionInDays"] != 90.0 {
+			t.Errorf("%s: %s, %v days", name, group.DeletionPolicy, group.Properties["RetentionInDays"])
+		}
+	}
+}
+
+func TestKeys(t *testing.T) {
+	keys := home().ofType("AWS::KMS::Key")
+	sealing, mac := keys["SealingKey"].Properties, keys["MacKey"].Properties
+	if sealing["EnableKeyRotation"] != true || sealing["KeySpec"] != nil {
+		t.Errorf("sealing key: %v", sealing)
+	}
+	if mac["KeySpec"] != "HMAC_256" || mac["KeyUsage"] != "GENERATE_VERIFY_MAC" {
+		t.Errorf("MAC key: %v", mac)
+	}
+}
+
+func TestFunctions(t *testing.T) {
+	template := []string{"ROLECALL_TEMPLATE_SHA256", "ROLECALL_TEMPLATE_URL", "ROLECALL_TEMPLATE_VERSION"}
+	common := []string{"ROLECALL_PARTITION", "ROLECALL_PLATFORM_ACCOUNT", "ROLECALL_REGIONS", "ROLECALL_TABLE"}
+	environment := map[string][]string{
+		"Api": slices.Concat(common, template, []string{"ROLECALL_MAC_KEY_ARN", "ROLECALL_PLATFORM_NAME", "ROLECALL_TENANT_CLAIM"}),
+		"Broker": slices.Concat(common, template, []string{
+			"ROLECALL_MAC_KEY_ARN", "ROLECALL_PLATFORM_NAME", "ROLECALL_TENANT_CLAIM", "ROLECALL_VERIFY_NOW_QUEUE_URL", "ROLECALL_CHECK_INTERVAL",
+		}),
+		"Callback": slices.Concat(common, []string{"ROLECALL_MAC_KEY_ARN", "ROLECALL_TOPIC_NAME", "ROLECALL_VERIFY_NOW_QUEUE_URL"}),
+		"Verify":   slices.Concat(common, []string{"ROLECALL_VERIFY_NOW_QUEUE_URL", "ROLECALL_CHECK_INTERVAL"}),
+		"Refresh":  {"ROLECALL_TABLE", "ROLECALL_VERIFY_SWEEP_QUEUE_URL", "ROLECALL_CHECK_INTERVAL"},
+		"Publish":  {"ROLECALL_BUS_NAME"},
+	}
+	functions := home().ofType("AWS::Lambda::Function")
+	for name, want := range environment {
+		p := functions[name+"Function"].Properties
+		if flat(p["Architectures"]) != "arm64" || p["Runtime"] != "provided.al2023" || p["Handler"] != "bootstrap" {
+			t.Errorf("%s: %v %v %v", name, p["Architectures"], p["Runtime"], p["Handler"])
+		}
+		if role := flat(p["Role"]); role != "${"+name+"Role.Arn}" {
+			t.Errorf("%s has role %s", name, role)
+		}
+		if logs := flat(p["LoggingConfig"].(map[string]any)["LogGroup"]); logs != "${"+name+"Logs}" {
+			t.Errorf("%s logs to %s", name, logs)
+		}
+		var got []string
+		for variable := range p["Environment"].(map[string]any)["Variables"].(map[string]any) {
+			got = append(got, variable)
+		}
+		slices.Sort(got)
+		slices.Sort(want)
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("%s: %s", name, d)
+		}
+	}
+	if len(functions) != len(environment)+1 { // and the one that copies the template
+		t.Errorf("%d functions", len(functions))
+	}
+}
+
+func TestEnvironmentSaysWhatIsThere(t *testing.T) {
+	broker := home().one(t, "AWS::Lambda::Function", "BrokerFunction").Properties["Environment"].(map[string]any)["Variables"].(map[string]any)
+	rendered, err := templates.Connection(templates.Publication{
+		Partition: "aws", PlatformAccount: laptopAccount, PlatformName: "Rolecall", TopicName: topicName,
+		Regions: []string{"eu-west-1", "us-east-1"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{
+		"ROLECALL_TABLE":                "${Table}",
+		"ROLECALL_PARTITION":            "aws",
+		"ROLECALL_PLATFORM_ACCOUNT":     "111111111111",
+		"ROLECALL_PLATFORM_NAME":        "Rolecall",
+		"ROLECALL_TENANT_CLAIM":         "tenant_id",
+		"ROLECALL_REGIONS":              "eu-west-1,us-east-1",
+		"ROLECALL_MAC_KEY_ARN":          "${MacKey.Arn}",
+		"ROLECALL_TEMPLATE_URL":         "https://${Templates.RegionalDomainName}/" + rendered.Key,
+		"ROLECALL_TEMPLATE_VERSION":     rendered.Version,
+		"ROLECALL_TEMPLATE_SHA256":      rendered.SHA256,
+		"ROLECALL_VERIFY_NOW_QUEUE_URL": "${VerifyNow}",
+		"ROLECALL_CHECK_INTERVAL":       "24h0m0s",
+	}
+	got := map[string]string{}
+	for k, v := range broker {
+		got[k] = flat(v)
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestQueues(t *testing.T) {
+	queues, functions := home().ofType("AWS::SQS::Queue"), home().ofType("AWS::Lambda::Function")
+	for name, consumer := range map[string]string{"Callbacks": "Callback", "VerifyNow": "Verify", "VerifySweep": "Verify"} {
+		queue, dead := queues[name].Properties, queues[name+"Dead"].Properties
+		timeout := functions[consumer+"Function"].Properties["Timeout"].(float64)
+		if visible := queue["VisibilityTimeout"].(float64); visible < 6*timeout {
+			t.Errorf("%s: visible again after %v s, its function may take %v s", name, visible, timeout)
+		}
+		redrive := queue["RedrivePolicy"].(map[string]any)
+		if redrive["maxReceiveCount"].(float64) < 5 || flat(redrive["deadLetterTargetArn"]) != "${"+name+"Dead.Arn}" {
+			t.Errorf("%s: %s", name, flat(redrive))
+		}
+		if dead["MessageRetentionPeriod"] != 14*24*3600.0 {
+			t.Errorf("%s: dead letters are kept for %v s", name, dead["MessageRetentionPeriod"])
+		}
+		if dead["QueueName"] != flat(queue["QueueName"])+"-dlq" {
+			t.Errorf("%s: dead-letter queue %v", name, dead["QueueName"])
+		}
+		if queue["SqsManagedSseEnabled"] != true || dead["SqsManagedSseEnabled"] != true {
+			t.Errorf("%s is not encrypted", name)
+		}
+	}
+	if callbacks := queues["Callbacks"].Properties; callbacks["QueueName"] != "rolecall-callbacks" || callbacks["VisibilityTimeout"] != 90.0 {
+		t.Errorf("callbacks: %v", callbacks)
+	}
+	if len(queues) != 6 {
+		t.Errorf("%d queues", len(queues))
+	}
+}
+
+func TestEventSources(t *testing.T) {
+	sources := home().ofType("AWS::Lambda::EventSourceMapping")
+	for name, want := range map[string][2]string{
+		"CallbackSource":    {"${Callbacks.Arn}", "${CallbackFunction}"},
+		"VerifyNowSource":   {"${VerifyNow.Arn}", "${VerifyFunction}"},
+		"VerifySweepSource": {"${VerifySweep.Arn}", "${VerifyFunction}"},
+		"PublishSource":     {"${Table.StreamArn}", "${PublishFunction}"},
+	} {
+		p := sources[name].Properties
+		if flat(p["EventSourceArn"]) != want[0] || flat(p["FunctionName"]) != want[1] {
+			t.Errorf("%s: %s → %s", name, flat(p["EventSourceArn"]), flat(p["FunctionName"]))
+		}
+		if flat(p["FunctionResponseTypes"]) != "ReportBatchItemFailures" {
+			t.Errorf("%s: one bad message fails its whole batch", name)
+		}
+	}
+	if len(sources) != 4 {
+		t.Errorf("%d event sources", len(sources))
+	}
+	if c := flat(sources["VerifySweepSource"].Properties["ScalingConfig"]); c != "MaximumConcurrency=2" {
+		t.Errorf("sweep: %s", c)
+	}
+	if c := sources["VerifyNowSource"].Properties["ScalingConfig"]; c != nil {
+		t.Errorf("customers who wait share %v", c)
+	}
+}
+
+func TestStreamAdmitsEventRecordsOnly(t *testing.T) {
+	p := home().one(t, "AWS::Lambda::EventSourceMapping", "PublishSource").Properties
+	filters := list(p["FilterCriteria"].(map[string]any)["Filters"])
+	if len(filters) != 1 {
+		t.Fatalf("%d filters; several are an OR", len(filters))
+	}
+	var pattern, want any
+	if err := json.Unmarshal([]byte(flat(filters[0].(map[string]any)["Pattern"])), &pattern); err != nil {
+		t.Fatal(err)
+	}
+	_ = json.Unmarshal([]byte(`{"eventName":["INSERT"],"dynamodb":{"Keys":{"SK":{"S":[{"prefix":"EVENT#"}]}}}}`), &want)
+	if d := cmp.Diff(want, pattern); d != "" {
+		t.Error(d)
+	}
+	if p["StartingPosition"] != "TRIM_HORIZON" {
+		t.Errorf("starts at %v: records written before are lost", p["StartingPosition"])
+	}
+	if to := flat(p["DestinationConfig"]); to != "OnFailure=Destination=${Undelivered.Arn}" {
+		t.Errorf("what cannot be published goes to %s", to)
+	}
+}
+
+func TestRoutesAreTheCodes(t *testing.T) {
+	got := map[string]string{}
+	for _, r := range home().ofType("AWS::ApiGatewayV2::Route") {
+		p := r.Properties
+		got[flat(p["RouteKey"])] = strings.Join([]string{
+			flat(p["Target"]), flat(p["AuthorizationType"]), flat(list(p["AuthorizationScopes"])), flat(list(p["AuthorizerId"])),
+		}, " ")
+	}
+	want := map[string]string{}
+	for _, r := range httpapi.Routes() {
+		target := "integrations/${HttpApi" + constructID(string(r.Function)) + "}"
+		if r.Scope == "" {
+			want[r.Method+" "+r.Path] = target + " NONE  "
+			continue
+		}
+		want[r.Method+" "+r.Path] = target + " JWT " + r.Scope + " ${HttpApiTokens}"
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestHTTPAPI(t *testing.T) {
+	jwt := home().one(t, "AWS::ApiGatewayV2::Authorizer", "HttpApiTokens").Properties
+	if jwt["AuthorizerType"] != "JWT" || flat(jwt["JwtConfiguration"]) != "Audience=rolecall Issuer=https://issuer.example.com" ||
+		flat(jwt["IdentitySource"]) != "$request.header.Authorization" {
+		t.Errorf("authorizer: %s", flat(jwt))
+	}
+	cors := home().one(t, "AWS::ApiGatewayV2::Api", "HttpApi").Properties["CorsConfiguration"].(map[string]any)
+	for key, want := range map[string]string{
+		"AllowOrigins": "https://app.example.com", "AllowHeaders": "authorization,content-type,if-match,idempotency-key",
+		"ExposeHeaders": "etag,location,retry-after", "AllowMethods": "GET,POST,DELETE,PUT",
+	} {
+		if flat(cors[key]) != want {
+			t.Errorf("CORS %s: %s", key, flat(cors[key]))
+		}
+	}
+	stage := home().one(t, "AWS::ApiGatewayV2::Stage", "HttpApiStage").Properties
+	if stage["StageName"] != "$default" || stage["AutoDeploy"] != true ||
+		flat(stage["DefaultRouteSettings"]) != "ThrottlingBurstLimit=400 ThrottlingRateLimit=200" {
+		t.Errorf("stage: %s", flat(stage))
+	}
+	format := flat(stage["AccessLogSettings"].(map[string]any)["Format"])
+	for _, secret := range []string{"header", "querystring", "path"} {
+		if strings.Contains(strings.ToLower(format), secret) {
+			t.Errorf("access log holds %s: %s", secret, format)
+		}
+	}
+	for name, i := range home().ofType("AWS::ApiGatewayV2::Integration") {
+		if i.Properties["PayloadFormatVersion"] != "2.0" {
+			t.Errorf("%s: payload %v", name, i.Properties["PayloadFormatVersion"])
+		}
+	}
+}
+
+func TestNoCORSUnlessAsked(t *testing.T) {
+	if c := (&platform{}).cors(); c != nil {
+		t.Errorf("without origins: %v", c)
+	}
+}
+
+func TestSchedule(t *testing.T) {
+	p := home().one(t, "AWS::Scheduler::Schedule", "EveryMinute").Properties
+	target := p["Target"].(map[string]any)
+	if p["ScheduleExpression"] != "rate(1 minute)" || flat(target["Arn"]) != "${RefreshFunction.Arn}" ||
+		flat(target["RoleArn"]) != "${ScheduleRole.Arn}" {
+		t.Errorf("schedule: %s", flat(p))
+	}
+}
+
+func TestBus(t *testing.T) {
+	if name := home().one(t, "AWS::Events::EventBus", "Bus").Properties["Name"]; name != "rolecall" {
+		t.Errorf("bus %v", name)
+	}
+	archive := home().one(t, "AWS::Events::Archive", "BusArchive").Properties
+	if flat(archive["SourceArn"]) != "${Bus.Arn}" || flat(archive["EventPattern"]) != "account=111111111111" {
+		t.Errorf("archive: %s", flat(archive))
+	}
+}
+
+func TestTopics(t *testing.T) {
+	stacks := topics()
+	if len(stacks) != 2 {
+		t.Fatalf("%d topic stacks", len(stacks))
+	}
+	for region, stack := range stacks {
+		topic := stack.one(t, "AWS::SNS::Topic", "Callbacks").Properties
+		if topic["TopicName"] != "rolecall-callbacks" || topic["KmsMasterKeyId"] != nil {
+			t.Errorf("%s: %s", region, flat(topic))
+		}
+		sub := stack.one(t, "AWS::SNS::Subscription", "CallbacksToHome").Properties
+		if sub["Protocol"] != "sqs" || sub["RawMessageDelivery"] != false ||
+			sub["Endpoint"] != "arn:aws:sqs:eu-west-1:111111111111:rolecall-callbacks" || flat(sub["TopicArn"]) != "${Callbacks}" {
+			t.Errorf("%s: %s", region, flat(sub))
+		}
+	}
+}
+
+func TestTopicsOfOptInRegionsHaveTheirOwnPrincipal(t *testing.T) {
+	cfg := config{account: laptopAccount, partition: "aws", homeRegion: "eu-west-1", regions: []string{"eu-west-1", "eu-south-2", "us-east-1"}}
+	got := map[string][]string{}
+	for _, g := range cfg.topicsByService() {
+		got[g.principal] = g.topics
+	}
+	want := map[string][]string{
+		"sns.amazonaws.com": {
+			"arn:aws:sns:eu-west-1:111111111111:rolecall-callbacks", "arn:aws:sns:us-east-1:111111111111:rolecall-callbacks",
+		},
+		"sns.eu-south-2.amazonaws.com": {"arn:aws:sns:eu-south-2:111111111111:rolecall-callbacks"},
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestTemplateIsPublishedAsRendered(t *testing.T) {
+	published := home().one(t, publishedType, "PublicationTemplate").Properties
+	var call struct {
+		Service, Action string
+		Parameters      map[string]string
+	}
+	if err := json.Unmarshal([]byte(flat(published["Create"])), &call); err != nil {
+		t.Fatal(err)
+	}
+	if call.Service != "S3" || call.Action != "copyObject" || call.Parameters["Bucket"] != "${Templates}" {
+		t.Errorf("%+v", call)
+	}
+	if published["Delete"] != nil {
+		t.Error("a template that links name is deleted")
+	}
+	_, object, _ := strings.Cut(call.Parameters["CopySource"], "/")
+	body, err := os.ReadFile(filepath.Join(assembly.dir, "asset."+object))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rendered, err := templates.Connection(templates.Publication{
+		Partition: "aws", PlatformAccount: laptopAccount, PlatformName: "Rolecall", TopicName: topicName,
+		Regions: []string{"eu-west-1", "us-east-1"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(body) != string(rendered.Body) || call.Parameters["Key"] != rendered.Key {
+		t.Errorf("what is copied to %s is not the rendering %s", call.Parameters["Key"], rendered.Key)
+	}
+	for _, name := range []string{"ApiFunction", "BrokerFunction"} {
+		if after := flat(list(home().one(t, "AWS::Lambda::Function", name).DependsOn)); !strings.HasPrefix(after, "PublicationTemplate") {
+			t.Errorf("%s can show a link before the template is there", name)
+		}
+	}
+}
+
+func TestOutputs(t *testing.T) {
+	var got []string
+	for name := range home().Outputs {
+		got = append(got, name)
+	}
+	slices.Sort(got)
+	if d := cmp.Diff([]string{"ApiUrl", "BusName", "TableName", "TemplateUrl", "TopicName"}, got); d != "" {
+		t.Error(d)
+	}
+}

@@ -1,0 +1,396 @@
+package templates
+
+import (
+	"encoding/json"
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"gopkg.in/yaml.v3"
+)
+
+var update = flag.Bool("update", false, "write the golden file")
+
+func publication() Publication {
+	return Publication{
+		Partition: "aws", PlatformAccount: "111111111111", PlatformName: "Acme Cloud (EU)", TopicName: "rolecall-callbacks",
+		Regions: []string{"eu-west-1", "us-east-1"},
+	}
+}
+
+func render(t *testing.T) Rendered {
+	t.Helper()
+	r, err := Connection(publication())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func TestConnectionIsGolden(t *testing.T) {
+	got := render(t)
+	golden := filepath.Join("testdata", "connection.golden.yaml")
+	if *update {
+		if err := os.WriteFile(golden, got.Body, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(string(want), string(got.Body)); d != "" {
+		t.Errorf("rendering changed (go test ./templates -update accepts it):\n%s", d)
+	}
+	if again := render(t); again.SHA256 != got.SHA256 {
+		t.Errorf("two renderings differ: %s, %s", got.SHA256, again.SHA256)
+	}
+}
+
+func TestKeyNamesVersionAndContent(t *testing.T) {
+	a := render(t)
+	if !regexp.MustCompile(`^connection/1\.0\.0-[0-9a-f]{12}\.yaml$`).MatchString(a.Key) || !strings.Contains(a.Key, a.SHA256[:12]) {
+		t.Errorf("key %q does not name version and SHA-256 %s", a.Key, a.SHA256)
+	}
+	p := publication()
+	p.Regions = p.Regions[:1]
+	b, err := Connection(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a.Key == b.Key {
+		t.Errorf("two bodies share the key %s", a.Key)
+	}
+}
+
+func TestNothingOfTheSourceIsLeft(t *testing.T) {
+	body := string(render(t).Body)
+	for _, word := range []string{"PLATFORM_", "TEMPLATE_", "000000000000", "PERMISSION_SET", "# @"} {
+		if !strings.Contains(connectionSource, word) {
+			t.Errorf("the source does not hold %q: this test tests nothing", word)
+		}
+		if strings.Contains(body, word) {
+			t.Errorf("the rendering holds %q", word)
+		}
+	}
+}
+
+func TestWhatCannotBePublished(t *testing.T) {
+	cases := map[string]func(*Publication){
+		"no partition":          func(p *Publication) { p.Partition = "" },
+		"other partition":       func(p *Publication) { p.Partition = "aws-cn" },
+		"short account":         func(p *Publication) { p.PlatformAccount = "1111" },
+		"placeholder account":   func(p *Publication) { p.PlatformAccount = "000000000000" },
+		"account with newline":  func(p *Publication) { p.PlatformAccount = "111111111111\n" },
+		"no name":               func(p *Publication) { p.PlatformName = "" },
+		"name with newline":     func(p *Publication) { p.PlatformName = "Acme\nResources: {}" },
+		"name with colon":       func(p *Publication) { p.PlatformName = "Acme: x" },
+		"name with comment":     func(p *Publication) { p.PlatformName = "Acme #1" },
+		"name with quote":       func(p *Publication) { p.PlatformName = "Acme's" },
+		"name with reference":   func(p *Publication) { p.PlatformName = "${AWS::AccountId}" },
+		"name in other letters": func(p *Publication) { p.PlatformName = "Аcme" },
+		"name ends in space":    func(p *Publication) { p.PlatformName = "Acme " },
+		"long name":             func(p *Publication) { p.PlatformName = strings.Repeat("a", 65) },
+		"topic with colon":      func(p *Publication) { p.TopicName = "a:b" },
+		"no topic":              func(p *Publication) { p.TopicName = "" },
+		"no Regions":            func(p *Publication) { p.Regions = nil },
+		"Region twice":          func(p *Publication) { p.Regions = []string{"eu-west-1", "eu-west-1"} },
+		"Region with bracket":   func(p *Publication) { p.Regions = []string{"eu-west-1]"} },
+	}
+	for name, spoil := range cases {
+		t.Run(name, func(t *testing.T) {
+			p := publication()
+			spoil(&p)
+			if _, err := Connection(p); err == nil {
+				t.Errorf("%+v was rendered", p)
+			}
+		})
+	}
+}
+
+func TestEveryPartition(t *testing.T) {
+	for partition, region := range map[string]string{"aws": "ap-southeast-2", "aws-us-gov": "us-gov-west-1", "aws-cn": "cn-north-1"} {
+		p := publication()
+		p.Partition, p.Regions = partition, []string{region}
+		if _, err := Connection(p); err != nil {
+			t.Errorf("%s: %v", partition, err)
+		}
+	}
+}
+
+func parse(t *testing.T, body []byte) map[string]any {
+	t.Helper()
+	var doc map[string]any
+	if err := yaml.Unmarshal(body, &doc); err != nil {
+		t.Fatalf("not YAML: %v", err)
+	}
+	return doc
+}
+
+func at(t *testing.T, v any, path ...string) any {
+	t.Helper()
+	for _, p := range path {
+		m, ok := v.(map[string]any)
+		if !ok || m[p] == nil {
+			t.Fatalf("nothing at %v", path)
+		}
+		v = m[p]
+	}
+	return v
+}
+
+func TestResourcesAreTheListed(t *testing.T) {
+	doc := parse(t, render(t).Body)
+	got := map[string]string{}
+	for name, r := range at(t, doc, "Resources").(map[string]any) {
+		got[name] = at(t, r, "Type").(string)
+	}
+	want := map[string]string{
+		"Role": "AWS::IAM::Role", "RoleVerificationPolicy": "AWS::IAM::Policy",
+		"StackStarted": "Custom::RolecallStackStarted", "Connection": "Custom::RolecallConnection",
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range want {
+		if !strings.Contains(string(readme), "| `"+name+"` |") {
+			t.Errorf("README.md does not list %s", name)
+		}
+	}
+}
+
+func TestParametersAreTheContract(t *testing.T) {
+	doc := parse(t, render(t).Body)
+	defaults := map[string]any{}
+	for name, p := range at(t, doc, "Parameters").(map[string]any) {
+		defaults[name] = p.(map[string]any)["Default"]
+		if p.(map[string]any)["NoEcho"] != nil {
+			t.Errorf("%s is NoEcho, which a quick-create link cannot fill", name)
+		}
+	}
+	want := map[string]any{
+		"ConnectionId": nil, "ExternalId": nil, "CallbackToken": nil, "PermissionSet": "read-only", "RoleName": "",
+		"RolePath": "/", "PermissionsBoundaryArn": "", "MaxSessionDuration": 3600,
+	}
+	if d := cmp.Diff(want, defaults); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestTrustNamesThePlatformAndTheExternalID(t *testing.T) {
+	doc := parse(t, render(t).Body)
+	got := at(t, doc, "Resources", "Role", "Properties", "AssumeRolePolicyDocument", "Statement")
+	want := []any{map[string]any{
+		"Sid": "PlatformWithExternalId", "Effect": "Allow",
+		"Principal": map[string]any{"AWS": "arn:${AWS::Partition}:iam::111111111111:root"},
+		"Action":    []any{"sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity"},
+		"Condition": map[string]any{
+			"StringEquals": map[string]any{"sts:ExternalId": "ExternalId"},
+			"ArnLike":      map[string]any{"aws:PrincipalArn": "arn:${AWS::Partition}:iam::111111111111:role/rolecall/*"},
+		},
+	}}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestNoWildcardPrincipalAndNoCode(t *testing.T) {
+	var walk func(path string, v any)
+	walk = func(path string, v any) {
+		switch v := v.(type) {
+		case map[string]any:
+			for key, child := range v {
+				if (key == "Principal" || key == "AWS") && child == "*" {
+					t.Errorf("%s.%s admits everybody", path, key)
+				}
+				if slices.Contains([]string{"ZipFile", "Code", "UserData", "InlineCode", "NotPrincipal", "NotAction", "Fn::Transform", "Transform"}, key) {
+					t.Errorf("%s.%s", path, key)
+				}
+				walk(path+"."+key, child)
+			}
+		case []any:
+			for _, child := range v {
+				walk(path+"[]", child)
+			}
+		}
+	}
+	walk("", parse(t, render(t).Body))
+}
+
+func TestCustomResourcesEndInTime(t *testing.T) {
+	doc := parse(t, render(t).Body)
+	for name, want := range map[string][]string{
+		"StackStarted": {"CallbackToken", "ConnectionId", "ServiceTimeout", "ServiceToken"},
+		"Connection":   {"CallbackToken", "ConnectionId", "RoleArn", "ServiceTimeout", "ServiceToken", "TemplateVersion"},
+	} {
+		props := at(t, doc, "Resources", name, "Properties").(map[string]any)
+		var got []string
+		for p := range props {
+			got = append(got, p)
+		}
+		slices.Sort(got)
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("%s: %s", name, d)
+		}
+		if props["ServiceTimeout"] != 300 {
+			t.Errorf("%s: ServiceTimeout %v", name, props["ServiceTimeout"])
+		}
+		if want := "arn:${AWS::Partition}:sns:${AWS::Region}:111111111111:rolecall-callbacks"; props["ServiceToken"] != want {
+			t.Errorf("%s: ServiceToken %v", name, props["ServiceToken"])
+		}
+	}
+	connection := at(t, doc, "Resources", "Connection").(map[string]any)
+	if connection["DependsOn"] != "RoleVerificationPolicy" {
+		t.Errorf("Connection may come before the policy: DependsOn %v", connection["DependsOn"])
+	}
+	if v := at(t, connection, "Properties", "TemplateVersion"); v != Version {
+		t.Errorf("TemplateVersion %v", v)
+	}
+}
+
+func TestDescriptionNamesWhoAsks(t *testing.T) {
+	p := publication()
+	p.PlatformName = strings.Repeat("a", 64)
+	r, err := Connection(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc := parse(t, r.Body)
+	description := at(t, doc, "Description").(string)
+	if !strings.Contains(description, p.PlatformName) || !strings.Contains(description, p.PlatformAccount) {
+		t.Errorf("description %q", description)
+	}
+	if len(description) > 1024 {
+		t.Errorf("description of %d characters, CloudFormation takes 1024", len(description))
+	}
+	if len(r.Body) > 51_200 {
+		t.Errorf("template of %d bytes cannot be given to CloudFormation directly", len(r.Body))
+	}
+}
+
+// The source itself must not name a permission: the manifest does.
+func TestManifestIsTheOnlySource(t *testing.T) {
+	m, err := Permissions()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, set := range m.Sets {
+		words := slices.Concat(set.ManagedPolicies, []string{set.Name})
+		for _, d := range set.Deny {
+			words = append(words, d.Actions...)
+		}
+		for _, w := range words {
+			if strings.Contains(connectionSource, w) {
+				t.Errorf("connection.yaml repeats %q", w)
+			}
+		}
+	}
+}
+
+func TestReadOnlyReadsNoData(t *testing.T) {
+	m, err := Permissions()
+	if err != nil {
+		t.Fatal(err)
+	}
+	denied := map[string]bool{}
+	for _, set := range m.Sets {
+		if set.Name != "read-only" {
+			continue
+		}
+		if d := cmp.Diff([]string{"ReadOnlyAccess"}, set.ManagedPolicies); d != "" {
+			t.Error(d)
+		}
+		for _, d := range set.Deny {
+			for _, a := range d.Actions {
+				denied[a] = true
+			}
+		}
+	}
+	for _, a := range []string{
+		"s3:GetObject", "s3:GetObjectVersion", "secretsmanager:GetSecretValue", "ssm:GetParameter", "ssm:GetParametersByPath",
+		"dynamodb:GetItem", "dynamodb:Query", "dynamodb:Scan", "lambda:GetFunction", "logs:GetLogEvents", "logs:FilterLogEvents",
+		"sqs:ReceiveMessage", "kinesis:GetRecords", "kms:Decrypt", "ecr:BatchGetImage", "codecommit:GitPull",
+	} {
+		if !denied[a] {
+			t.Errorf("read-only may call %s", a)
+		}
+	}
+	rendered := string(render(t).Body)
+	for a := range denied {
+		if !strings.Contains(rendered, "- "+a+"\n") {
+			t.Errorf("the template does not deny %s", a)
+		}
+	}
+}
+
+// IAM counts all inline policies of a role together, without white space: 10,240 characters.
+func TestInlinePoliciesFit(t *testing.T) {
+	doc := parse(t, render(t).Body)
+	text, err := json.Marshal(at(t, doc, "Resources", "Role", "Properties", "Policies"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(text) > 9_000 { // leaves room for the verification policy and what a platform adds
+		t.Errorf("inline policies of about %d characters", len(text))
+	}
+}
+
+func TestManifestThatCannotBeRendered(t *testing.T) {
+	base := `{"version":"1","default":"a","always":[{"sid":"A","reason":"R","actions":["iam:GetRole"],"resource":"role"}],` +
+		`"sets":[{"name":"a","title":"A","description":"d","warning":"w","managedPolicies":["P"],` +
+		`"deny":[{"sid":"D","reason":"R","actions":["s3:GetObject"]}]}]}`
+	if _, err := parseManifest([]byte(base)); err != nil {
+		t.Fatalf("the base itself: %v", err)
+	}
+	cases := map[string][2]string{
+		"unknown field":         {`"version"`, `"verzion"`},
+		"wildcard action":       {`s3:GetObject`, `s3:*`},
+		"action with newline":   {`s3:GetObject`, `s3:GetObject\n`},
+		"sid with space":        {`"D"`, `"D D"`},
+		"reason breaks out":     {`"reason":"R","actions":["s3`, `"reason":"R\nx","actions":["s3`},
+		"resource elsewhere":    {`"role"`, `"arn:aws:iam::1:role/x"`},
+		"default is no set":     {`"default":"a"`, `"default":"b"`},
+		"policy breaks out":     {`"P"`, `"P'"`},
+		"set's name breaks out": {`"name":"a"`, `"name":"a]"`},
+		"no warning":            {`"warning":"w"`, `"warning":""`},
+		"description with #":    {`"description":"d"`, `"description":"d # x"`},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			spoilt := strings.Replace(base, c[0], c[1], 1)
+			if spoilt == base {
+				t.Fatal("nothing was spoilt")
+			}
+			if _, err := parseManifest([]byte(spoilt)); err == nil {
+				t.Errorf("accepted %s", spoilt)
+			}
+		})
+	}
+}
+
+func TestCfnLint(t *testing.T) {
+	lint, err := exec.LookPath("cfn-lint")
+	if err != nil {
+		t.Skip("cfn-lint is not installed")
+	}
+	rendered := filepath.Join(t.TempDir(), "connection.yaml")
+	if err := os.WriteFile(rendered, render(t).Body, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{filepath.Join("cloudformation", "connection.yaml"), rendered} {
+		out, err := exec.CommandContext(t.Context(), lint, "--include-checks", "I", "--", file).CombinedOutput()
+		if err != nil {
+			t.Errorf("cfn-lint %s: %v\n%s", file, err, out)
+		}
+	}
+}
