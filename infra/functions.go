@@ -33,7 +33,7 @@ const (
 	apiTimeout      = 10
 	brokerTimeout   = 29
 	callbackTimeout = 15
-	verifyTimeout   = 60
+	verifyTimeout   = 30
 	refreshTimeout  = 50
 	publishTimeout  = 30
 )

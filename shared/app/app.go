@@ -73,7 +73,7 @@ func verifications(c config.Config) connect.Verifications {
 			Platform: c.Platform, Assumer: assumer(c), Clock: time.Now,
 			Inspector: customer.Inspector{HTTP: plainClient(), Clock: time.Now, Endpoint: c.Endpoint},
 		},
-		Jobs: jobs(c), Answerer: customresource.NewSender(logger(c)), Clock: time.Now, Jitter: jitter,
+		Jobs: jobs(c), Answerer: customresource.NewSender(nil), Clock: time.Now, Jitter: jitter,
 	}
 }
 

@@ -2,7 +2,9 @@ package app
 
 import (
 	"context"
+	"crypto/rand"
 	"log/slog"
+	"net/http"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
@@ -12,9 +14,63 @@ import (
 	"rolecall/shared/config"
 	"rolecall/shared/connect"
 	"rolecall/shared/customresource"
+	"rolecall/shared/gateway"
+	"rolecall/shared/httpapi"
 	"rolecall/shared/queue"
 	"rolecall/shared/store"
+	"rolecall/templates"
 )
+
+// httpFunction is a function behind the HTTP API.
+type httpFunction = func(context.Context, events.APIGatewayV2HTTPRequest) (events.APIGatewayV2HTTPResponse, error)
+
+func behindGateway(c config.Config, h http.Handler) httpFunction {
+	identify := func(ctx context.Context, claims gateway.Claims) context.Context {
+		return httpapi.Identify(ctx, claims.Tenant, claims.Subject, claims.Scopes)
+	}
+	return gateway.Function{Handler: h, TenantClaim: c.TenantClaim, Identify: identify}.Handle
+}
+
+func deployment(c config.Config) (connect.Deployment, error) {
+	manifest, err := templates.Permissions()
+	if err != nil {
+		return connect.Deployment{}, err
+	}
+	d := connect.Deployment{
+		Platform: c.Platform, PlatformName: c.PlatformName, Regions: c.Regions, TemplateURL: c.TemplateURL,
+		TemplateVersion: c.TemplateVersion, TemplateSHA256: c.TemplateSHA256, ConsoleURL: c.ConsoleURL, CheckInterval: c.CheckInterval,
+	}
+	for _, s := range manifest.Sets {
+		d.Permissions = append(d.Permissions, connect.PermissionSet{
+			Name: connect.Permissions(s.Name), Description: s.Description, Warning: s.Warning,
+		})
+	}
+	return d, nil
+}
+
+// API answers the routes that take no right in any customer's account.
+func API(c config.Config) (httpFunction, error) {
+	d, err := deployment(c)
+	if err != nil {
+		return nil, err
+	}
+	return behindGateway(c, httpapi.NewAPI(httpapi.APIParts{
+		Connections: connect.Connections{Store: tableStore(c), Deployment: d, Clock: time.Now, Random: rand.Reader},
+		Tokens:      tokens(c), Log: logger(c),
+	})), nil
+}
+
+// Broker answers the routes that assume customers' roles.
+func Broker(c config.Config) (httpFunction, error) {
+	d, err := deployment(c)
+	if err != nil {
+		return nil, err
+	}
+	return behindGateway(c, httpapi.NewBroker(httpapi.BrokerParts{
+		Verifications: verifications(c), Deployment: d, Tokens: tokens(c), Log: logger(c),
+		Issuing: connect.Issuing{Store: tableStore(c), Assumer: assumer(c), Clock: time.Now, EventID: eventID},
+	})), nil
+}
 
 // Callback receives what customers' stacks report.
 func Callback(c config.Config) func(context.Context, events.SQSEvent) (events.SQSEventResponse, error) {
@@ -23,7 +79,7 @@ func Callback(c config.Config) func(context.Context, events.SQSEvent) (events.SQ
 		Receiver: connect.Callbacks{
 			Store: tableStore(c), Tokens: tokens(c), Jobs: jobs(c), Clock: time.Now, Account: c.Platform.Account,
 		},
-		Answerer: customresource.NewSender(log),
+		Answerer: customresource.NewSender(nil),
 		Topics: customresource.Topics{
 			Partition: c.Platform.Partition, Account: c.Platform.Account, Name: c.TopicName, Regions: c.Regions,
 		},

@@ -74,6 +74,7 @@ func Codes() []CodeInfo {
 		{connect.CodeBusy, http.StatusServiceUnavailable, "The connection was changed by others at the same time; try again."},
 		{connect.CodeRoleNotAssumable, http.StatusForbidden, "The customer's account refuses the role to us."},
 		{connect.CodeSTSUnavailable, http.StatusServiceUnavailable, "AWS did not answer as it should; try again."},
+		{connect.CodeStoreUnavailable, http.StatusServiceUnavailable, "Rolecall's own table did not answer as it should; try again."},
 		{connect.CodeInternal, http.StatusInternalServerError, "Something went wrong at our side."},
 		{connect.CodeExternalIDNotRequired, 0, "The role can be assumed without an external ID."},
 		{connect.CodeExternalIDIgnored, 0, "The role can be assumed with a wrong external ID."},

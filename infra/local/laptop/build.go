@@ -43,7 +43,7 @@ func Synthesise(ctx context.Context, root, out, functions, issuer string) error 
 		return err
 	}
 	cmd := exec.CommandContext(ctx, "go", "run", "./infra")
-	cmd.Env = append(os.Environ(), "CDK_OUTDIR="+out, "CDK_CONTEXT_JSON="+string(settings), "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION=1",
+	cmd.Env = append(os.Environ(), "CDK_OUTDIR="+out, "CDK_VALIDATION=false", "CDK_CONTEXT_JSON="+string(settings), "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION=1",
 		"JSII_SILENCE_WARNING_DEPRECATED_NODE_VERSION=1", "JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION=1")
 	if err := quietly(cmd, root); err != nil {
 		return fmt.Errorf("synthesise: %w", err)

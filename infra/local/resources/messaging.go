@@ -25,13 +25,14 @@ func registerMessaging(e *cfn.Engine, s Services) {
 		s.SNS.Unsubscribe(r.PhysicalID)
 		return nil
 	}})
-	e.Register("AWS::Events::EventBus", provider{create: createBus(s), remove: nothing})
-	e.Register("AWS::Events::Archive", provider{create: createArchive(s), remove: nothing})
-	e.Register("AWS::Events::Rule", provider{create: createRule(s), remove: nothing})
-	e.Register("AWS::Scheduler::Schedule", provider{create: createSchedule(s), remove: func(_ context.Context, r *cfn.ResourceRequest) error {
-		s.Scheduler.Delete(scheduler.Schedule{Account: r.Account, Region: r.Region, Name: r.PhysicalID}.ARN())
-		return nil
+	e.Register("AWS::Events::EventBus", provider{create: createBus(s), remove: func(_ context.Context, r *cfn.ResourceRequest) error {
+		return s.Events.DeleteBus(eventsARN(r, "event-bus/"+r.PhysicalID))
 	}})
+	e.Register("AWS::Events::Archive", provider{create: createArchive(s), remove: func(_ context.Context, r *cfn.ResourceRequest) error {
+		return ignoreMissing(s.Events.DeleteArchive(eventsARN(r, "archive/"+r.PhysicalID)))
+	}})
+	e.Register("AWS::Events::Rule", provider{create: createRule(s), remove: removeRule(s)})
+	e.Register("AWS::Scheduler::Schedule", provider{create: createSchedule(s), remove: removeSchedule(s)})
 }
 
 // queueARN is found by the last part of the queue's URL, which is its name.
@@ -196,46 +197,80 @@ func createArchive(s Services) makeStep {
 	}
 }
 
+type ruleProperties struct {
+	Name, Description, EventBusName, State string
+	EventPattern                           document
+	Targets                                []struct {
+		Id, Arn          string //nolint:revive // the property's own name
+		DeadLetterConfig struct{ Arn string }
+		RetryPolicy      json.RawMessage
+	}
+}
+
+func eventsARN(r *cfn.ResourceRequest, resource string) string {
+	return "arn:" + r.Partition + ":events:" + r.Region + ":" + r.Account + ":" + resource
+}
+
+func ruleARN(r *cfn.ResourceRequest, p ruleProperties) string {
+	if p.EventBusName == "" || p.EventBusName == "default" {
+		return eventsARN(r, "rule/"+r.PhysicalID)
+	}
+	return eventsARN(r, "rule/"+p.EventBusName+"/"+r.PhysicalID)
+}
+
 func createRule(s Services) makeStep {
 	return func(_ context.Context, r *cfn.ResourceRequest) (cfn.Result, error) {
-		var p struct {
-			Name, Description, EventBusName, State string
-			EventPattern                           document
-			Targets                                []struct {
-				Id, Arn          string //nolint:revive // the property's own name
-				DeadLetterConfig struct{ Arn string }
-				RetryPolicy      json.RawMessage
-			}
-		}
+		var p ruleProperties
 		if err := properties(r.Properties, &p); err != nil {
 			return cfn.Result{}, err
 		}
 		if p.Name == "" {
 			p.Name = r.Name(64)
 		}
-		arn, err := s.Events.PutRule(r.Account, r.Region, events.Rule{Name: p.Name, Bus: p.EventBusName, Pattern: p.EventPattern.text})
+		arn, err := s.Events.PutRule(r.Account, r.Region, events.Rule{
+			Name: p.Name, Bus: p.EventBusName, Pattern: p.EventPattern.text, Description: p.Description, Disabled: p.State == "DISABLED",
+		})
+		made := cfn.Result{PhysicalID: p.Name, Attributes: map[string]any{"Arn": arn}}
 		if err != nil {
 			return cfn.Result{}, err
 		}
 		for _, t := range p.Targets {
 			if err := s.Events.PutTarget(arn, events.Target{ID: t.Id, ARN: t.Arn, DeadLetter: t.DeadLetterConfig.Arn}); err != nil {
-				return cfn.Result{}, err
+				return made, err
 			}
 		}
-		return cfn.Result{PhysicalID: p.Name, Attributes: map[string]any{"Arn": arn}}, nil
+		return made, nil
+	}
+}
+
+func removeRule(s Services) removeStep {
+	return func(_ context.Context, r *cfn.ResourceRequest) error {
+		var p ruleProperties
+		if err := properties(r.Properties, &p); err != nil {
+			return err
+		}
+		arn := ruleARN(r, p)
+		for _, t := range p.Targets {
+			if err := s.Events.RemoveTarget(arn, t.Id); err != nil && !isMissing(err) {
+				return err
+			}
+		}
+		return ignoreMissing(s.Events.DeleteRule(arn))
+	}
+}
+
+type scheduleProperties struct {
+	Name, GroupName, Description, ScheduleExpression, State string
+	FlexibleTimeWindow                                      json.RawMessage
+	Target                                                  struct {
+		Arn, RoleArn, Input string
+		RetryPolicy         json.RawMessage
 	}
 }
 
 func createSchedule(s Services) makeStep {
 	return func(_ context.Context, r *cfn.ResourceRequest) (cfn.Result, error) {
-		var p struct {
-			Name, GroupName, Description, ScheduleExpression, State string
-			FlexibleTimeWindow                                      json.RawMessage
-			Target                                                  struct {
-				Arn, RoleArn, Input string
-				RetryPolicy         json.RawMessage
-			}
-		}
+		var p scheduleProperties
 		if err := properties(r.Properties, &p); err != nil {
 			return cfn.Result{}, err
 		}
@@ -247,5 +282,16 @@ func createSchedule(s Services) makeStep {
 			TargetARN: p.Target.Arn, RoleARN: p.Target.RoleArn, Input: p.Target.Input, Disabled: p.State == "DISABLED",
 		}
 		return cfn.Result{PhysicalID: p.Name, Attributes: map[string]any{"Arn": schedule.ARN()}}, s.Scheduler.Put(schedule)
+	}
+}
+
+func removeSchedule(s Services) removeStep {
+	return func(_ context.Context, r *cfn.ResourceRequest) error {
+		var p scheduleProperties
+		if err := properties(r.Properties, &p); err != nil {
+			return err
+		}
+		s.Scheduler.Delete(scheduler.Schedule{Account: r.Account, Region: r.Region, Group: p.GroupName, Name: r.PhysicalID}.ARN())
+		return nil
 	}
 }

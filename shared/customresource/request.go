@@ -1,0 +1,236 @@
+package customresource
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+	"time"
+
+	"rolecall/shared/connect"
+)
+
+// Topics are the SNS topics that customers' stacks report to: one of the same name in each Region.
+type Topics struct {
+	Partition connect.Partition
+	Account   connect.AccountID
+	Name      string
+	Regions   []connect.Region
+}
+
+// region is the Region of one of the topics.
+func (t Topics) region(arn string) (connect.Region, bool) {
+	i := slices.IndexFunc(t.Regions, func(r connect.Region) bool {
+		return arn == fmt.Sprintf("arn:%s:sns:%s:%s:%s", t.Partition, r, t.Account, t.Name)
+	})
+	if i < 0 {
+		return "", false
+	}
+	return t.Regions[i], true
+}
+
+// ErrUnanswerable marks a message that is no request, or one that says nowhere trustworthy to answer: delivering it
+// again changes nothing, and it ends in the dead-letter queue.
+var ErrUnanswerable = errors.New("unanswerable")
+
+func unanswerable(why string) error { return fmt.Errorf("%w: %s", ErrUnanswerable, why) }
+
+// Limits of what is read. SNS's own limit of a message is 256 KB; the ids' are such that an answer always has room for
+// them.
+const (
+	maxEnvelope = 2 << 20
+	maxMessage  = 256 << 10
+	maxID       = 256
+	maxProperty = 2048
+)
+
+// envelope is what SNS wraps a message in (raw delivery off).
+type envelope struct {
+	kind, topic, message string
+	sentAt               time.Time
+}
+
+// A Request is a custom resource's request. Malformed is set where it can be answered but not be acted upon.
+type Request struct {
+	connect.CallbackRequest
+	Malformed *connect.Error
+}
+
+// Parse reads the body of a message in the queue. The error is [ErrUnanswerable].
+func (t Topics) Parse(body string) (Request, error) {
+	e, err := openEnvelope(body)
+	if err != nil {
+		return Request{}, err
+	}
+	region, ours := t.region(e.topic)
+	if !ours {
+		return Request{}, unanswerable("the message does not come from our topic")
+	}
+	message, ok := object(e.message)
+	if !ok || len(e.message) > maxMessage {
+		return Request{}, unanswerable("the message is no request")
+	}
+	to, stack, err := t.replyTo(message, region)
+	if err != nil {
+		return Request{}, err
+	}
+	r := Request{CallbackRequest: connect.CallbackRequest{ReplyTo: to}}
+	r.Callback.StackID, r.Callback.SentAt = stack, e.sentAt
+	r.Callback.RequestID, r.Callback.LogicalID = to.RequestID, to.LogicalID
+	r.Malformed = r.read(message)
+	return r, nil
+}
+
+func openEnvelope(body string) (envelope, error) {
+	if len(body) > maxEnvelope {
+		return envelope{}, unanswerable("the message is too long")
+	}
+	members, ok := object(body)
+	if !ok {
+		return envelope{}, unanswerable("the message is not JSON")
+	}
+	var e envelope
+	e.kind, _ = text(members, "Type", 64)
+	e.topic, _ = text(members, "TopicArn", 512)
+	e.message, ok = text(members, "Message", maxEnvelope)
+	sent, _ := text(members, "Timestamp", 64)
+	at, err := time.Parse(time.RFC3339, sent)
+	if !ok || err != nil || e.kind != "Notification" {
+		return envelope{}, unanswerable("the message is no SNS notification")
+	}
+	e.sentAt = at
+	return e, nil
+}
+
+// object reads one JSON object by the exact names of its members; encoding/json's structs would take other letters'
+// case too. Nesting deeper than 10,000 is refused by encoding/json itself.
+func object(s string) (map[string]json.RawMessage, bool) {
+	d := json.NewDecoder(bytes.NewReader([]byte(s)))
+	var members map[string]json.RawMessage
+	if d.Decode(&members) != nil || members == nil {
+		return nil, false
+	}
+	_, err := d.Token()
+	return members, errors.Is(err, io.EOF)
+}
+
+// text is a member that is a string of at most limit bytes; "" where there is none.
+func text(members map[string]json.RawMessage, name string, limit int) (string, bool) {
+	raw, there := members[name]
+	if !there {
+		return "", true
+	}
+	var s string
+	if raw[0] != '"' || json.Unmarshal(raw, &s) != nil || len(s) > limit {
+		return "", false
+	}
+	return s, true
+}
+
+// replyTo is where the answer goes. A stack can only report to a topic of its own Region, and its Region is what the
+// ResponseURL is held against.
+func (t Topics) replyTo(message map[string]json.RawMessage, region connect.Region) (connect.ReplyTo, connect.StackID, error) {
+	id, _ := text(message, "StackId", 1024)
+	stack, err := connect.ParseStackID(id)
+	if err != nil || stack.Region() != region || stack.Partition() != t.Partition {
+		return connect.ReplyTo{}, stack, unanswerable("the StackId is none of the topic's Region")
+	}
+	raw, _ := text(message, "ResponseURL", maxURL)
+	if _, err := responseURL(raw, stack); err != nil {
+		return connect.ReplyTo{}, stack, unanswerable(err.Error())
+	}
+	request, _ := text(message, "RequestId", maxID)
+	logical, _ := text(message, "LogicalResourceId", maxID)
+	if request == "" || logical == "" {
+		return connect.ReplyTo{}, stack, unanswerable("the request bears no ids to answer with")
+	}
+	return connect.ReplyTo{
+		URL: connect.NewSecret(raw), StackID: id, RequestID: request, LogicalID: logical,
+		PhysicalID: physicalID(message),
+	}, stack, nil
+}
+
+// noConnection is the physical id where a request names no connection: there must always be one.
+const noConnection = "rolecall-no-connection"
+
+// physicalID is the connection's id, always; a changed one would make CloudFormation replace the resource. A request
+// that names none keeps the id that it came with.
+func physicalID(message map[string]json.RawMessage) string {
+	if properties, ok := object(string(message["ResourceProperties"])); ok {
+		id, _ := text(properties, "ConnectionId", maxID)
+		if _, err := connect.ParseConnectionID(id); err == nil {
+			return id
+		}
+	}
+	if id, _ := text(message, "PhysicalResourceId", maxID); id != "" {
+		return id
+	}
+	return noConnection
+}
+
+var (
+	requestIDRE       = regexp.MustCompile(`^[0-9A-Za-z-]+$`)
+	logicalIDRE       = regexp.MustCompile(`^[0-9A-Za-z]+$`)
+	templateVersionRE = regexp.MustCompile(`^[0-9A-Za-z.+-]*$`)
+)
+
+const maxTemplateVersion = 64
+
+// read takes the rest of a request, and says what is wrong with it. What a Delete does not need is not asked of it.
+func (r *Request) read(message map[string]json.RawMessage) *connect.Error {
+	kind, _ := text(message, "RequestType", 64)
+	resource, _ := text(message, "ResourceType", 128)
+	r.Callback.Type, r.Callback.Resource = connect.RequestType(kind), connect.CallbackResource(resource)
+	if !slices.Contains([]connect.RequestType{connect.RequestCreate, connect.RequestUpdate, connect.RequestDelete}, r.Callback.Type) {
+		return malformed("RequestType is none of Create, Update and Delete")
+	}
+	if r.Callback.Resource != connect.ResourceStackStarted && r.Callback.Resource != connect.ResourceConnection {
+		return malformed("ResourceType is none of the connection template's")
+	}
+	if !requestIDRE.MatchString(r.Callback.RequestID) || !logicalIDRE.MatchString(r.Callback.LogicalID) {
+		return malformed("RequestId or LogicalResourceId is not as CloudFormation writes it")
+	}
+	properties, ok := object(string(message["ResourceProperties"]))
+	if !ok {
+		return malformed("ResourceProperties is no object")
+	}
+	return r.readProperties(properties)
+}
+
+func (r *Request) readProperties(properties map[string]json.RawMessage) *connect.Error {
+	var ok [4]bool
+	var token string
+	r.ConnectionID, ok[0] = text(properties, "ConnectionId", maxID)
+	token, ok[1] = text(properties, "CallbackToken", maxProperty)
+	r.RoleARN, ok[2] = text(properties, "RoleArn", maxProperty)
+	r.Callback.TemplateVersion, ok[3] = text(properties, "TemplateVersion", maxTemplateVersion)
+	r.Token = connect.NewSecret(token)
+	if r.Callback.Type == connect.RequestDelete {
+		ok[2], ok[3] = true, true
+	}
+	for i, name := range []string{"ConnectionId", "CallbackToken", "RoleArn", "TemplateVersion"} {
+		if !ok[i] {
+			return malformed(name + " is not a string, or is too long")
+		}
+	}
+	if !templateVersionRE.MatchString(r.Callback.TemplateVersion) {
+		if r.Callback.Type != connect.RequestDelete {
+			return malformed("TemplateVersion is not a version")
+		}
+		r.Callback.TemplateVersion = ""
+	}
+	return nil
+}
+
+// CodeMalformed is the code of a request that does not come from our template.
+const CodeMalformed connect.Code = "REQUEST_MALFORMED"
+
+func malformed(why string) *connect.Error {
+	return &connect.Error{
+		Kind: connect.KindInvalid, Code: CodeMalformed, Message: why,
+		Fix: "Launch the stack from the platform's own link, with the template unchanged.",
+	}
+}

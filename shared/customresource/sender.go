@@ -1,0 +1,207 @@
+package customresource
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"rolecall/shared/connect"
+)
+
+const (
+	// maxAnswer is CloudFormation's limit of an answer, in bytes as encoded.
+	maxAnswer = 4096
+	// maxRead is how much of the bucket's answer is read.
+	maxRead    = 64 << 10
+	tries      = 2
+	tryTimeout = 5 * time.Second
+	tryPause   = 200 * time.Millisecond
+)
+
+// Statuses of an answer. There is no other word for either.
+const (
+	statusSuccess = "SUCCESS"
+	statusFailed  = "FAILED"
+)
+
+// answer is what CloudFormation waits for.
+type answer struct {
+	Status             string
+	Reason             string `json:",omitempty"`
+	PhysicalResourceId string //nolint:revive // CloudFormation's own spelling
+	StackId            string //nolint:revive // as above
+	RequestId          string //nolint:revive // as above
+	LogicalResourceId  string //nolint:revive // as above
+	NoEcho             bool
+	Data               map[string]string `json:",omitempty"`
+}
+
+// A Sender tells CloudFormation how requests ended. It is safe for concurrent use; make one and keep it.
+type Sender struct {
+	client *http.Client
+	pause  time.Duration
+	parse  func(raw string, stack connect.StackID) (*url.URL, error)
+}
+
+// NewSender makes a sender. transport is nil for one of its own that uses no proxy; another one is for tests.
+func NewSender(transport http.RoundTripper) *Sender {
+	if transport == nil {
+		transport = &http.Transport{
+			Proxy:               nil, // an answer goes straight to where it was signed for
+			DialContext:         (&net.Dialer{Timeout: tryTimeout}).DialContext,
+			TLSHandshakeTimeout: tryTimeout,
+			DisableCompression:  true,
+			MaxIdleConns:        8,
+			IdleConnTimeout:     time.Minute,
+		}
+	}
+	client := &http.Client{
+		Transport: transport, Timeout: tryTimeout,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	return &Sender{client: client, pause: tryPause, parse: responseURL}
+}
+
+// Answer puts the answer to where the request said, in at most two tries of five seconds. The URL is judged again,
+// because a queue lies between. An error never has the URL in it; nil means that CloudFormation's bucket took the
+// answer.
+func (s *Sender) Answer(ctx context.Context, to connect.ReplyTo, r connect.Reply) error {
+	stack, err := connect.ParseStackID(to.StackID)
+	if err != nil {
+		return errResponseURL
+	}
+	u, err := s.parse(to.URL.Reveal(), stack)
+	if err != nil {
+		return err
+	}
+	body, err := encode(to, r)
+	if err != nil {
+		return err
+	}
+	for try := 1; ; try++ {
+		again, err := s.put(ctx, u, body)
+		if err == nil || !again || try == tries {
+			return err
+		}
+		if err := wait(ctx, s.pause); err != nil {
+			return err
+		}
+	}
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}
+
+// put makes one try. again says that another one may end better.
+func (s *Sender) put(ctx context.Context, u *url.URL, body []byte) (again bool, err error) {
+	// The request is built around the URL as it was judged. It bears no Content-Type: the URL is signed without one.
+	r, err := http.NewRequestWithContext(ctx, http.MethodPut, "https://cloudformation.invalid/", bytes.NewReader(body))
+	if err != nil {
+		return false, errors.New("answer: the request could not be built")
+	}
+	target := *u
+	r.URL, r.Host = &target, u.Host
+	response, err := s.client.Do(r)
+	if err != nil {
+		return true, fmt.Errorf("answer: %w", withoutURL(err))
+	}
+	defer func() { _ = response.Body.Close() }()
+	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, maxRead)) // so that the connection can be used again
+	if response.StatusCode == http.StatusOK {
+		return false, nil
+	}
+	again = response.StatusCode >= http.StatusInternalServerError || response.StatusCode == http.StatusTooManyRequests
+	return again, fmt.Errorf("answer: the bucket replied with status %d", response.StatusCode)
+}
+
+// withoutURL is what a [url.Error] wraps, without the URL that it would print. What is left names at most a host.
+func withoutURL(err error) error {
+	var e *url.Error
+	for errors.As(err, &e) {
+		err = e.Err
+	}
+	if err == nil || strings.Contains(err.Error(), "Signature") {
+		return errors.New("the request failed")
+	}
+	return err
+}
+
+// encode is the answer as JSON of at most maxAnswer bytes; the reason gives way, at the end of a character.
+func encode(to connect.ReplyTo, r connect.Reply) ([]byte, error) {
+	a := answer{
+		Status: statusSuccess, PhysicalResourceId: to.PhysicalID,
+		StackId: to.StackID, RequestId: to.RequestID, LogicalResourceId: to.LogicalID,
+	}
+	if a.PhysicalResourceId == "" {
+		a.PhysicalResourceId = noConnection
+	}
+	if _, err := connect.ParseConnectionID(to.PhysicalID); err == nil {
+		a.Data = map[string]string{"ConnectionId": to.PhysicalID}
+	}
+	if !r.OK {
+		a.Status, a.Reason = statusFailed, sentence(r.Reason)
+	}
+	whole := a.Reason
+	body := a.json()
+	for fits := len(whole); len(body) > maxAnswer; body = a.json() {
+		if fits == 0 {
+			return nil, errors.New("answer: the ids leave no room for an answer")
+		}
+		// Cutting as many bytes as are too many, escaped, takes a few rounds and never too much by more than an escape.
+		fits = max(0, fits-max(1, (len(body)-maxAnswer)/6))
+		a.Reason = cut(whole, fits)
+		fits = len(a.Reason)
+	}
+	return body, nil
+}
+
+func (a answer) json() []byte {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false) // trust policies and tags are full of <, > and &: six bytes each
+	_ = e.Encode(a)        // strings always encode
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+}
+
+// cut is the longest beginning of s of at most n bytes that ends with a whole character.
+func cut(s string, n int) string {
+	if n >= len(s) {
+		return s
+	}
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n]
+}
+
+// sentence is a reason as the customer reads it in the stack's events. A failure always says something.
+func sentence(r connect.Reason) string {
+	if r.Code == "" {
+		r = connect.Reason{Code: connect.CodeInternal, Message: "the platform could not say why"}
+	}
+	text := string(r.Code) + ": " + r.Message
+	if !strings.HasSuffix(text, ".") {
+		text += "."
+	}
+	if r.Fix != "" {
+		text += " Fix: " + r.Fix
+	}
+	return text
+}

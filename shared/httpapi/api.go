@@ -1,0 +1,296 @@
+package httpapi
+
+import (
+	"context"
+	_ "embed"
+	"log/slog"
+	"net/http"
+	"reflect"
+	"slices"
+	"time"
+
+	"rolecall/shared/connect"
+)
+
+// CheckTimes tells when a connection was last found unchanged. Such a check makes no new version of the connection, so
+// its time is kept apart.
+type CheckTimes interface {
+	// LastChecked is zero where there has been no such check.
+	LastChecked(ctx context.Context, id connect.ConnectionID) (time.Time, error)
+}
+
+// APIParts are what function api is composed of.
+type APIParts struct {
+	Connections connect.Connections
+	Tokens      connect.Tokens
+	Checks      CheckTimes // may be nil: then lastVerifiedAt is the last check that changed something
+	Log         *slog.Logger
+}
+
+// NewAPI serves the routes of function api.
+func NewAPI(p APIParts) http.Handler {
+	a := api{APIParts: p, present: presenter{deployment: p.Connections.Deployment, tokens: p.Tokens}}
+	return newServer(a.operations(), p.Log, p.Connections.Clock)
+}
+
+type api struct {
+	APIParts
+	present presenter
+}
+
+// OpenAPI is the OpenAPI 3.1 document of all routes, as JSON.
+func OpenAPI() []byte { return slices.Clone(openAPI) }
+
+//go:embed openapi.json
+var openAPI []byte
+
+// Inputs; the tags are read by bind and by the OpenAPI document.
+type (
+	none struct{}
+
+	createInput struct {
+		IdempotencyKey string `header:"Idempotency-Key" doc:"1 to 128 printable ASCII characters. A second request with the same key changes nothing and answers with what the first one made; kept for a day." maxLength:"128"`
+		Body           CreateConnection
+	}
+	listInput struct {
+		Status string `query:"status" doc:"Only connections of this status; without it all but deleted ones." enum:"pending,verifying,enabled,degraded,failed,disconnected,expired,deleted"`
+		Q      string `query:"q" doc:"Only connections whose name has this in it, ignoring case." maxLength:"64"`
+		Limit  int    `query:"limit" doc:"Items on a page." minimum:"1" maximum:"100" default:"50"`
+		Cursor string `query:"cursor" doc:"nextCursor of the page before."`
+	}
+	oneInput struct {
+		ID string `path:"id" doc:"The connection's id."`
+	}
+	changeInput struct {
+		ID      string `path:"id" doc:"The connection's id."`
+		IfMatch string `header:"If-Match" doc:"The ETag of the connection as you know it; 412 if it has changed since."`
+	}
+	launchInput struct {
+		ID             string `path:"id" doc:"The connection's id."`
+		IfMatch        string `header:"If-Match" doc:"The ETag of the connection as you know it; 412 if it has changed since."`
+		IdempotencyKey string `header:"Idempotency-Key" doc:"As on POST /v1/connections." maxLength:"128"`
+	}
+	eventsInput struct {
+		ID     string `path:"id" doc:"The connection's id."`
+		Limit  int    `query:"limit" doc:"Items on a page." minimum:"1" maximum:"100" default:"50"`
+		Cursor string `query:"cursor" doc:"nextCursor of the page before."`
+	}
+)
+
+func (a api) operations() []operation {
+	return []operation{
+		does(operation{
+			route: "GET /openapi.json", id: "getOpenAPI", summary: "This document",
+			answers: []answer{{status: http.StatusOK, about: "OpenAPI 3.1", body: reflect.TypeFor[map[string]any]()}},
+		}, a.openAPI),
+		does(operation{
+			route: "GET /v1/config", id: "getConfig", summary: "What the platform offers",
+			about:   "What a page needs to know before it offers to connect an account.",
+			answers: []answer{{status: http.StatusOK, body: reflect.TypeFor[Config]()}},
+		}, a.config),
+		does(operation{
+			route: "POST /v1/connections", id: "createConnection", summary: "Create a connection",
+			about: "Makes a pending connection with its external ID and a launch. Open launch.quickCreateUrl in the customer's " +
+				"console, or give launch's parts to a tool.",
+			answers: []answer{{
+				status: http.StatusCreated, about: "Created, with its launch", body: reflect.TypeFor[Connection](),
+				headers: []string{"Location", "ETag"},
+			}},
+		}, a.create),
+		does(operation{
+			route: "GET /v1/connections", id: "listConnections", summary: "List connections, newest first",
+			answers: []answer{{status: http.StatusOK, body: reflect.TypeFor[Connections]()}},
+		}, a.list),
+		does(operation{
+			route: "GET /v1/connections/{id}", id: "getConnection", summary: "Read a connection",
+			about: "With its launch while the customer's stack or role is awaited. Deleted connections can still be read.",
+			answers: []answer{{
+				status: http.StatusOK, body: reflect.TypeFor[Connection](), headers: []string{"ETag"},
+			}},
+		}, a.get),
+		does(operation{
+			route: "DELETE /v1/connections/{id}", id: "deleteConnection", summary: "Delete a connection",
+			about:   "For ever: its name and external ID are never used again. Deleting a deleted one changes nothing.",
+			answers: []answer{{status: http.StatusNoContent, about: "Deleted"}},
+		}, a.delete),
+		does(operation{
+			route: "POST /v1/connections/{id}/launch", id: "launchConnection", summary: "Prepare a further launch",
+			about: "Also opens an expired or disconnected connection again, with the same external ID.",
+			answers: []answer{{
+				status: http.StatusCreated, about: "The connection with its new launch", body: reflect.TypeFor[Connection](),
+				headers: []string{"Location", "ETag"},
+			}},
+		}, a.launch),
+		does(operation{
+			route: "GET /v1/connections/{id}/events", id: "listEvents", summary: "A connection's timeline, newest first",
+			about:   "It outlives the connection.",
+			answers: []answer{{status: http.StatusOK, body: reflect.TypeFor[Events]()}},
+		}, a.events),
+	}
+}
+
+func (a api) openAPI(context.Context, call, none) (reply, error) {
+	return reply{status: http.StatusOK, body: document(openAPI), public: true}, nil
+}
+
+func (a api) config(context.Context, call, none) (reply, error) {
+	return reply{status: http.StatusOK, body: a.present.config()}, nil
+}
+
+// idempotencyLife is how long an Idempotency-Key is remembered.
+const idempotencyLife = 24 * time.Hour
+
+func (a api) idempotency(c call, key string) (*connect.Idempotency, error) {
+	if key == "" {
+		return nil, nil
+	}
+	if err := checkIdempotencyKey(key); err != nil {
+		return nil, err
+	}
+	return &connect.Idempotency{
+		Key: key, Request: c.digest, ExpiresAt: a.Connections.Clock().Add(idempotencyLife),
+	}, nil
+}
+
+func (a api) create(ctx context.Context, c call, in createInput) (reply, error) {
+	idem, err := a.idempotency(c, in.IdempotencyKey)
+	if err != nil {
+		return reply{}, err
+	}
+	made, err := a.Connections.Create(ctx, connect.CreateRequest{
+		Tenant: c.caller.Tenant, By: c.caller.Subject, Name: in.Body.Name, Method: in.Body.Method,
+		DefaultRegion: in.Body.DefaultRegion, Permissions: in.Body.Permissions, Idempotency: idem,
+	})
+	if err != nil {
+		return reply{}, err
+	}
+	return a.created(ctx, made)
+}
+
+func (a api) launch(ctx context.Context, c call, in launchInput) (reply, error) {
+	version, err := ifMatch(in.IfMatch)
+	if err != nil {
+		return reply{}, err
+	}
+	idem, err := a.idempotency(c, in.IdempotencyKey)
+	if err != nil {
+		return reply{}, err
+	}
+	launched, err := a.Connections.Launch(ctx, target(c, in.ID, version), idem)
+	if err != nil {
+		return reply{}, err
+	}
+	return a.created(ctx, launched)
+}
+
+func target(c call, id string, version int64) connect.Target {
+	return connect.Target{Tenant: c.caller.Tenant, ID: id, By: c.caller.Subject, IfMatch: version}
+}
+
+func (a api) created(ctx context.Context, c connect.Connection) (reply, error) {
+	re, err := a.one(ctx, c)
+	re.status, re.location = http.StatusCreated, "/v1/connections/"+string(c.ID())
+	return re, err
+}
+
+func (a api) one(ctx context.Context, c connect.Connection) (reply, error) {
+	body, err := a.present.launched(ctx, c, a.Connections.Clock())
+	return reply{status: http.StatusOK, body: body, etag: etag(c.Version()), connection: c.ID()}, err
+}
+
+func (a api) get(ctx context.Context, c call, in oneInput) (reply, error) {
+	found, err := a.Connections.Get(ctx, c.caller.Tenant, in.ID)
+	if err != nil {
+		return reply{}, err
+	}
+	re, err := a.one(ctx, found)
+	if err != nil || a.Checks == nil {
+		return re, err
+	}
+	checked, err := a.Checks.LastChecked(ctx, found.ID())
+	if err != nil {
+		return reply{}, err
+	}
+	if body, ok := re.body.(Connection); ok {
+		body.LastVerifiedAt = later(body.LastVerifiedAt, checked)
+		re.body = body
+	}
+	return re, nil
+}
+
+func later(a *time.Time, b time.Time) *time.Time {
+	if a == nil || b.After(*a) {
+		return moment(b)
+	}
+	return a
+}
+
+func (a api) list(ctx context.Context, c call, in listInput) (reply, error) {
+	limit, err := pageSize(in.Limit)
+	if err != nil {
+		return reply{}, err
+	}
+	if in.Status != "" && !slices.Contains(connect.Statuses(), connect.Status(in.Status)) {
+		return reply{}, invalidParameter("status", "must be one of "+statusNames())
+	}
+	page, err := a.Connections.List(ctx, c.caller.Tenant, connect.ListQuery{
+		Status: connect.Status(in.Status), Contains: in.Q, Limit: limit, Cursor: in.Cursor,
+	})
+	if err != nil {
+		return reply{}, err
+	}
+	now := a.Connections.Clock()
+	out := Connections{Items: make([]Connection, 0, len(page.Items)), NextCursor: page.Next}
+	for _, item := range page.Items {
+		out.Items = append(out.Items, a.present.connection(item, now))
+	}
+	return reply{status: http.StatusOK, body: out}, nil
+}
+
+func (a api) events(ctx context.Context, c call, in eventsInput) (reply, error) {
+	limit, err := pageSize(in.Limit)
+	if err != nil {
+		return reply{}, err
+	}
+	page, err := a.Connections.Events(ctx, c.caller.Tenant, in.ID, connect.EventQuery{Limit: limit, Cursor: in.Cursor})
+	if err != nil {
+		return reply{}, err
+	}
+	out := Events{Items: make([]Event, 0, len(page.Items)), NextCursor: page.Next}
+	for _, e := range page.Items {
+		out.Items = append(out.Items, event(e))
+	}
+	return reply{status: http.StatusOK, body: out}, nil
+}
+
+func (a api) delete(ctx context.Context, c call, in changeInput) (reply, error) {
+	version, err := ifMatch(in.IfMatch)
+	if err != nil {
+		return reply{}, err
+	}
+	if err := a.Connections.Delete(ctx, target(c, in.ID, version)); err != nil {
+		return reply{}, err
+	}
+	return reply{status: http.StatusNoContent}, nil
+}
+
+const (
+	defaultPage = 50
+	largestPage = 100
+)
+
+func pageSize(limit int) (int, error) {
+	if limit == 0 {
+		return defaultPage, nil
+	}
+	if limit < 1 || limit > largestPage {
+		return 0, invalidParameter("limit", "must be 1 to 100")
+	}
+	return limit, nil
+}
+
+func invalidParameter(name, message string) error {
+	p := newProblem(http.StatusBadRequest, codeParameterInvalid, "the parameter "+name+" "+message, "")
+	p.Errors = []FieldError{{Field: name, Code: codeParameterInvalid, Message: message}}
+	return p
+}

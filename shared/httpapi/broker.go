@@ -1,0 +1,156 @@
+package httpapi
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"reflect"
+	"strconv"
+	"time"
+
+	"rolecall/shared/connect"
+)
+
+// defaultPatience is how long a caller is kept waiting for a verification. API Gateway gives up after 30 seconds, and
+// a try that begins at the last moment takes some too.
+const defaultPatience = 20 * time.Second
+
+// BrokerParts are what function broker is composed of.
+type BrokerParts struct {
+	Verifications connect.Verifications
+	Issuing       connect.Issuing
+	Deployment    connect.Deployment
+	Tokens        connect.Tokens
+	Log           *slog.Logger
+	// Patience is how long a caller is kept waiting for a verification; 0 for 20 seconds.
+	Patience time.Duration
+}
+
+// NewBroker serves the routes of function broker.
+func NewBroker(p BrokerParts) http.Handler {
+	if p.Patience == 0 {
+		p.Patience = defaultPatience
+	}
+	b := broker{BrokerParts: p, present: presenter{deployment: p.Deployment, tokens: p.Tokens}}
+	return newServer(b.operations(), p.Log, p.Verifications.Clock)
+}
+
+type broker struct {
+	BrokerParts
+	present presenter
+}
+
+type (
+	roleInput struct {
+		ID      string `path:"id" doc:"The connection's id."`
+		IfMatch string `header:"If-Match" doc:"The ETag of the connection as you know it; 412 if it has changed since."`
+		Body    ReportRole
+	}
+	credentialsInput struct {
+		ID              string `path:"id" doc:"The connection's id."`
+		DurationSeconds int    `query:"durationSeconds" doc:"How long the session lasts. AWS ends role chaining at an hour." minimum:"1800" maximum:"3600" default:"1800"`
+	}
+)
+
+func (b broker) operations() []operation {
+	verified := []answer{
+		{
+			status: http.StatusOK, about: "The verification has ended; checks says how", body: reflect.TypeFor[Connection](),
+			headers: []string{"ETag"},
+		},
+		{
+			status: http.StatusAccepted, about: "Still verifying; read the connection again", body: reflect.TypeFor[Connection](),
+			headers: []string{"ETag", "Retry-After"},
+		},
+	}
+	return []operation{
+		does(operation{
+			route: "PUT /v1/connections/{id}/role", id: "reportRole", summary: "Give the ARN of a role made by hand",
+			about: "Verifies the role and waits up to 20 seconds for the outcome. On an enabled connection the old role serves " +
+				"until the new one has passed.",
+			answers: verified,
+		}, b.role),
+		does(operation{
+			route: "POST /v1/connections/{id}/verify", id: "verifyConnection", summary: "Test a connection now",
+			about:   "Runs all checks and waits up to 20 seconds for the outcome.",
+			answers: verified,
+		}, b.verify),
+		does(operation{
+			route: "GET /v1/connections/{id}/credentials", id: "getCredentials", summary: "Credentials for the customer's account",
+			about: "In the shape that AWS SDKs read: set AWS_CONTAINER_CREDENTIALS_FULL_URI to this URL and " +
+				"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE to a file that holds: Bearer <token>.",
+			answers: []answer{{status: http.StatusOK, body: reflect.TypeFor[Credentials]()}},
+		}, b.credentials),
+	}
+}
+
+func (b broker) role(ctx context.Context, c call, in roleInput) (reply, error) {
+	version, err := ifMatch(in.IfMatch)
+	if err != nil {
+		return reply{}, err
+	}
+	checked, err := b.Verifications.ReportRole(ctx, target(c, in.ID, version), in.Body.RoleARN, b.Patience)
+	if err != nil {
+		return reply{}, err
+	}
+	return b.checked(ctx, checked), nil
+}
+
+func (b broker) verify(ctx context.Context, c call, in changeInput) (reply, error) {
+	version, err := ifMatch(in.IfMatch)
+	if err != nil {
+		return reply{}, err
+	}
+	checked, err := b.Verifications.Verify(ctx, target(c, in.ID, version), b.Patience)
+	if err != nil {
+		return reply{}, err
+	}
+	return b.checked(ctx, checked), nil
+}
+
+// checked shows the checks that were made for this caller, which a single denial does not make the connection's own.
+func (b broker) checked(ctx context.Context, v connect.Checked) reply {
+	c, now := v.Connection, b.Verifications.Clock()
+	body, err := b.present.launched(ctx, c, now)
+	if err != nil { // the outcome is what was asked for; the launch can be read any time
+		b.Log.WarnContext(ctx, "launch not shown", slog.String("connectionId", string(c.ID())), slog.Any("error", err))
+	}
+	body.Checks = checks(v.Checks)
+	if c.Status() == connect.StatusEnabled && asItShouldBe(v.Checks) {
+		body.LastVerifiedAt = later(body.LastVerifiedAt, v.Checks[0].At)
+	}
+	re := reply{status: http.StatusOK, body: body, etag: etag(c.Version()), connection: c.ID()}
+	if trial, running := c.Trial(); running {
+		re.status, re.retryAfter = http.StatusAccepted, wait(trial.NextTryAt.Sub(now))
+	}
+	return re
+}
+
+// asItShouldBe says that the checks found nothing amiss; that the trust policy could be read is not required.
+func asItShouldBe(checks []connect.Check) bool {
+	for _, c := range checks {
+		if c.Verdict != connect.Passed && (c.Verdict == connect.Failed || c.Name != connect.CheckTrustPolicy) {
+			return false
+		}
+	}
+	return len(checks) > 0
+}
+
+// wait is in whole seconds, and at least one.
+func wait(d time.Duration) string {
+	return strconv.Itoa(max(1, int((d+time.Second-1)/time.Second)))
+}
+
+func (b broker) credentials(ctx context.Context, c call, in credentialsInput) (reply, error) {
+	issued, err := b.Issuing.Issue(ctx, connect.IssueRequest{
+		Tenant: c.caller.Tenant, ID: in.ID, Caller: c.caller.Subject,
+		Duration: time.Duration(in.DurationSeconds) * time.Second,
+	})
+	if err != nil {
+		return reply{}, err
+	}
+	b.Log.InfoContext(ctx, "credentials handed out", slog.String("tenant", string(c.caller.Tenant)),
+		slog.String("connectionId", in.ID), slog.String("caller", string(c.caller.Subject)),
+		slog.String("accessKeyId", issued.Credentials.AccessKeyID), slog.Time("expires", issued.Credentials.Expires))
+	return reply{status: http.StatusOK, body: credentials(issued)}, nil
+}

@@ -1,0 +1,246 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"rolecall/shared/connect"
+)
+
+// memory is a store in maps: versions, names, roles and idempotency keys are honoured as the ports' comments ask.
+type memory struct {
+	mu          sync.Mutex
+	connections map[connect.ConnectionID]connect.Connection
+	events      map[connect.ConnectionID][]connect.Event
+	names       map[string]connect.ConnectionID
+	roles       map[string]connect.ConnectionID
+	keys        map[string]keyed
+	checked     map[connect.ConnectionID]time.Time
+	fail        error // what every call answers with, if set
+	writes      int
+}
+
+type keyed struct {
+	id      connect.ConnectionID
+	request string
+}
+
+func newMemory() *memory {
+	return &memory{
+		connections: map[connect.ConnectionID]connect.Connection{}, events: map[connect.ConnectionID][]connect.Event{},
+		names: map[string]connect.ConnectionID{}, roles: map[string]connect.ConnectionID{}, keys: map[string]keyed{},
+		checked: map[connect.ConnectionID]time.Time{},
+	}
+}
+
+func (m *memory) Connection(_ context.Context, id connect.ConnectionID) (connect.Connection, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.fail != nil {
+		return connect.Connection{}, m.fail
+	}
+	c, ok := m.connections[id]
+	if !ok {
+		return connect.Connection{}, connect.ErrNotFound
+	}
+	return c, nil
+}
+
+func (m *memory) Commit(_ context.Context, ch connect.Change) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.fail != nil {
+		return m.fail
+	}
+	c := ch.Connection()
+	s := c.Snapshot()
+	if i := ch.Idempotency(); i != nil {
+		if k, ok := m.keys[string(s.TenantID)+" "+i.Key]; ok {
+			if k.request != i.Request {
+				return connect.ErrIdempotencyReused
+			}
+			return &connect.AlreadyDone{ID: k.id}
+		}
+	}
+	if m.connections[s.ID].Version() != ch.Expect() {
+		return connect.ErrConflict
+	}
+	name := string(s.TenantID) + " " + s.Name.Folded()
+	if _, taken := m.names[name]; ch.ReservesName() && taken {
+		return connect.ErrNameTaken
+	}
+	role := string(s.TenantID) + " " + ch.ClaimsRole().String()
+	if holder, taken := m.roles[role]; !ch.ClaimsRole().IsZero() && taken && holder != s.ID {
+		return connect.ErrRoleInUse
+	}
+	if ch.ReservesName() {
+		m.names[name] = s.ID
+	}
+	if !ch.ClaimsRole().IsZero() {
+		m.roles[role] = s.ID
+	}
+	for _, r := range ch.ReleasesRoles() {
+		delete(m.roles, string(s.TenantID)+" "+r.String())
+	}
+	if i := ch.Idempotency(); i != nil {
+		m.keys[string(s.TenantID)+" "+i.Key] = keyed{s.ID, i.Request}
+	}
+	m.connections[s.ID] = c
+	m.events[s.ID] = append(m.events[s.ID], ch.Event())
+	m.writes++
+	return nil
+}
+
+func (m *memory) Connections(_ context.Context, tenant connect.TenantID, q connect.ListQuery) (connect.Page[connect.Connection], error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.fail != nil {
+		return connect.Page[connect.Connection]{}, m.fail
+	}
+	var found []connect.Connection
+	ids := slices.Sorted(maps.Keys(m.connections))
+	slices.Reverse(ids)
+	for _, id := range ids {
+		c := m.connections[id]
+		deleted := c.Status() == connect.StatusDeleted
+		named := strings.Contains(c.Snapshot().Name.Folded(), connect.Name(q.Contains).Folded())
+		if c.TenantID() == tenant && named && (c.Status() == q.Status || (q.Status == "" && !deleted)) {
+			found = append(found, c)
+		}
+	}
+	return pageOf(found, q.Cursor, q.Limit)
+}
+
+func pageOf[T any](all []T, cursor string, limit int) (connect.Page[T], error) {
+	from := 0
+	if cursor != "" {
+		n, err := strconv.Atoi(cursor)
+		if err != nil || n < 0 || n > len(all) {
+			return connect.Page[T]{}, connect.Invalid(connect.CodeCursorInvalid, "this cursor is none of this list's")
+		}
+		from = n
+	}
+	to := min(from+limit, len(all))
+	p := connect.Page[T]{Items: all[from:to]}
+	if to < len(all) {
+		p.Next = strconv.Itoa(to)
+	}
+	return p, nil
+}
+
+func (m *memory) Events(_ context.Context, id connect.ConnectionID, q connect.EventQuery) (connect.Page[connect.Event], error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	events := slices.Clone(m.events[id])
+	slices.Reverse(events)
+	return pageOf(events, q.Cursor, q.Limit)
+}
+
+func (m *memory) RecordCheck(_ context.Context, id connect.ConnectionID, at time.Time) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.checked[id] = at
+	return nil
+}
+
+func (m *memory) LastChecked(_ context.Context, id connect.ConnectionID) (time.Time, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.checked[id], nil
+}
+
+func (m *memory) Note(_ context.Context, e connect.Event) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.events[e.ConnectionID] = append(m.events[e.ConnectionID], e)
+	m.writes++
+	return nil
+}
+
+func (m *memory) count() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.writes
+}
+
+// tokens are made of what they prove, which is enough where nobody forges any.
+type tokens struct{ fail error }
+
+const canaryToken = "canary-callback-token"
+
+func (t tokens) Token(_ context.Context, id connect.ConnectionID, launch int) (connect.Secret, error) {
+	return connect.NewSecret(fmt.Sprintf("%s.%s.%d", canaryToken, id, launch)), t.fail
+}
+
+func (t tokens) Launch(context.Context, connect.ConnectionID, connect.Secret) (int, error) {
+	return 0, errors.New("not asked for here")
+}
+
+// account is a customer's account as STS, EC2 and IAM show it.
+type account struct {
+	mu     sync.Mutex
+	denies bool // even with the right external ID
+	open   bool // even without one
+	down   bool
+	calls  int
+	trust  string
+	right  connect.ExternalID
+	now    func() time.Time
+}
+
+const (
+	canaryKey   = "canary-secret-access-key"
+	canaryTrust = `{"Statement":[]}`
+)
+
+var errDenied = &connect.Error{Kind: connect.KindDenied, Code: connect.CodeRoleNotAssumable, Message: "AccessDenied"}
+
+func (a *account) AssumeRole(_ context.Context, r connect.AssumeRequest) (connect.Session, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.calls++
+	if a.down {
+		return connect.Session{}, connect.Unavailable(connect.CodeSTSUnavailable, "STS did not answer", errors.New("dial tcp: timeout"))
+	}
+	if a.denies || (!a.open && r.ExternalID != a.right) {
+		return connect.Session{}, errDenied
+	}
+	return connect.Session{Account: r.RoleARN.Account(), Credentials: connect.Credentials{
+		AccessKeyID: "ASIAEXAMPLE", SecretAccessKey: connect.NewSecret(canaryKey),
+		SessionToken: connect.NewSecret("canary-session-token"), Expires: a.now().Add(r.Duration),
+	}}, nil
+}
+
+func (a *account) Regions(context.Context, connect.Credentials, connect.Region) ([]connect.Region, error) {
+	return []connect.Region{"eu-west-1", "us-east-1"}, nil
+}
+
+func (a *account) TrustPolicy(context.Context, connect.Credentials, connect.RoleARN, connect.Region) (string, error) {
+	return a.trust, nil
+}
+
+func (a *account) set(change func(*account)) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	change(a)
+}
+
+// queue keeps what is queued.
+type queue struct {
+	mu   sync.Mutex
+	jobs []connect.VerifyJob
+}
+
+func (q *queue) Verify(_ context.Context, job connect.VerifyJob, _ time.Duration) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.jobs = append(q.jobs, job)
+	return nil
+}
