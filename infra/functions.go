@@ -57,6 +57,7 @@ func specs() []spec {
 	return []spec{
 		{fnAPI, "Rolecall: connections, launches, timeline. Cannot assume roles.", apiTimeout, "/", []string{
 			envTable, envPartition, envAccount, envName, envClaim, envRegions, envMACKey, envTemplateURL, envTemplateVersion, envTemplateSHA,
+			envInterval,
 		}},
 		{fnBroker, "Rolecall: verifies now and issues credentials.", brokerTimeout, assumingPath, []string{
 			envTable, envPartition, envAccount, envName, envClaim, envRegions, envMACKey, envTemplateURL, envTemplateVersion, envTemplateSHA,
@@ -66,7 +67,7 @@ func specs() []spec {
 			envTable, envPartition, envAccount, envRegions, envMACKey, envTopic, envVerifyNow,
 		}},
 		{fnVerify, "Rolecall: proves roles safe and answers customers' stacks.", verifyTimeout, assumingPath, []string{
-			envTable, envPartition, envAccount, envRegions, envVerifyNow, envInterval,
+			envTable, envPartition, envAccount, envRegions, envVerifyNow,
 		}},
 		{fnRefresh, "Rolecall: every minute, finds the connections that are due.", refreshTimeout, "/", []string{
 			envTable, envVerifySweep, envInterval,
@@ -174,7 +175,8 @@ func (p *platform) justifyRights(name string, role awsiam.Role) {
 		justify(role, "AwsSolutions-IAM5", "Customers' roles are in accounts that are not known when this is deployed; their trust policies ask for the "+
 			"connection's external ID, and the platform's own roles are denied.")
 	case fnPublish:
-		justify(role, "AwsSolutions-IAM5", "Lambda chooses the names of the objects that hold what could not be published; the prefix is the one it uses.")
+		justify(role, "AwsSolutions-IAM5", "Lambda chooses the names of the objects that hold what could not be published; the prefix is the one it uses. "+
+			"dynamodb:ListStreams knows no resource but *.")
 	}
 }
 

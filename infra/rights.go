@@ -45,8 +45,10 @@ func (p *platform) rights() map[string][]awsiam.PolicyStatement {
 		},
 		fnPublish: {
 			allow("ReadStream", []string{
-				"dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams",
+				"dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator",
 			}, p.table.TableStreamArn()),
+			// ListStreams knows no resource: Lambda asks for it when the event source is made.
+			allow("FindStream", []string{"dynamodb:ListStreams"}, jsii.String("*")),
 			allow("Publish", []string{"events:PutEvents"}, p.bus.EventBusArn()),
 			// Lambda writes here with the function's role what could not be published.
 			allow("KeepUndelivered", []string{"s3:PutObject"}, p.undelivered.ArnForObjects(jsii.String("aws/lambda/*"))),

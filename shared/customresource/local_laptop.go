@@ -3,7 +3,7 @@
 package customresource
 
 import (
-	"net"
+	"net/netip"
 	"os"
 )
 
@@ -11,9 +11,9 @@ import (
 // only the laptop's build has, so that no setting of a deployed function can bring it back.
 func localHost() string {
 	host := os.Getenv("ROLECALL_LOCAL_RESPONSE_HOST") //nolint:forbidigo // not in shared/config, so that no deployed binary has it
-	address, _, err := net.SplitHostPort(host)
-	if err != nil || !net.ParseIP(address).IsLoopback() {
+	address, err := netip.ParseAddrPort(host)
+	if err != nil || !address.Addr().IsLoopback() {
 		return ""
 	}
-	return host
+	return address.String()
 }

@@ -35,14 +35,14 @@ const (
 
 // answer is what CloudFormation waits for.
 type answer struct {
-	Status             string
-	Reason             string `json:",omitempty"`
-	PhysicalResourceId string //nolint:revive // CloudFormation's own spelling
-	StackId            string //nolint:revive // as above
-	RequestId          string //nolint:revive // as above
-	LogicalResourceId  string //nolint:revive // as above
-	NoEcho             bool
-	Data               map[string]string `json:",omitempty"`
+	Status     string
+	Reason     string            `json:",omitempty"`
+	PhysicalID string            `json:"PhysicalResourceId"`
+	StackID    string            `json:"StackId"`
+	RequestID  string            `json:"RequestId"`
+	LogicalID  string            `json:"LogicalResourceId"`
+	NoEcho     bool              // Data is nothing to hide
+	Data       map[string]string `json:",omitempty"`
 }
 
 // A Sender tells CloudFormation how requests ended. It is safe for concurrent use; make one and keep it.
@@ -146,11 +146,10 @@ func withoutURL(err error) error {
 // encode is the answer as JSON of at most maxAnswer bytes; the reason gives way, at the end of a character.
 func encode(to connect.ReplyTo, r connect.Reply) ([]byte, error) {
 	a := answer{
-		Status: statusSuccess, PhysicalResourceId: to.PhysicalID,
-		StackId: to.StackID, RequestId: to.RequestID, LogicalResourceId: to.LogicalID,
+		Status: statusSuccess, PhysicalID: to.PhysicalID, StackID: to.StackID, RequestID: to.RequestID, LogicalID: to.LogicalID,
 	}
-	if a.PhysicalResourceId == "" {
-		a.PhysicalResourceId = noConnection
+	if a.PhysicalID == "" {
+		a.PhysicalID = noConnection
 	}
 	if _, err := connect.ParseConnectionID(to.PhysicalID); err == nil {
 		a.Data = map[string]string{"ConnectionId": to.PhysicalID}
@@ -158,7 +157,8 @@ func encode(to connect.ReplyTo, r connect.Reply) ([]byte, error) {
 	if !r.OK {
 		a.Status, a.Reason = statusFailed, sentence(r.Reason)
 	}
-	whole := a.Reason
+	whole := cut(a.Reason, maxAnswer) // JSON makes no text shorter
+	a.Reason = whole
 	body := a.json()
 	for fits := len(whole); len(body) > maxAnswer; body = a.json() {
 		if fits == 0 {

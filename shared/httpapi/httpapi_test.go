@@ -105,7 +105,14 @@ type ask struct {
 
 func allScopes() []string { return []string{ScopeRead, ScopeWrite, ScopeIssue} }
 
-func (w *world) send(a ask) *http.Response {
+// received is an answer that has been read to its end.
+type received struct {
+	StatusCode int
+	Header     http.Header
+	raw        []byte
+}
+
+func (w *world) send(a ask) received {
 	w.t.Helper()
 	var body io.Reader
 	if a.body != "" {
@@ -130,7 +137,7 @@ func (w *world) send(a ask) *http.Response {
 	}
 	rec := httptest.NewRecorder()
 	handler.ServeHTTP(rec, r)
-	res := rec.Result()
+	res := received{StatusCode: rec.Code, Header: rec.Header(), raw: rec.Body.Bytes()}
 	w.obeysDocument(a, res)
 	return res
 }
@@ -150,13 +157,9 @@ func orScopes(s []string) []string {
 }
 
 // obeysDocument checks every answer of every test against the OpenAPI document.
-func (w *world) obeysDocument(a ask, res *http.Response) {
+func (w *world) obeysDocument(a ask, res received) {
 	w.t.Helper()
-	raw, err := io.ReadAll(res.Body)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	res.Body = io.NopCloser(bytes.NewReader(raw))
+	raw := res.raw
 	what := a.method + " " + a.path + " → " + strconv.Itoa(res.StatusCode)
 	if res.Header.Get(RequestIDHeader) == "" {
 		w.t.Errorf("%s: no request id", what)
@@ -209,11 +212,10 @@ func (w *world) documented(a ask, status int) (*huma.Schema, string) {
 	return nil, ""
 }
 
-func read[T any](t *testing.T, res *http.Response) T {
+func read[T any](t *testing.T, res received) T {
 	t.Helper()
-	defer func() { _ = res.Body.Close() }()
 	var v T
-	d := json.NewDecoder(res.Body)
+	d := json.NewDecoder(bytes.NewReader(res.raw))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&v); err != nil {
 		t.Fatal(err)
@@ -221,12 +223,11 @@ func read[T any](t *testing.T, res *http.Response) T {
 	return v
 }
 
-func (w *world) want(a ask, status int) *http.Response {
+func (w *world) want(a ask, status int) received {
 	w.t.Helper()
 	res := w.send(a)
 	if res.StatusCode != status {
-		raw, _ := io.ReadAll(res.Body)
-		w.t.Fatalf("%s %s → %d %s, want %d", a.method, a.path, res.StatusCode, raw, status)
+		w.t.Fatalf("%s %s → %d %s, want %d", a.method, a.path, res.StatusCode, res.raw, status)
 	}
 	return res
 }
@@ -490,7 +491,7 @@ func TestListsArePagedAndFiltered(t *testing.T) {
 	} {
 		w.refused(ask{method: "GET", path: "/v1/connections" + query}, 400, code)
 	}
-	raw, _ := io.ReadAll(w.want(ask{method: "GET", path: "/v1/connections", tenant: "nobody"}, 200).Body)
+	raw := w.want(ask{method: "GET", path: "/v1/connections", tenant: "nobody"}, 200).raw
 	if string(raw) != "{\"items\":[]}\n" {
 		t.Errorf("an empty list is %s", raw)
 	}
@@ -528,7 +529,7 @@ func TestOpenAPIIsServedToAnyone(t *testing.T) {
 	w := newWorld(t)
 	res := w.want(ask{method: "GET", path: "/openapi.json", tenant: "-"}, 200)
 	var doc map[string]any
-	if err := json.NewDecoder(res.Body).Decode(&doc); err != nil || doc["openapi"] != "3.1.0" {
+	if err := json.Unmarshal(res.raw, &doc); err != nil || doc["openapi"] != "3.1.0" {
 		t.Error(doc["openapi"], err)
 	}
 }
@@ -616,7 +617,7 @@ func TestRolesThatCannotBeMeant(t *testing.T) {
 func TestCredentialsAreInTheContainerShape(t *testing.T) {
 	w := newWorld(t)
 	c := w.enabled("a")
-	raw, _ := io.ReadAll(w.want(ask{method: "GET", path: "/v1/connections/" + c.ID + "/credentials"}, 200).Body)
+	raw := w.want(ask{method: "GET", path: "/v1/connections/" + c.ID + "/credentials"}, 200).raw
 	want := `{"AccessKeyId":"ASIAEXAMPLE","SecretAccessKey":"canary-secret-access-key","Token":"canary-session-token",` +
 		`"Expiration":"2026-03-04T05:36:07Z","AccountId":"222222222222"}` + "\n"
 	if string(raw) != want {
@@ -664,7 +665,7 @@ func TestOtherTenantsConnectionsDoNotExist(t *testing.T) {
 		for _, a := range routesOf(id) {
 			a.tenant = "other"
 			res := w.want(a, 404)
-			raw, _ := io.ReadAll(res.Body)
+			raw := res.raw
 			head := maps.Clone(res.Header)
 			delete(head, RequestIDHeader)
 			b, _ := json.Marshal(head)
@@ -775,7 +776,7 @@ func TestPanicsAreAnswered(t *testing.T) {
 	rec := httptest.NewRecorder()
 	r := httptest.NewRequestWithContext(t.Context(), "GET", "/v1/config", nil)
 	s.ServeHTTP(rec, r.WithContext(Identify(r.Context(), "acme", "anna", allScopes())))
-	if p := read[Problem](t, rec.Result()); rec.Code != 500 || p.Code != connect.CodeInternal || strings.Contains(p.Detail, "cheese") {
+	if p := read[Problem](t, received{raw: rec.Body.Bytes()}); rec.Code != 500 || p.Code != connect.CodeInternal || strings.Contains(p.Detail, "cheese") {
 		t.Errorf("%d %+v", rec.Code, p)
 	}
 	if !strings.Contains(log.String(), "out of cheese") || !strings.Contains(log.String(), `"status":500`) {
@@ -857,7 +858,7 @@ func FuzzRequestBody(f *testing.F) {
 		var strict CreateConnection
 		d := json.NewDecoder(bytes.NewReader(body))
 		d.DisallowUnknownFields()
-		if err := d.Decode(&strict); err != nil || strict != got {
+		if err := d.Decode(&strict); err != nil || strict != received {
 			t.Fatalf("%q was read as %+v, strictly as %+v, %v", body, got, strict, err)
 		}
 	})

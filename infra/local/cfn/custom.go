@@ -131,7 +131,7 @@ func (c *customResources) ask(ctx context.Context, requestType string, r *Resour
 	if err := send(ctx, message); err != nil {
 		return customResponse{}, false, sendFailure(err)
 	}
-	c.config.Log.Debug("custom resource request sent", "stack", r.StackID, "resource", r.LogicalID, "request", id)
+	c.config.Log.DebugContext(ctx, "custom resource request sent", "stack", r.StackID, "resource", r.LogicalID, "request", id)
 	timer := time.NewTimer(timeout)
 	defer timer.Stop()
 	select {

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"rolecall/infra/local/wire"
+	"rolecall/templates"
 )
 
 // A vendor is the other side of the custom resource protocol: what would be a function behind a topic.
@@ -485,5 +486,62 @@ func TestResponseURLExpires(t *testing.T) {
 	c.open("Create", topic, &ResourceRequest{Region: region})
 	if len(c.exchanges) != 1 {
 		t.Errorf("%d exchanges are kept", len(c.exchanges))
+	}
+}
+
+// The product's own template is what this package is for: here it runs from the first event to the last.
+func TestCustomersTemplate(t *testing.T) {
+	t.Parallel()
+	rendered, err := templates.Connection(templates.Publication{
+		Partition: "aws", PlatformAccount: "111111111111", PlatformName: "Acme", TopicName: "rolecall-callbacks", Regions: []string{region},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, things, v := newVendor(t)
+	conn := "conn_" + strings.Repeat("0", 26)
+	in := testInput("acme", string(rendered.Body), "ConnectionId", conn, "ExternalId", strings.Repeat("e", 32), "CallbackToken", strings.Repeat("t", 40))
+	if _, err := e.Create(t.Context(), in); !strings.HasPrefix(errorText(t, err), "InsufficientCapabilitiesException: Requires capabilities : [CAPABILITY_NAMED_IAM]") {
+		t.Errorf("without the tick: %v", err)
+	}
+	in.Capabilities = []string{"CAPABILITY_NAMED_IAM"}
+	id, err := e.Create(t.Context(), in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]arrival{}
+	for range 2 {
+		m := v.respond(t, map[string]any{"PhysicalResourceId": conn})
+		seen[m.text("ResourceType")] = m
+	}
+	s := expect(t, e, id, CreateComplete)
+	role := s.Output("RoleArn")
+	properties := seen["Custom::RolecallConnection"].body["ResourceProperties"].(map[string]any)
+	if s.Output("ConnectionId") != conn || properties["RoleArn"] != role || properties["ConnectionId"] != conn || properties["ServiceToken"] != topic {
+		t.Errorf("outputs %v, properties %v", s.Outputs, properties)
+	}
+	if _, ok := seen["Custom::RolecallStackStarted"]; !ok {
+		t.Error("the start was not reported")
+	}
+	made := things.alive[strings.TrimPrefix(role, "arn:")]
+	if _, named := made["RoleName"]; named || made["MaxSessionDuration"] != "3600" || made["Path"] != "/" {
+		t.Errorf("role %v", made)
+	}
+
+	elsewhere := in
+	elsewhere.Region = "us-east-1"
+	if _, err := e.Create(t.Context(), elsewhere); !strings.Contains(errorText(t, err), "Create the stack in one of them") {
+		t.Errorf("in a Region without a topic: %v", err)
+	}
+}
+
+// The laptop stands in for custom resources whose functions cannot run on it.
+func TestRegisteredCustomTypeNeedsNoToken(t *testing.T) {
+	t.Parallel()
+	e, things, v := newVendor(t)
+	e.Register("Custom::Thing", things)
+	create(t, e, testInput("st", "Resources: {A: {Type: 'Custom::Thing'}}"), CreateComplete)
+	if len(v.requests) > 0 || len(things.existing()) != 1 {
+		t.Errorf("%d requests were sent, there is %v", len(v.requests), things.existing())
 	}
 }

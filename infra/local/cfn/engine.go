@@ -158,7 +158,8 @@ func (metadata) Update(_ context.Context, r *ResourceRequest) (Result, error) {
 
 func (metadata) Delete(context.Context, *ResourceRequest) error { return nil }
 
-// Register names the provider of a resource type; to be called before the first stack.
+// Register names the provider of a resource type; to be called before the first stack. A custom resource's type can be
+// registered too: then its requests go to the provider and not to the service token.
 func (e *Engine) Register(typeName string, p Provider) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -166,13 +167,12 @@ func (e *Engine) Register(typeName string, p Provider) {
 }
 
 func (e *Engine) provider(typeName string) (Provider, bool) {
-	if isCustom(typeName) {
-		return e.custom, true
-	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	p, ok := e.providers[typeName]
-	return p, ok
+	if p, ok := e.providers[typeName]; ok {
+		return p, true
+	}
+	return e.custom, isCustom(typeName)
 }
 
 // Close ends all operations where they stand and waits for them.

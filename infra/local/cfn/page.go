@@ -152,6 +152,7 @@ func sameOrigin(r *http.Request) error {
 
 type pageParameter struct {
 	Name          string   `json:"name"`
+	Label         string   `json:"label"` // instead of the name, where the template has one
 	Type          string   `json:"type"`
 	Default       string   `json:"default"`
 	Description   string   `json:"description"`
@@ -162,9 +163,16 @@ type pageParameter struct {
 type pageTemplate struct {
 	Description  string          `json:"description"`
 	Parameters   []pageParameter `json:"parameters"`
+	Groups       []pageGroup     `json:"groups"`
 	Capability   string          `json:"capability"` // what has to be acknowledged; "" for nothing
 	CapableTypes []string        `json:"capableTypes"`
 	Resources    []pageResource  `json:"resources"`
+}
+
+// A pageGroup is a heading over some parameters; the page shows what is in none below all.
+type pageGroup struct {
+	Label      string   `json:"label"`
+	Parameters []string `json:"parameters"`
 }
 
 type pageResource struct {
@@ -181,11 +189,13 @@ func (p *page) template(r *http.Request, in *pageRequest) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := pageTemplate{Description: t.Description, Parameters: []pageParameter{}, CapableTypes: []string{}}
+	out := pageTemplate{Description: t.Description, Parameters: []pageParameter{}}
 	out.Capability, out.CapableTypes = capabilities(t)
+	labels, groups := interfaceOf(t)
+	out.Groups = groups
 	for _, parameter := range t.Parameters {
 		item := pageParameter{
-			Name: parameter.Name, Type: parameter.Type, Description: parameter.Description,
+			Name: parameter.Name, Label: labels[parameter.Name], Type: parameter.Type, Description: parameter.Description,
 			AllowedValues: parameter.AllowedValues, NoEcho: parameter.NoEcho,
 		}
 		if parameter.Default != nil {
@@ -197,6 +207,29 @@ func (p *page) template(r *http.Request, in *pageRequest) (any, error) {
 		out.Resources = append(out.Resources, pageResource{LogicalID: resource.LogicalID, Type: resource.Type})
 	}
 	return out, nil
+}
+
+// interfaceOf reads AWS::CloudFormation::Interface, the metadata by which the console orders and names parameters. Like
+// the console it passes over what it cannot read.
+func interfaceOf(t *Template) (labels map[string]string, groups []pageGroup) {
+	labels, groups = map[string]string{}, []pageGroup{}
+	described := object(t.Metadata["AWS::CloudFormation::Interface"])
+	for name, label := range object(described["ParameterLabels"]) {
+		labels[name], _ = object(label)["default"].(string)
+	}
+	list, _ := described["ParameterGroups"].([]any)
+	for _, item := range list {
+		group := pageGroup{Parameters: []string{}}
+		group.Label, _ = object(object(item)["Label"])["default"].(string)
+		names, _ := object(item)["Parameters"].([]any)
+		for _, v := range names {
+			if name, ok := v.(string); ok && t.parameter(name) {
+				group.Parameters = append(group.Parameters, name)
+			}
+		}
+		groups = append(groups, group)
+	}
+	return labels, groups
 }
 
 func (p *page) create(r *http.Request, in *pageRequest) (any, error) {

@@ -87,9 +87,10 @@ func TestPageCreatesAndDeletes(t *testing.T) {
 	want := pageTemplate{
 		Description: "a role", Capability: "CAPABILITY_NAMED_IAM", CapableTypes: []string{"AWS::IAM::Role"},
 		Parameters: []pageParameter{
-			{Name: "Name", Type: "String", Description: "how it is called", AllowedValues: []string{"a", "b"}},
+			{Name: "Name", Label: "Its name", Type: "String", Description: "how it is called", AllowedValues: []string{"a", "b"}},
 			{Name: "Secret", Type: "String", Default: "hush", NoEcho: true},
 		},
+		Groups:    []pageGroup{{Label: "First", Parameters: []string{"Name"}}},
 		Resources: []pageResource{{"Role", "AWS::IAM::Role"}, {"Thing", "Test::Thing"}},
 	}
 	if diff := cmp.Diff(want, shown); diff != "" {

@@ -304,7 +304,7 @@ func when(t time.Time) string {
 }
 
 func toParameter(p ParameterValue) parameterAnswer {
-	return parameterAnswer{Key: p.Key, Value: p.Value, Resolved: p.Resolved}
+	return parameterAnswer(p)
 }
 
 func toTag(t Tag) tagAnswer { return tagAnswer(t) }

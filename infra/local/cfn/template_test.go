@@ -2,7 +2,6 @@ package cfn
 
 import (
 	"encoding/json"
-	"os"
 	"strings"
 	"testing"
 
@@ -166,21 +165,5 @@ func TestParseLimitsCounts(t *testing.T) {
 	want := "ValidationError: Template format error: Number of resources, 501, is greater than maximum allowed, 500"
 	if got := errorText(t, err); len(body) < maxTemplate && got != want {
 		t.Errorf("got %q", got)
-	}
-}
-
-// The product's own template is what this package is for.
-func TestParseReadsTheCustomersTemplate(t *testing.T) {
-	t.Parallel()
-	body, err := os.ReadFile("../../../templates/cloudformation/connection.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	template, err := Parse(body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if need, _ := capabilities(template); need != "CAPABILITY_NAMED_IAM" {
-		t.Errorf("capability %q", need)
 	}
 }

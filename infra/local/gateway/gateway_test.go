@@ -44,7 +44,7 @@ func api(t *testing.T, invoke Invoke, keys ...string) *API {
 	return a
 }
 
-func serve(t *testing.T, a http.Handler, method, target, body string, headers ...string) *http.Response {
+func serve(t *testing.T, a http.Handler, method, target, body string, headers ...string) *httptest.ResponseRecorder {
 	t.Helper()
 	r := httptest.NewRequestWithContext(t.Context(), method, target, strings.NewReader(body))
 	for i := 0; i+1 < len(headers); i += 2 {
@@ -52,17 +52,7 @@ func serve(t *testing.T, a http.Handler, method, target, body string, headers ..
 	}
 	w := httptest.NewRecorder()
 	a.ServeHTTP(w, r)
-	return w.Result()
-}
-
-func text(t *testing.T, r *http.Response) string {
-	t.Helper()
-	var b strings.Builder
-	if err := r.Write(&b); err != nil {
-		t.Fatal(err)
-	}
-	_, body, _ := strings.Cut(b.String(), "\r\n\r\n")
-	return body
+	return w
 }
 
 func TestMatching(t *testing.T) {
@@ -96,13 +86,13 @@ func TestMatching(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := serve(t, a, tt.method, tt.path, "")
 			if tt.route == "" {
-				if r.StatusCode != http.StatusNotFound || text(t, r) != `{"message":"Not Found"}` {
-					t.Errorf("status %d", r.StatusCode)
+				if r.Code != http.StatusNotFound || r.Body.String() != `{"message":"Not Found"}` {
+					t.Errorf("status %d", r.Code)
 				}
 				return
 			}
 			var e request
-			if err := json.Unmarshal([]byte(text(t, r)), &e); err != nil {
+			if err := json.Unmarshal(r.Body.Bytes(), &e); err != nil {
 				t.Fatal(err)
 			}
 			if e.RouteKey != tt.route {
@@ -119,7 +109,7 @@ func TestDefaultRouteTakesTheRest(t *testing.T) {
 	a := api(t, echo, "$default", "ANY /a/{proxy+}")
 	for path, want := range map[string]string{"/a/b": "ANY /a/{proxy+}", "/": "$default", "/b": "$default"} {
 		var e request
-		if err := json.Unmarshal([]byte(text(t, serve(t, a, "GET", path, ""))), &e); err != nil {
+		if err := json.Unmarshal(serve(t, a, "GET", path, "").Body.Bytes(), &e); err != nil {
 			t.Fatal(err)
 		}
 		if e.RouteKey != want {
@@ -160,20 +150,20 @@ func TestPayload(t *testing.T) {
 		t, a, "POST", "http://localhost:8080/v1/connections/a%2Fb%20c?x=1&x=2&y=%20", `{"name":"é"}`,
 		"Content-Type", "application/json", "X-Twice", "a", "X-Twice", "b", "Cookie", "s=1; t=2", "User-Agent", "tester",
 	)
-	if r.StatusCode != http.StatusNotFound { // an encoded slash is a slash: API Gateway matches the decoded path
-		t.Errorf("status %d", r.StatusCode)
+	if r.Code != http.StatusNotFound { // an encoded slash is a slash: API Gateway matches the decoded path
+		t.Errorf("status %d", r.Code)
 	}
 	r = serve(
 		t, a, "POST", "http://localhost:8080/v1/connections/a%20c?x=1&x=2&y=%20", `{"name":"é"}`,
 		"Content-Type", "application/json", "X-Twice", "a", "X-Twice", "b", "Cookie", "s=1; t=2", "User-Agent", "tester",
 	)
 	var got map[string]any
-	if err := json.Unmarshal([]byte(text(t, r)), &got); err != nil {
+	if err := json.Unmarshal(r.Body.Bytes(), &got); err != nil {
 		t.Fatal(err)
 	}
 	context, _ := got["requestContext"].(map[string]any)
 	headers, _ := got["headers"].(map[string]any)
-	if id := r.Header.Get("Apigw-Requestid"); id == "" || context["requestId"] != id {
+	if id := r.Header().Get("Apigw-Requestid"); id == "" || context["requestId"] != id {
 		t.Errorf("request id %v, header %q", context["requestId"], id)
 	}
 	if headers["x-amzn-trace-id"] == "" {
@@ -223,7 +213,7 @@ func TestBodiesThatAreNoTextAreEncoded(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			var e request
-			if err := json.Unmarshal([]byte(text(t, serve(t, a, "POST", "/", tt.body, "Content-Type", tt.kind))), &e); err != nil {
+			if err := json.Unmarshal(serve(t, a, "POST", "/", tt.body, "Content-Type", tt.kind).Body.Bytes(), &e); err != nil {
 				t.Fatal(err)
 			}
 			want := tt.body
@@ -246,7 +236,8 @@ func TestResponses(t *testing.T) {
 	}{
 		"whole": {
 			`{"statusCode":201,"headers":{"location":"/x","X-Number":7,"x-bool":true,"content-type":"application/problem+json"},"body":"{}"}`,
-			201, "{}", map[string]string{"Location": "/x", "X-Number": "7", "X-Bool": "true", "Content-Type": "application/problem+json"},
+			201, "{}",
+			map[string]string{"Location": "/x", "X-Number": "7", "X-Bool": "true", "Content-Type": "application/problem+json"},
 		},
 		"cookies":                  {`{"statusCode":200,"cookies":["a=1"]}`, 200, "", map[string]string{"Set-Cookie": "a=1"}},
 		"encoded":                  {`{"statusCode":200,"body":"AP8=","isBase64Encoded":true}`, 200, "\x00\xff", nil},
@@ -269,15 +260,15 @@ func TestResponses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			a := api(t, func(context.Context, string, []byte) ([]byte, bool, error) { return []byte(tt.answer), false, nil }, "$default")
 			r := serve(t, a, "GET", "/", "")
-			if r.StatusCode != tt.status {
-				t.Errorf("status %d, want %d", r.StatusCode, tt.status)
+			if r.Code != tt.status {
+				t.Errorf("status %d, want %d", r.Code, tt.status)
 			}
 			for name, want := range tt.header {
-				if got := r.Header.Get(name); got != want {
+				if got := r.Header().Get(name); got != want {
 					t.Errorf("%s: %q, want %q", name, got, want)
 				}
 			}
-			if body := text(t, r); body != tt.body {
+			if body := r.Body.String(); body != tt.body {
 				t.Errorf("body %q, want %q", body, tt.body)
 			}
 		})
@@ -304,8 +295,8 @@ func TestIntegrationFailures(t *testing.T) {
 				return []byte(`{"errorMessage":"secret words"}`), tt.failed, tt.err
 			}, "$default")
 			r := serve(t, a, "GET", "/", "")
-			if body := text(t, r); r.StatusCode != tt.status || body != tt.body {
-				t.Errorf("got %d %s", r.StatusCode, body)
+			if body := r.Body.String(); r.Code != tt.status || body != tt.body {
+				t.Errorf("got %d %s", r.Code, body)
 			}
 		})
 	}
@@ -324,8 +315,8 @@ func TestSlowFunctionIsUnavailable(t *testing.T) {
 				a.PutIntegration("i", Integration{FunctionARN: functionARN, Timeout: tt.timeout})
 				began := time.Now()
 				r := serve(t, a, "GET", "/", "")
-				if body := text(t, r); r.StatusCode != 503 || body != `{"message":"Service Unavailable"}` {
-					t.Errorf("got %d %s", r.StatusCode, body)
+				if body := r.Body.String(); r.Code != 503 || body != `{"message":"Service Unavailable"}` {
+					t.Errorf("got %d %s", r.Code, body)
 				}
 				if took := time.Since(began); took != tt.want {
 					t.Errorf("after %v, want %v", took, tt.want)
@@ -337,8 +328,8 @@ func TestSlowFunctionIsUnavailable(t *testing.T) {
 
 func TestLimits(t *testing.T) {
 	a := api(t, echo, "$default")
-	if r := serve(t, a, "POST", "/", strings.Repeat("x", maxBody+1)); r.StatusCode != 413 {
-		t.Errorf("large body: %d", r.StatusCode)
+	if r := serve(t, a, "POST", "/", strings.Repeat("x", maxBody+1)); r.Code != 413 {
+		t.Errorf("large body: %d", r.Code)
 	}
 	chunked := httptest.NewRequestWithContext(t.Context(), "POST", "/", strings.NewReader(strings.Repeat("x", maxBody+1)))
 	chunked.ContentLength = -1
@@ -347,8 +338,8 @@ func TestLimits(t *testing.T) {
 	if w.Code != 413 {
 		t.Errorf("large body without length: %d", w.Code)
 	}
-	if r := serve(t, a, "GET", "/", "", "X-Long", strings.Repeat("x", maxHeader)); r.StatusCode != 431 {
-		t.Errorf("large header: %d", r.StatusCode)
+	if r := serve(t, a, "GET", "/", "", "X-Long", strings.Repeat("x", maxHeader)); r.Code != 431 {
+		t.Errorf("large header: %d", r.Code)
 	}
 }
 
@@ -362,8 +353,8 @@ func TestFunctionMustAdmitTheRoute(t *testing.T) {
 	if err := a.PutRoute("r", Route{Key: "GET /v1/{id}", Integration: "i"}); err != nil {
 		t.Fatal(err)
 	}
-	if r := serve(t, a, "GET", "/v1/a", ""); r.StatusCode != 500 {
-		t.Errorf("status %d", r.StatusCode)
+	if r := serve(t, a, "GET", "/v1/a", ""); r.Code != 500 {
+		t.Errorf("status %d", r.Code)
 	}
 	if want := "arn:aws:execute-api:eu-west-1:111111111111:api1/$default/GET/v1/{id}"; asked != want {
 		t.Errorf("asked for %s, want %s", asked, want)
@@ -401,11 +392,11 @@ func TestCORS(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			r := serve(t, a, tt.method, tt.path, "", "Origin", tt.origin, "Access-Control-Request-Method", tt.asks)
-			if r.StatusCode != tt.status {
-				t.Errorf("status %d, want %d", r.StatusCode, tt.status)
+			if r.Code != tt.status {
+				t.Errorf("status %d, want %d", r.Code, tt.status)
 			}
 			for name, want := range tt.header {
-				if got := r.Header.Get(name); got != want {
+				if got := r.Header().Get(name); got != want {
 					t.Errorf("%s: %q, want %q", name, got, want)
 				}
 			}
@@ -414,7 +405,7 @@ func TestCORS(t *testing.T) {
 	t.Run("left to the function", func(t *testing.T) {
 		a.SetCORS(nil)
 		r := serve(t, a, "GET", "/", "", "Origin", "https://evil.example.com")
-		if got := r.Header.Get("Access-Control-Allow-Origin"); got != "*" {
+		if got := r.Header().Get("Access-Control-Allow-Origin"); got != "*" {
 			t.Errorf("got %q", got)
 		}
 	})

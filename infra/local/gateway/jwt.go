@@ -57,7 +57,7 @@ type refused struct{ reason string }
 
 func (e *refused) Error() string { return e.reason }
 
-func refuse(format string, args ...any) error { return &refused{fmt.Sprintf(format, args...)} }
+func refuse(reason string) error { return &refused{reason} }
 
 // authorize lets a request through or answers it. The info is nil on a route without authorizer.
 func (a *API) authorize(w http.ResponseWriter, r *http.Request, m matched) (*jwtInfo, bool) {

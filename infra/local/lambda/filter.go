@@ -165,7 +165,7 @@ func matchObject(pattern map[string]any, value any) bool {
 	for key, want := range pattern {
 		if key == "$or" {
 			list, _ := want.([]any)
-			if !(filter)(list).admits(value) {
+			if !filter(list).admits(value) {
 				return false
 			}
 			continue

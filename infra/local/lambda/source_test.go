@@ -2,7 +2,7 @@ package lambda
 
 import (
 	"context"
-	"crypto/md5" //nolint:gosec // SQS's checksum
+	"crypto/md5"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -51,7 +51,7 @@ func newPile(bodies ...string) *pile {
 func (p *pile) send(id, body string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	sum := md5.Sum([]byte(body)) //nolint:gosec // SQS's checksum
+	sum := md5.Sum([]byte(body))
 	p.messages = append(p.messages, &piled{Message: Message{
 		ID: id, Body: body, MD5OfBody: hex.EncodeToString(sum[:]),
 	}})
@@ -494,38 +494,53 @@ func TestStreamBatches(t *testing.T) {
 		"in order": {Mapping{BatchSize: 2}, nil, []string{"[001 002]", "[003 004]"}, nil},
 		"filter on event name and key": {
 			Mapping{FilterPatterns: []string{`{"eventName":["INSERT"],"dynamodb":{"Keys":{"SK":{"S":[{"prefix":"EVENT#"}]}}}}`}},
-			nil, []string{"[001 002 004]"}, nil,
+			nil,
+			[]string{"[001 002 004]"},
+			nil,
 		},
 		"filter admits nothing": {Mapping{FilterPatterns: []string{`{"eventName":["REMOVE"]}`}}, nil, nil, nil},
 		"filter on a number": {
 			Mapping{FilterPatterns: []string{`{"dynamodb":{"SizeBytes":[{"numeric":[">",5,"<=",10]}],"OldImage":[{"exists":false}]}}`}},
-			nil, []string{"[001 002 003 004]"}, nil,
+			nil,
+			[]string{"[001 002 003 004]"},
+			nil,
 		},
 		"error blocks the stream": {
 			Mapping{BatchSize: 2}, once(failed(), nil), []string{"[001 002]", "[001 002]", "[003 004]"}, nil,
 		},
 		"throttle is no retry": {
-			Mapping{BatchSize: 2, MaximumRetryAttempts: attempts(0)}, once(Result{}, throttled()),
-			[]string{"[001 002]", "[001 002]", "[003 004]"}, nil,
+			Mapping{BatchSize: 2, MaximumRetryAttempts: attempts(0)},
+			once(Result{}, throttled()),
+			[]string{"[001 002]", "[001 002]", "[003 004]"},
+			nil,
 		},
 		"resume from the first failed": {
-			Mapping{ReportBatchItemFailures: true}, once(partial("003", "002"), nil),
-			[]string{"[001 002 003 004]", "[002 003 004]"}, nil,
+			Mapping{ReportBatchItemFailures: true},
+			once(partial("003", "002", "004"), nil),
+			[]string{"[001 002 003 004]", "[002 003 004]"},
+			nil,
 		},
 		"unknown sequence number fails the batch": {
-			Mapping{ReportBatchItemFailures: true}, once(partial("002", "777"), nil),
-			[]string{"[001 002 003 004]", "[001 002 003 004]"}, nil,
+			Mapping{ReportBatchItemFailures: true},
+			once(partial("002", "777"), nil),
+			[]string{"[001 002 003 004]", "[001 002 003 004]"},
+			nil,
 		},
 		"attempts run out": {
-			Mapping{BatchSize: 2, MaximumRetryAttempts: attempts(1), OnFailure: bucketARN}, poison("001"),
-			[]string{"[001 002]", "[001 002]", "[003 004]"}, []string{"001-002 RetryAttemptsExhausted"},
+			Mapping{BatchSize: 2, MaximumRetryAttempts: attempts(1), OnFailure: bucketARN},
+			poison("001"),
+			[]string{"[001 002]", "[001 002]", "[003 004]"},
+			[]string{"001-002 RetryAttemptsExhausted"},
 		},
 		"partial attempts run out": {
-			Mapping{ReportBatchItemFailures: true, MaximumRetryAttempts: attempts(2), OnFailure: bucketARN}, report("003"),
-			[]string{"[001 002 003 004]", "[003 004]", "[003 004]"}, []string{"003-004 RetryAttemptsExhausted"},
+			Mapping{ReportBatchItemFailures: true, MaximumRetryAttempts: attempts(2), OnFailure: bucketARN},
+			report("003"),
+			[]string{"[001 002 003 004]", "[003 004]", "[003 004]"},
+			[]string{"003-004 RetryAttemptsExhausted"},
 		},
 		"bisect finds the poison": {
-			Mapping{BisectBatchOnFunctionError: true, MaximumRetryAttempts: attempts(0), OnFailure: bucketARN}, poison("003"),
+			Mapping{BisectBatchOnFunctionError: true, MaximumRetryAttempts: attempts(0), OnFailure: bucketARN},
+			poison("003"),
 			[]string{"[001 002 003 004]", "[001 002]", "[003 004]", "[003]", "[004]"},
 			[]string{"003-003 RetryAttemptsExhausted"},
 		},
@@ -534,11 +549,15 @@ func TestStreamBatches(t *testing.T) {
 				ReportBatchItemFailures: true, BisectBatchOnFunctionError: true,
 				MaximumRetryAttempts: attempts(0), OnFailure: bucketARN,
 			},
-			once(partial("003"), nil), []string{"[001 002 003 004]", "[003 004]"}, nil,
+			once(partial("003"), nil),
+			[]string{"[001 002 003 004]", "[003 004]"},
+			nil,
 		},
 		"old records are given up": {
-			Mapping{MaximumRecordAge: time.Minute, OnFailure: bucketARN}, poison("001"),
-			nil, []string{"001-004 RecordAgeExceeded"},
+			Mapping{MaximumRecordAge: time.Minute, OnFailure: bucketARN},
+			poison("001"),
+			nil,
+			[]string{"001-004 RecordAgeExceeded"},
 		},
 	}
 	for name, tt := range tests {
@@ -747,8 +766,7 @@ func TestSecondMappingOfTheSameSourceIsAConflict(t *testing.T) {
 func TestQueueMappingWithARealFunction(t *testing.T) {
 	q := newPile("good", "bad", "good")
 	done := make(chan struct{})
-	real := newLogs()
-	s := host(t, Config{Queue: &watched{pile: q, deleted: done}, Log: real.add}, function(t))
+	s := host(t, Config{Queue: &watched{pile: q, deleted: done}}, function(t))
 	mapTo(t, s, Mapping{SourceARN: queueARN, ReportBatchItemFailures: true})
 	select {
 	case <-done:

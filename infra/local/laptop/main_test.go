@@ -57,7 +57,13 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer pocket.Close()
-	return m.Run()
+	code := m.Run()
+	if lines := logs.all(); code != 0 {
+		for _, l := range lines[max(0, len(lines)-60):] {
+			fmt.Fprintln(os.Stderr, l)
+		}
+	}
+	return code
 }
 
 // movable is the pocket AWS's clock: a test may move it on, so that nobody waits for a queue.

@@ -31,7 +31,7 @@ func issuer(t *testing.T) *Issuer {
 	return i
 }
 
-func ask(t *testing.T, i *Issuer, method, path string, form url.Values, basic []string) (*http.Response, map[string]any) {
+func ask(t *testing.T, i *Issuer, method, path string, form url.Values, basic []string) (*httptest.ResponseRecorder, map[string]any) {
 	t.Helper()
 	r := httptest.NewRequestWithContext(t.Context(), method, path, strings.NewReader(form.Encode()))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
@@ -46,7 +46,7 @@ func ask(t *testing.T, i *Issuer, method, path string, form url.Values, basic []
 			t.Fatal(err)
 		}
 	}
-	return w.Result(), body
+	return w, body
 }
 
 func grant(change ...string) url.Values {
@@ -78,8 +78,8 @@ func TestTokens(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			r, body := ask(t, i, "POST", "/oidc/token", tt.form, tt.basic)
-			if r.StatusCode != http.StatusOK || r.Header.Get("Cache-Control") != "no-store" {
-				t.Fatalf("%d %v %v", r.StatusCode, r.Header, body)
+			if r.Code != http.StatusOK || r.Header().Get("Cache-Control") != "no-store" {
+				t.Fatalf("%d %v %v", r.Code, r.Header(), body)
 			}
 			token, _ := body["access_token"].(string)
 			claims := verified(t, i, token)
@@ -154,10 +154,10 @@ func TestTokensRefused(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			r, body := ask(t, i, "POST", "/oidc/token", tt.form, tt.basic)
-			if r.StatusCode != tt.status || body["error"] != tt.code || r.Header.Get("Cache-Control") != "no-store" {
-				t.Errorf("got %d %v, want %d %s", r.StatusCode, body, tt.status, tt.code)
+			if r.Code != tt.status || body["error"] != tt.code || r.Header().Get("Cache-Control") != "no-store" {
+				t.Errorf("got %d %v, want %d %s", r.Code, body, tt.status, tt.code)
 			}
-			if (r.StatusCode == 401) != (r.Header.Get("Www-Authenticate") != "") {
+			if (r.Code == 401) != (r.Header().Get("Www-Authenticate") != "") {
 				t.Error("WWW-Authenticate belongs to 401 and to nothing else")
 			}
 		})
@@ -167,12 +167,12 @@ func TestTokensRefused(t *testing.T) {
 func TestDiscovery(t *testing.T) {
 	i := issuer(t)
 	r, body := ask(t, i, "GET", "/oidc/.well-known/openid-configuration", nil, nil)
-	if r.StatusCode != http.StatusOK || body["issuer"] != "http://localhost:8080/oidc" ||
+	if r.Code != http.StatusOK || body["issuer"] != "http://localhost:8080/oidc" ||
 		body["jwks_uri"] != "http://localhost:8080/oidc/jwks" || body["token_endpoint"] != "http://localhost:8080/oidc/token" {
-		t.Errorf("%d %v", r.StatusCode, body)
+		t.Errorf("%d %v", r.Code, body)
 	}
-	if r, _ := ask(t, i, "GET", "/oidc/token", nil, nil); r.StatusCode != http.StatusMethodNotAllowed {
-		t.Errorf("GET of the token endpoint: %d", r.StatusCode)
+	if r, _ := ask(t, i, "GET", "/oidc/token", nil, nil); r.Code != http.StatusMethodNotAllowed {
+		t.Errorf("GET of the token endpoint: %d", r.Code)
 	}
 }
 

@@ -77,8 +77,7 @@ async function openForm(values) {
 function drawTemplate(values) {
   byId('template-description').textContent = template.description || '–';
   byId('template-resources').replaceChildren(...template.resources.map((r) => element('li', `${r.logicalId} (${r.type})`)));
-  byId('parameters').replaceChildren(...template.parameters.map((p) => parameterField(p, values)));
-  if (!template.parameters.length) byId('parameters').append(element('p', 'No parameters'));
+  drawParameters(values);
   const named = template.capability === 'CAPABILITY_NAMED_IAM';
   byId('capabilities').hidden = !template.capability;
   byId('capability-types').textContent = `The following resource(s) require capabilities: [${(template.capableTypes || []).join(', ')}]`;
@@ -87,10 +86,29 @@ function drawTemplate(values) {
   byId('acknowledge-label').textContent = 'I acknowledge that AWS CloudFormation might create IAM resources' + (named ? ' with custom names.' : '.');
 }
 
+// drawParameters follows the groups that the template's author made, as the AWS console does.
+function drawParameters(values) {
+  const left = new Map(template.parameters.map((p) => [p.name, p]));
+  const box = byId('parameters');
+  box.replaceChildren();
+  const draw = (label, names) => {
+    const found = names.filter((name) => left.has(name));
+    if (!found.length) return;
+    const group = label ? element('fieldset') : element('div');
+    if (label) group.append(element('legend', label));
+    group.append(...found.map((name) => parameterField(left.get(name), values)));
+    found.forEach((name) => left.delete(name));
+    box.append(group);
+  };
+  template.groups.forEach((group) => draw(group.label, group.parameters));
+  draw(template.groups.length ? 'Other parameters' : '', [...left.keys()]);
+  if (!template.parameters.length) box.append(element('p', 'No parameters'));
+}
+
 function parameterField(p, values) {
   const field = element('div', undefined, 'field');
   const id = 'parameter-' + p.name;
-  const label = element('label', p.name);
+  const label = element('label', p.label || p.name);
   label.htmlFor = id;
   field.append(label);
   let input;

@@ -1,0 +1,247 @@
+package customresource
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"rolecall/shared/connect"
+)
+
+const (
+	topic   = "arn:aws:sns:eu-west-1:111111111111:rolecall-callbacks"
+	roleARN = "arn:aws:iam::012345678901:role/Rolecall"
+)
+
+func topics() Topics {
+	return Topics{
+		Partition: connect.PartitionAWS, Account: "111111111111", Name: "rolecall-callbacks",
+		Regions: []connect.Region{"eu-west-1", "us-east-1"},
+	}
+}
+
+// wrap is a message as SNS puts it into a queue.
+func wrap(t testing.TB, message string, change map[string]any) string {
+	t.Helper()
+	e := map[string]any{
+		"Type": "Notification", "MessageId": "m-1", "TopicArn": topic, "Subject": "AWS CloudFormation custom resource request",
+		"Message": message, "Timestamp": "2026-03-04T05:06:07.123Z", "SignatureVersion": "1", "Signature": "x",
+		"SigningCertURL": "https://sns.eu-west-1.amazonaws.com/cert.pem", "UnsubscribeURL": "https://sns.eu-west-1.amazonaws.com/?Action=Unsubscribe",
+	}
+	return with(t, e, change)
+}
+
+func with(t testing.TB, m, change map[string]any) string {
+	t.Helper()
+	for k, v := range change {
+		m[k] = v
+		if v == nil {
+			delete(m, k)
+		}
+	}
+	b, err := json.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// create is a request as CloudFormation writes it.
+func create(t testing.TB, change, properties map[string]any) string {
+	t.Helper()
+	p := map[string]any{
+		"ServiceToken": topic, "ServiceTimeout": "300", "ConnectionId": connectionID, "CallbackToken": "token-1",
+		"RoleArn": roleARN, "TemplateVersion": "1.0.0",
+	}
+	with(t, p, properties)
+	m := map[string]any{
+		"RequestType": "Create", "ServiceToken": topic, "ResponseURL": goodURL, "StackId": stackIn(t, "aws", "eu-west-1").String(),
+		"RequestId": "9f8e7d6c-0000", "ResourceType": "Custom::RolecallConnection", "LogicalResourceId": "Connection", "ResourceProperties": p,
+	}
+	return with(t, m, change)
+}
+
+func TestParse(t *testing.T) {
+	got, err := topics().Parse(wrap(t, create(t, nil, nil), nil))
+	if err != nil || got.Malformed != nil {
+		t.Fatal(err, got.Malformed)
+	}
+	want := connect.CallbackRequest{
+		Callback: connect.Callback{
+			Type: connect.RequestCreate, Resource: connect.ResourceConnection, StackID: stackIn(t, "aws", "eu-west-1"),
+			LogicalID: "Connection", RequestID: "9f8e7d6c-0000", TemplateVersion: "1.0.0",
+			SentAt: time.Date(2026, 3, 4, 5, 6, 7, 123e6, time.UTC),
+		},
+		ConnectionID: connectionID, Token: connect.NewSecret("token-1"), RoleARN: roleARN,
+		ReplyTo: connect.ReplyTo{
+			URL: connect.NewSecret(goodURL), StackID: stackIn(t, "aws", "eu-west-1").String(), RequestID: "9f8e7d6c-0000",
+			LogicalID: "Connection", PhysicalID: connectionID,
+		},
+	}
+	same := cmp.Options{
+		cmp.Comparer(func(a, b connect.Secret) bool { return a.Equal(b) }),
+		cmp.Comparer(func(a, b connect.StackID) bool { return a == b }), cmp.Comparer(func(a, b connect.RoleARN) bool { return a == b }),
+	}
+	if diff := cmp.Diff(want, got.CallbackRequest, same); diff != "" {
+		t.Error(diff)
+	}
+	if got.Callback.StackID.Account() != "012345678901" {
+		t.Errorf("account %s: the leading zero is lost", got.Callback.StackID.Account())
+	}
+}
+
+func TestParseTakesEachOfOurTopics(t *testing.T) {
+	url := "https://" + hosts(stackIn(t, "aws", "us-east-1"))[2] + key + signature
+	message := create(t, map[string]any{"StackId": stackIn(t, "aws", "us-east-1").String(), "ResponseURL": url}, nil)
+	if _, err := topics().Parse(wrap(t, message, map[string]any{"TopicArn": strings.Replace(topic, "eu-west-1", "us-east-1", 1)})); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestUnanswerableMessages(t *testing.T) {
+	message := create(t, nil, nil)
+	deep := strings.Repeat(`{"a":`, 20_000) + "1" + strings.Repeat("}", 20_000) // within every limit of length
+	for name, body := range map[string]string{
+		"empty": "", "no JSON": "hello", "null": "null", "a list": "[]", "two objects": wrap(t, message, nil) + "{}",
+		"the message without its envelope": message,
+		"no notification":                  wrap(t, message, map[string]any{"Type": "SubscriptionConfirmation"}),
+		"type in other letters":            wrap(t, message, map[string]any{"Type": nil, "type": "Notification"}),
+		"other topic":                      wrap(t, message, map[string]any{"TopicArn": topic + "2"}),
+		"topic of another account":         wrap(t, message, map[string]any{"TopicArn": strings.Replace(topic, "1111", "2222", 1)}),
+		"topic of another Region":          wrap(t, message, map[string]any{"TopicArn": strings.Replace(topic, "eu-west-1", "eu-west-2", 1)}),
+		"topic of another partition":       wrap(t, message, map[string]any{"TopicArn": strings.Replace(topic, "aws", "aws-cn", 1)}),
+		"topic of the other Region":        wrap(t, message, map[string]any{"TopicArn": strings.Replace(topic, "eu-west-1", "us-east-1", 1)}),
+		"no topic":                         wrap(t, message, map[string]any{"TopicArn": nil}),
+		"topic no string":                  wrap(t, message, map[string]any{"TopicArn": []string{topic}}),
+		"no timestamp":                     wrap(t, message, map[string]any{"Timestamp": nil}),
+		"bad timestamp":                    wrap(t, message, map[string]any{"Timestamp": "yesterday"}),
+		"no message":                       wrap(t, message, map[string]any{"Message": nil}),
+		"message an object":                wrap(t, message, map[string]any{"Message": map[string]any{"a": 1}}),
+		"message no JSON":                  wrap(t, "hello", nil),
+		"message with more behind":         wrap(t, message+" x", nil),
+		"message too long":                 wrap(t, create(t, nil, map[string]any{"Padding": strings.Repeat("x", maxMessage)}), nil),
+		"envelope too long":                wrap(t, message, map[string]any{"Subject": strings.Repeat("x", maxEnvelope)}),
+		"deep message":                     wrap(t, deep, nil),
+		"deep property":                    wrap(t, strings.Replace(message, `"300"`, deep, 1), nil),
+		"deep envelope":                    deep,
+		"no ResponseURL":                   wrap(t, create(t, map[string]any{"ResponseURL": nil}, nil), nil),
+		"ResponseURL in other letters":     wrap(t, create(t, map[string]any{"ResponseURL": nil, "responseURL": goodURL}, nil), nil),
+		"ResponseURL a list":               wrap(t, create(t, map[string]any{"ResponseURL": []string{goodURL}}, nil), nil),
+		"no StackId":                       wrap(t, create(t, map[string]any{"StackId": nil}, nil), nil),
+		"StackId of another Region":        wrap(t, create(t, map[string]any{"StackId": stackIn(t, "aws", "us-east-1").String()}, nil), nil),
+		"StackId of another partition":     wrap(t, create(t, map[string]any{"StackId": stackIn(t, "aws-cn", "eu-west-1").String()}, nil), nil),
+		"StackId with 11 digits":           wrap(t, create(t, map[string]any{"StackId": strings.Replace(stackIn(t, "aws", "eu-west-1").String(), ":0", ":", 1)}, nil), nil),
+		"no RequestId":                     wrap(t, create(t, map[string]any{"RequestId": nil}, nil), nil),
+		"no LogicalResourceId":             wrap(t, create(t, map[string]any{"LogicalResourceId": ""}, nil), nil),
+		"endless RequestId":                wrap(t, create(t, map[string]any{"RequestId": strings.Repeat("r", maxID+1)}, nil), nil),
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, err := topics().Parse(body)
+			if !errors.Is(err, ErrUnanswerable) {
+				t.Errorf("parsed as %+v, %v", r, err)
+			}
+		})
+	}
+	for name, url := range badURLs() {
+		if _, err := topics().Parse(wrap(t, create(t, map[string]any{"ResponseURL": url}, nil), nil)); !errors.Is(err, ErrUnanswerable) {
+			t.Errorf("ResponseURL, %s: %v", name, err)
+		} else if url != "" && strings.Contains(err.Error(), url) {
+			t.Errorf("ResponseURL, %s: the error has it", name)
+		}
+	}
+}
+
+func TestMalformedRequestsCanBeAnswered(t *testing.T) {
+	for name, c := range map[string]struct {
+		change, properties map[string]any
+		deletable          bool // a Delete with it is well-formed
+	}{
+		"no type":                  {change: map[string]any{"RequestType": nil}, deletable: true},
+		"other type":               {change: map[string]any{"RequestType": "create"}, deletable: true},
+		"no resource type":         {change: map[string]any{"ResourceType": nil}},
+		"other resource type":      {change: map[string]any{"ResourceType": "Custom::Other"}},
+		"odd logical id":           {change: map[string]any{"LogicalResourceId": "a b"}},
+		"odd request id":           {change: map[string]any{"RequestId": "<script>"}},
+		"no properties":            {change: map[string]any{"ResourceProperties": nil}},
+		"properties no object":     {change: map[string]any{"ResourceProperties": "x"}},
+		"connection id a number":   {properties: map[string]any{"ConnectionId": 7}},
+		"connection id a list":     {properties: map[string]any{"ConnectionId": []string{connectionID}}},
+		"endless connection id":    {properties: map[string]any{"ConnectionId": strings.Repeat("c", maxID+1)}},
+		"token an object":          {properties: map[string]any{"CallbackToken": map[string]any{}}},
+		"endless token":            {properties: map[string]any{"CallbackToken": strings.Repeat("c", maxProperty+1)}},
+		"role a number":            {properties: map[string]any{"RoleArn": 7}, deletable: true},
+		"endless role":             {properties: map[string]any{"RoleArn": strings.Repeat("c", maxProperty+1)}, deletable: true},
+		"odd template version":     {properties: map[string]any{"TemplateVersion": "1 0"}, deletable: true},
+		"endless template version": {properties: map[string]any{"TemplateVersion": strings.Repeat("1", maxTemplateVersion+1)}, deletable: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, err := topics().Parse(wrap(t, create(t, c.change, c.properties), nil))
+			if err != nil || r.Malformed == nil || r.Malformed.Code != CodeMalformed || r.Malformed.Fix == "" || r.ReplyTo.PhysicalID == "" {
+				t.Errorf("%+v, %v", r.Malformed, err)
+			}
+			if c.change == nil {
+				c.change = map[string]any{}
+			}
+			c.change["RequestType"] = "Delete"
+			r, err = topics().Parse(wrap(t, create(t, c.change, c.properties), nil))
+			if err != nil || (r.Malformed == nil) != c.deletable {
+				t.Errorf("as a Delete: %+v, %v", r.Malformed, err)
+			}
+		})
+	}
+}
+
+func TestPhysicalIDIsTheConnections(t *testing.T) {
+	for name, c := range map[string]struct {
+		change, properties map[string]any
+		want               string
+	}{
+		"Create":                  {nil, nil, connectionID},
+		"Update":                  {map[string]any{"RequestType": "Update", "PhysicalResourceId": connectionID}, nil, connectionID},
+		"Delete with made-up id":  {map[string]any{"RequestType": "Delete", "PhysicalResourceId": "stack-Connection-1ABC"}, nil, connectionID},
+		"no connection":           {map[string]any{"PhysicalResourceId": "stack-Connection-1ABC"}, map[string]any{"ConnectionId": "x"}, "stack-Connection-1ABC"},
+		"no connection, no id":    {nil, map[string]any{"ConnectionId": nil}, noConnection},
+		"endless physical id":     {map[string]any{"PhysicalResourceId": strings.Repeat("p", maxID+1)}, map[string]any{"ConnectionId": nil}, noConnection},
+		"connection id in a list": {nil, map[string]any{"ConnectionId": []string{connectionID}}, noConnection},
+	} {
+		r, err := topics().Parse(wrap(t, create(t, c.change, c.properties), nil))
+		if err != nil || r.ReplyTo.PhysicalID != c.want {
+			t.Errorf("%s: %q, %v", name, r.ReplyTo.PhysicalID, err)
+		}
+	}
+}
+
+func FuzzEnvelope(f *testing.F) {
+	f.Add(wrap(f, create(f, nil, nil), nil))
+	f.Add(wrap(f, create(f, map[string]any{"RequestType": "Delete", "PhysicalResourceId": "x"}, map[string]any{"ConnectionId": nil}), nil))
+	f.Add(wrap(f, create(f, map[string]any{"ResourceProperties": 1}, nil), nil))
+	f.Add(wrap(f, "{}", nil))
+	f.Add(`{"Type":"Notification","Type":"x","Message":"{\"StackId\":null}"}`)
+	f.Add(`{"Type":"Notification","TopicArn":"` + topic + `","Timestamp":"2026-03-04T05:06:07Z","Message":"[[[[[["}`)
+	for _, url := range badURLs() {
+		f.Add(wrap(f, create(f, map[string]any{"ResponseURL": url}, nil), nil))
+	}
+	f.Fuzz(func(t *testing.T, body string) {
+		r, err := topics().Parse(body)
+		if err != nil {
+			if !errors.Is(err, ErrUnanswerable) {
+				t.Fatal(err)
+			}
+			return
+		}
+		// What can be answered has all that an answer needs, and fits.
+		if _, err := responseURLAt(r.ReplyTo.URL.Reveal(), r.Callback.StackID, ""); err != nil || r.ReplyTo.PhysicalID == "" || r.Callback.SentAt.IsZero() && r.Malformed != nil {
+			t.Fatalf("%+v, %v", r, err)
+		}
+		if _, err := encode(r.ReplyTo, connect.Reply{}); err != nil {
+			t.Fatal(err)
+		}
+		if r.Malformed == nil && len(r.Callback.TemplateVersion) > maxTemplateVersion {
+			t.Fatalf("template version %q", r.Callback.TemplateVersion)
+		}
+	})
+}

@@ -1,0 +1,340 @@
+package customresource
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+
+	"rolecall/shared/connect"
+)
+
+const connectionID = "conn_01jd0000000000000000000000"
+
+func replyTo(t testing.TB) connect.ReplyTo {
+	t.Helper()
+	return connect.ReplyTo{
+		URL: connect.NewSecret(goodURL), StackID: stackIn(t, "aws", "eu-west-1").String(), RequestID: "9f8e7d6c-0000",
+		LogicalID: "Connection", PhysicalID: connectionID,
+	}
+}
+
+// bucket is what the sender's transport sees: requests in, one canned step after the other out.
+type bucket struct {
+	steps    []func() (*http.Response, error)
+	requests []*http.Request
+	bodies   []string
+}
+
+func (b *bucket) RoundTrip(r *http.Request) (*http.Response, error) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	b.requests, b.bodies = append(b.requests, r), append(b.bodies, string(body))
+	step := b.steps[min(len(b.requests), len(b.steps))-1]
+	return step()
+}
+
+func status(code int) func() (*http.Response, error) {
+	return func() (*http.Response, error) {
+		return &http.Response{StatusCode: code, Header: http.Header{"Location": {"https://attacker.example/"}}, Body: io.NopCloser(strings.NewReader("<Error/>"))}, nil
+	}
+}
+
+func broken(err error) func() (*http.Response, error) {
+	return func() (*http.Response, error) { return nil, err }
+}
+
+func send(t *testing.T, r connect.Reply, steps ...func() (*http.Response, error)) (*bucket, error) {
+	t.Helper()
+	b := &bucket{steps: steps}
+	s := NewSender(b)
+	s.pause = 0
+	return b, s.Answer(t.Context(), replyTo(t), r)
+}
+
+func TestAnswerIsWhatCloudFormationReads(t *testing.T) {
+	failed := connect.Reply{Reason: connect.Reason{Code: "ROLE_NOT_ASSUMABLE", Message: "the role <x> & co cannot be assumed", Fix: "Mend it."}}
+	ids := map[string]any{
+		"PhysicalResourceId": connectionID, "StackId": replyTo(t).StackID, "RequestId": "9f8e7d6c-0000", "LogicalResourceId": "Connection",
+		"NoEcho": false, "Data": map[string]any{"ConnectionId": connectionID},
+	}
+	for _, c := range []struct {
+		reply connect.Reply
+		more  map[string]any
+	}{
+		{connect.Reply{OK: true}, map[string]any{"Status": "SUCCESS"}},
+		{failed, map[string]any{"Status": "FAILED", "Reason": "ROLE_NOT_ASSUMABLE: the role <x> & co cannot be assumed. Fix: Mend it."}},
+		{connect.Reply{}, map[string]any{"Status": "FAILED", "Reason": "INTERNAL: the platform could not say why."}},
+	} {
+		b, err := send(t, c.reply, status(200))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got map[string]any
+		if err := json.Unmarshal([]byte(b.bodies[0]), &got); err != nil {
+			t.Fatal(err)
+		}
+		for k, v := range ids {
+			c.more[k] = v
+		}
+		if diff := cmp.Diff(c.more, got); diff != "" {
+			t.Error(diff)
+		}
+		r := b.requests[0]
+		_, typed := r.Header["Content-Type"]
+		if r.Method != http.MethodPut || r.URL.String() != goodURL || r.Host != goodHost || typed || r.ContentLength != int64(len(b.bodies[0])) {
+			t.Errorf("request %s %s host %s headers %v length %d", r.Method, r.URL, r.Host, r.Header, r.ContentLength)
+		}
+	}
+}
+
+func TestFailureWithoutConnectionStillHasAPhysicalID(t *testing.T) {
+	to := replyTo(t)
+	to.PhysicalID = ""
+	body, err := encode(to, connect.Reply{})
+	if err != nil || !strings.Contains(string(body), `"PhysicalResourceId":"`+noConnection+`"`) || strings.Contains(string(body), "Data") {
+		t.Errorf("%s, %v", body, err)
+	}
+}
+
+func TestTriesAndWhatCountsAsTaken(t *testing.T) {
+	reset := broken(errors.New("connection reset by peer"))
+	for _, c := range []struct {
+		name  string
+		steps []func() (*http.Response, error)
+		tries int
+		ok    bool
+	}{
+		{"taken", []func() (*http.Response, error){status(200)}, 1, true},
+		{"503 then taken", []func() (*http.Response, error){status(503), status(200)}, 2, true},
+		{"500 then taken", []func() (*http.Response, error){status(500), status(200)}, 2, true},
+		{"429 then taken", []func() (*http.Response, error){status(429), status(200)}, 2, true},
+		{"reset then taken", []func() (*http.Response, error){reset, status(200)}, 2, true},
+		{"503 for ever", []func() (*http.Response, error){status(503)}, 2, false},
+		{"reset for ever", []func() (*http.Response, error){reset}, 2, false},
+		{"403 is no success", []func() (*http.Response, error){status(403)}, 1, false},
+		{"400", []func() (*http.Response, error){status(400)}, 1, false},
+		{"404", []func() (*http.Response, error){status(404)}, 1, false},
+		{"redirect is not followed", []func() (*http.Response, error){status(307)}, 1, false},
+		{"permanent redirect is not followed", []func() (*http.Response, error){status(308)}, 1, false},
+		{"found is not followed", []func() (*http.Response, error){status(302)}, 1, false},
+		{"204 is not what S3 answers", []func() (*http.Response, error){status(204)}, 1, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b, err := send(t, connect.Reply{OK: true}, c.steps...)
+			if len(b.requests) != c.tries || (err == nil) != c.ok {
+				t.Errorf("%d tries, %v", len(b.requests), err)
+			}
+			for _, body := range b.bodies {
+				if body != b.bodies[0] || body == "" {
+					t.Errorf("bodies %q", b.bodies)
+				}
+			}
+		})
+	}
+}
+
+func TestErrorsNeverHaveTheURL(t *testing.T) {
+	for name, step := range map[string]func() (*http.Response, error){
+		"status": status(403), "network": broken(errors.New("connection reset")),
+		"an error that quotes the URL":           broken(fmt.Errorf("cannot reach %s", goodURL)),
+		"an error of an error that quotes it":    broken(fmt.Errorf("x: %w", errors.New(goodURL))),
+		"a redirect":                             status(307),
+		"a bucket that answers with the request": status(501),
+	} {
+		_, err := send(t, connect.Reply{OK: true}, step)
+		if err == nil {
+			t.Fatalf("%s: no error", name)
+		}
+		for _, text := range []string{err.Error(), fmt.Sprintf("%+v", err), fmt.Sprintf("%#v", errors.Unwrap(err))} {
+			if strings.Contains(text, "canary0signature") || strings.Contains(text, "X-Amz") || strings.Contains(text, key) {
+				t.Errorf("%s: %s", name, text)
+			}
+		}
+	}
+}
+
+func TestCallersPatienceEndsTheTries(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	b := &bucket{steps: []func() (*http.Response, error){func() (*http.Response, error) { cancel(); return status(503)() }}}
+	err := NewSender(b).Answer(ctx, replyTo(t), connect.Reply{OK: true})
+	if !errors.Is(err, context.Canceled) || len(b.requests) != 1 {
+		t.Errorf("%d tries, %v", len(b.requests), err)
+	}
+}
+
+// endless is a body that never ends, as a hostile or broken bucket may send one.
+type endless struct{ read int }
+
+func (e *endless) Read(p []byte) (int, error) { e.read += len(p); return len(p), nil }
+func (e *endless) Close() error               { return nil }
+
+func TestLittleOfTheBucketsAnswerIsRead(t *testing.T) {
+	body := &endless{}
+	_, err := send(t, connect.Reply{OK: true}, func() (*http.Response, error) { return &http.Response{StatusCode: 200, Body: body}, nil })
+	if err != nil || body.read > 2*maxRead {
+		t.Errorf("read %d bytes, %v", body.read, err)
+	}
+}
+
+// overTLS is a real bucket that the sender reaches by CloudFormation's host name.
+func overTLS(t *testing.T, trusted bool, h http.HandlerFunc) *Sender {
+	t.Helper()
+	server := httptest.NewUnstartedServer(h)
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	transport := &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+		if address != goodHost+":443" {
+			t.Errorf("dialled %s", address)
+		}
+		return (&net.Dialer{}).DialContext(ctx, network, server.Listener.Addr().String())
+	}}
+	t.Cleanup(transport.CloseIdleConnections)
+	if trusted {
+		pool := x509.NewCertPool()
+		pool.AddCert(server.Certificate())
+		transport.TLSClientConfig = &tls.Config{RootCAs: pool, ServerName: "example.com", MinVersion: tls.VersionTLS12}
+	}
+	s := NewSender(transport)
+	s.pause = 0
+	return s
+}
+
+func TestOverTheWire(t *testing.T) {
+	var got *http.Request
+	var body []byte
+	s := overTLS(t, true, func(_ http.ResponseWriter, r *http.Request) {
+		got = r
+		body, _ = io.ReadAll(r.Body)
+	})
+	if err := s.Answer(t.Context(), replyTo(t), connect.Reply{OK: true}); err != nil {
+		t.Fatal(err)
+	}
+	_, typed := got.Header["Content-Type"]
+	if got.Method != http.MethodPut || got.Host != goodHost || got.RequestURI != key+signature || typed || got.ContentLength != int64(len(body)) || !json.Valid(body) {
+		t.Errorf("%s %s host %s %v: %s", got.Method, got.RequestURI, got.Host, got.Header, body)
+	}
+}
+
+func TestRedirectOverTheWireIsNotFollowed(t *testing.T) {
+	hits := 0
+	s := overTLS(t, true, func(w http.ResponseWriter, r *http.Request) {
+		hits++
+		http.Redirect(w, r, "https://attacker.example/", http.StatusTemporaryRedirect)
+	})
+	if err := s.Answer(t.Context(), replyTo(t), connect.Reply{OK: true}); err == nil || hits != 1 {
+		t.Errorf("%d hits, %v", hits, err)
+	}
+}
+
+func TestUnknownCertificatesAreRefused(t *testing.T) {
+	s := overTLS(t, false, func(http.ResponseWriter, *http.Request) { t.Error("the answer was sent") })
+	if err := s.Answer(t.Context(), replyTo(t), connect.Reply{OK: true}); err == nil {
+		t.Error("no error")
+	}
+}
+
+func TestOwnTransportUsesNoProxy(t *testing.T) {
+	transport, ok := NewSender(nil).client.Transport.(*http.Transport)
+	if !ok || transport.Proxy != nil || transport.TLSClientConfig != nil {
+		t.Errorf("transport %+v", transport)
+	}
+}
+
+func TestLongReasonsAreCutToCloudFormationsLimit(t *testing.T) {
+	frame := func() int {
+		b, err := encode(replyTo(t), connect.Reply{Reason: connect.Reason{Code: "C", Message: ""}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(b) - len(".")
+	}()
+	for name, char := range map[string]string{
+		"ASCII": "a", "two bytes": "ä", "three bytes": "€", "four bytes": "😀", "quotes": `"`, "backslashes": `\`, "controls": "\x01",
+		"line separators": "\u2028", "HTML": "<", "newlines": "\n", "invalid": "\xff",
+	} {
+		for _, size := range []int{maxAnswer - 1, maxAnswer, maxAnswer + 1, 6108, 100_000} {
+			// Filler of one byte each brings the encoded body to the very size; then come the odd characters.
+			room := size - frame - len(".")
+			odd := strings.Repeat(char, 50)
+			encoded, _ := json.Marshal(odd)
+			if char == "<" {
+				encoded = []byte(`"` + odd + `"`)
+			}
+			message := strings.Repeat("x", room-len(encoded)+2) + odd
+			body, err := encode(replyTo(t), connect.Reply{Reason: connect.Reason{Code: "C", Message: message}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var a answer
+			if !json.Valid(body) || !utf8.Valid(body) || json.Unmarshal(body, &a) != nil {
+				t.Fatalf("%s, %d: %s", name, size, body)
+			}
+			if size <= maxAnswer && len(body) != size {
+				t.Errorf("%s: a body of %d bytes became %d", name, size, len(body))
+			}
+			if len(body) > maxAnswer || (size > maxAnswer && len(body) < maxAnswer-6) {
+				t.Errorf("%s: a body of %d bytes became %d", name, size, len(body))
+			}
+			if strings.ContainsRune(a.Reason, utf8.RuneError) && char != "\xff" {
+				t.Errorf("%s: cut within a character", name)
+			}
+			if a.Status != statusFailed || a.PhysicalID != connectionID || a.RequestID != "9f8e7d6c-0000" {
+				t.Errorf("%s: %+v", name, a)
+			}
+		}
+	}
+}
+
+func TestLongestIDsLeaveRoom(t *testing.T) {
+	to := replyTo(t)
+	to.RequestID, to.LogicalID, to.PhysicalID = strings.Repeat("\x01", maxID), strings.Repeat("\x01", maxID), strings.Repeat("p", maxID)
+	body, err := encode(to, connect.Reply{Reason: connect.Reason{Code: "C", Message: strings.Repeat("m", 9000)}})
+	if err != nil || len(body) > maxAnswer || len(body) < maxAnswer-6 {
+		t.Errorf("%d bytes, %v", len(body), err)
+	}
+	to.PhysicalID = strings.Repeat("p", 5000)
+	if _, err := encode(to, connect.Reply{}); err == nil {
+		t.Error("ids beyond the limit were encoded")
+	}
+}
+
+func FuzzAnswer(f *testing.F) {
+	f.Add("C", "message", "fix", true, "1", "Connection", connectionID)
+	f.Add("C", strings.Repeat("😀", 2000), "\xff", false, "1", "Connection", "")
+	f.Add("", strings.Repeat("<>&", 3000), strings.Repeat("\u2028", 500), false, "", "", "x")
+	stack := stackIn(f, "aws", "eu-west-1").String()
+	f.Fuzz(func(t *testing.T, code, message, fix string, ok bool, request, logical, physical string) {
+		request, logical, physical = cut(request, maxID), cut(logical, maxID), cut(physical, maxID)
+		to := connect.ReplyTo{StackID: stack, RequestID: request, LogicalID: logical, PhysicalID: physical}
+		body, err := encode(to, connect.Reply{OK: ok, Reason: connect.Reason{Code: connect.Code(code), Message: message, Fix: fix}})
+		if err != nil {
+			if len(request)+len(logical)+len(physical) > 500 { // three long ids full of escapes
+				return
+			}
+			t.Fatal(err)
+		}
+		var a answer
+		if len(body) > maxAnswer || !utf8.Valid(body) || json.Unmarshal(body, &a) != nil {
+			t.Fatalf("%d bytes: %s", len(body), body)
+		}
+		if a.PhysicalID == "" || (a.Status == statusFailed) == ok || (!ok && a.Reason == "" && len(body) < 4000) {
+			t.Fatalf("answer %+v", a)
+		}
+	})
+}
