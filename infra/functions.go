@@ -33,7 +33,7 @@ const (
 	apiTimeout      = 10
 	brokerTimeout   = 29
 	callbackTimeout = 15
-	verifyTimeout   = 30
+	verifyTimeout   = 20 // so that a try that died is made again in time to answer the stack: see ARCHITECTURE.md
 	refreshTimeout  = 50
 	publishTimeout  = 30
 )

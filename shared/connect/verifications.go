@@ -30,6 +30,10 @@ type Verifications struct {
 	Jitter   func() float64 // in [-1,1]
 }
 
+// probeTime bounds one try's questions to AWS, so that there is time left to commit and to answer. What has not been
+// answered by then is unknown, and asked again by the next try.
+const probeTime = 8 * time.Second
+
 // answerAgain is how long an answer that could not be given waits for the next attempt.
 const answerAgain = 15 * time.Second
 
@@ -79,7 +83,9 @@ func (u Verifications) conclude(ctx context.Context, c Connection, job VerifyJob
 
 // try verifies the role on trial and commits what was found, unless the run has moved on meanwhile.
 func (u Verifications) try(ctx context.Context, c Connection, v Verification) (Connection, error) {
-	outcome := u.Verifier.Verify(ctx, c.subject(v.RoleARN))
+	probing, done := context.WithTimeout(ctx, probeTime)
+	outcome := u.Verifier.Verify(probing, c.subject(v.RoleARN))
+	done()
 	var err error
 	for range attempts {
 		ch, decideErr := c.Tried(v.Run, v.Attempt, outcome, u.Jitter(), u.Clock())

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/aws-sdk-go-v2/service/sts/types"
 	"github.com/aws/smithy-go"
@@ -50,31 +51,54 @@ func assumeInput(r connect.AssumeRequest) *sts.AssumeRoleInput {
 // session reads the answer; the account is the one that STS says the session is of.
 func session(out *sts.AssumeRoleOutput) (connect.Session, error) {
 	if out.Credentials == nil || out.AssumedRoleUser == nil {
-		return connect.Session{}, errors.New("AssumeRole: an answer without credentials")
+		return connect.Session{}, unavailable("AssumeRole", errors.New("an answer without credentials"))
 	}
-	parts := strings.Split(aws.ToString(out.AssumedRoleUser.Arn), ":")
-	if len(parts) != 6 {
-		return connect.Session{}, errors.New("AssumeRole: an answer without an account")
-	}
-	account, err := connect.ParseAccountID(parts[4])
-	if err != nil {
-		return connect.Session{}, fmt.Errorf("AssumeRole: %w", err)
-	}
-	return connect.Session{Account: account, Credentials: connect.Credentials{
+	s := connect.Session{Credentials: connect.Credentials{
 		AccessKeyID:     aws.ToString(out.Credentials.AccessKeyId),
 		SecretAccessKey: connect.NewSecret(aws.ToString(out.Credentials.SecretAccessKey)),
 		SessionToken:    connect.NewSecret(aws.ToString(out.Credentials.SessionToken)),
 		Expires:         aws.ToTime(out.Credentials.Expiration),
-	}}, nil
+	}}
+	c := s.Credentials
+	if c.AccessKeyID == "" || c.SecretAccessKey.IsZero() || c.SessionToken.IsZero() || c.Expires.IsZero() {
+		return connect.Session{}, unavailable("AssumeRole", errors.New("an answer with half the credentials"))
+	}
+	parts := strings.Split(aws.ToString(out.AssumedRoleUser.Arn), ":")
+	if len(parts) != 6 {
+		return connect.Session{}, unavailable("AssumeRole", errors.New("an answer without an account"))
+	}
+	account, err := connect.ParseAccountID(parts[4])
+	if err != nil {
+		return connect.Session{}, unavailable("AssumeRole", err)
+	}
+	s.Account = account
+	return s, nil
 }
 
-// refused tells a definite denial from every other failure.
+// refused tells a definite denial from every other failure. Of an error of the API's own it keeps the code alone: what
+// AWS says of a signature that is wrong repeats the request's headers, and the session token is one of them.
 func refused(operation string, err error) error {
 	var api smithy.APIError
-	if errors.As(err, &api) && isDenial(api.ErrorCode()) {
+	if !errors.As(err, &api) {
+		return unavailable(operation, err)
+	}
+	if isDenial(api.ErrorCode()) {
 		return denied(operation)
 	}
-	return connect.Unavailable(connect.CodeSTSUnavailable, "AWS did not answer as it should", fmt.Errorf("%s: %w", operation, err))
+	return unavailable(operation, fmt.Errorf("%s%s", api.ErrorCode(), about(err)))
+}
+
+// about is what AWS's support would ask for.
+func about(err error) string {
+	var r *awshttp.ResponseError
+	if !errors.As(err, &r) {
+		return ""
+	}
+	return fmt.Sprintf(" (status %d, request %s)", r.HTTPStatusCode(), r.ServiceRequestID())
+}
+
+func unavailable(operation string, cause error) error {
+	return connect.Unavailable(connect.CodeSTSUnavailable, "AWS did not answer as it should", fmt.Errorf("%s: %w", operation, cause))
 }
 
 // isDenial knows the codes by which STS, IAM and EC2 deny.

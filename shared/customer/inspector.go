@@ -32,6 +32,7 @@ type Inspector struct {
 const maxAnswer = 1 << 20
 
 type regionsAnswer struct {
+	XMLName xml.Name `xml:"DescribeRegionsResponse"`
 	Regions []struct {
 		Name string `xml:"regionName"`
 	} `xml:"regionInfo>item"`
@@ -51,10 +52,14 @@ func (i Inspector) Regions(ctx context.Context, c connect.Credentials, region co
 			out = append(out, parsed)
 		}
 	}
+	if len(out) == 0 { // every account has Regions: who knows of none has not looked
+		return nil, unavailable("DescribeRegions", errors.New("an answer without Regions"))
+	}
 	return out, nil
 }
 
 type roleAnswer struct {
+	XMLName     xml.Name `xml:"GetRoleResponse"`
 	TrustPolicy string `xml:"GetRoleResult>Role>AssumeRolePolicyDocument"`
 }
 
@@ -67,9 +72,13 @@ func (i Inspector) TrustPolicy(
 	if err := i.query(ctx, c, iamTarget(region.Partition()), form, &answer); err != nil {
 		return "", err
 	}
-	document, err := url.QueryUnescape(answer.TrustPolicy)
+	// IAM encodes by RFC 3986, where a plus sign is a plus sign.
+	document, err := url.PathUnescape(answer.TrustPolicy)
 	if err != nil {
-		return "", fmt.Errorf("GetRole: %w", err)
+		return "", unavailable("GetRole", err)
+	}
+	if document == "" {
+		return "", unavailable("GetRole", errors.New("an answer without a trust policy"))
 	}
 	return document, nil
 }
@@ -97,18 +106,18 @@ func (i Inspector) query(ctx context.Context, c connect.Credentials, t target, f
 	}
 	resp, err := i.HTTP.Do(req)
 	if err != nil {
-		return connect.Unavailable(connect.CodeSTSUnavailable, "AWS did not answer", fmt.Errorf("%s: %w", operation, err))
+		return unavailable(operation, err)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
-		return connect.Unavailable(connect.CodeSTSUnavailable, "AWS broke off its answer", fmt.Errorf("%s: %w", operation, err))
+		return unavailable(operation, fmt.Errorf("an answer broken off: %w", err))
 	}
 	if resp.StatusCode != http.StatusOK {
 		return answerError(operation, resp.StatusCode, body)
 	}
 	if err := xml.Unmarshal(body, answer); err != nil {
-		return connect.Unavailable(connect.CodeSTSUnavailable, "AWS answered unreadably", fmt.Errorf("%s: %w", operation, err))
+		return unavailable(operation, fmt.Errorf("an answer that cannot be read: %w", err))
 	}
 	return nil
 }
@@ -139,6 +148,5 @@ func answerError(operation string, status int, body []byte) error {
 	if err := xml.Unmarshal(body, &e); err == nil && (isDenial(e.IAM) || isDenial(e.EC2)) {
 		return denied(operation)
 	}
-	return connect.Unavailable(connect.CodeSTSUnavailable, "AWS did not answer as it should",
-		errors.New(operation+": "+http.StatusText(status)+" "+e.IAM+e.EC2))
+	return unavailable(operation, fmt.Errorf("%s%s (status %d)", e.IAM, e.EC2, status))
 }

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
-	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
@@ -200,7 +199,7 @@ func TestLogHasNoSecret(t *testing.T) {
 	b.handle(t, record("2", wrap(t, create(t, nil, map[string]any{"CallbackToken": token}), nil), 1))
 	b.recv.receive = succeed
 	b.h.Answerer = func() *Sender {
-		s := NewSender(&bucket{steps: []func() (*http.Response, error){broken(errors.New(goodURL))}})
+		s := NewSender(&bucket{steps: []step{broken(errors.New(goodURL))}})
 		s.pause = 0
 		return s
 	}()

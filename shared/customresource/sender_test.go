@@ -31,9 +31,21 @@ func replyTo(t testing.TB) connect.ReplyTo {
 	}
 }
 
-// bucket is what the sender's transport sees: requests in, one canned step after the other out.
+// A step is what the bucket does with one request.
+type step struct {
+	code int
+	err  error
+	body io.ReadCloser
+	then func()
+}
+
+func status(code int) step { return step{code: code} }
+
+func broken(err error) step { return step{err: err} }
+
+// bucket is what the sender's transport sees: requests in, one step after the other out, the last one again and again.
 type bucket struct {
-	steps    []func() (*http.Response, error)
+	steps    []step
 	requests []*http.Request
 	bodies   []string
 }
@@ -44,21 +56,20 @@ func (b *bucket) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	b.requests, b.bodies = append(b.requests, r), append(b.bodies, string(body))
-	step := b.steps[min(len(b.requests), len(b.steps))-1]
-	return step()
-}
-
-func status(code int) func() (*http.Response, error) {
-	return func() (*http.Response, error) {
-		return &http.Response{StatusCode: code, Header: http.Header{"Location": {"https://attacker.example/"}}, Body: io.NopCloser(strings.NewReader("<Error/>"))}, nil
+	s := b.steps[min(len(b.requests), len(b.steps))-1]
+	if s.then != nil {
+		s.then()
 	}
+	if s.err != nil {
+		return nil, s.err
+	}
+	if s.body == nil {
+		s.body = io.NopCloser(strings.NewReader("<Error/>"))
+	}
+	return &http.Response{StatusCode: s.code, Header: http.Header{"Location": {"https://attacker.example/"}}, Body: s.body}, nil
 }
 
-func broken(err error) func() (*http.Response, error) {
-	return func() (*http.Response, error) { return nil, err }
-}
-
-func send(t *testing.T, r connect.Reply, steps ...func() (*http.Response, error)) (*bucket, error) {
+func send(t *testing.T, r connect.Reply, steps ...step) (*bucket, error) {
 	t.Helper()
 	b := &bucket{steps: steps}
 	s := NewSender(b)
@@ -115,24 +126,24 @@ func TestTriesAndWhatCountsAsTaken(t *testing.T) {
 	reset := broken(errors.New("connection reset by peer"))
 	for _, c := range []struct {
 		name  string
-		steps []func() (*http.Response, error)
+		steps []step
 		tries int
 		ok    bool
 	}{
-		{"taken", []func() (*http.Response, error){status(200)}, 1, true},
-		{"503 then taken", []func() (*http.Response, error){status(503), status(200)}, 2, true},
-		{"500 then taken", []func() (*http.Response, error){status(500), status(200)}, 2, true},
-		{"429 then taken", []func() (*http.Response, error){status(429), status(200)}, 2, true},
-		{"reset then taken", []func() (*http.Response, error){reset, status(200)}, 2, true},
-		{"503 for ever", []func() (*http.Response, error){status(503)}, 2, false},
-		{"reset for ever", []func() (*http.Response, error){reset}, 2, false},
-		{"403 is no success", []func() (*http.Response, error){status(403)}, 1, false},
-		{"400", []func() (*http.Response, error){status(400)}, 1, false},
-		{"404", []func() (*http.Response, error){status(404)}, 1, false},
-		{"redirect is not followed", []func() (*http.Response, error){status(307)}, 1, false},
-		{"permanent redirect is not followed", []func() (*http.Response, error){status(308)}, 1, false},
-		{"found is not followed", []func() (*http.Response, error){status(302)}, 1, false},
-		{"204 is not what S3 answers", []func() (*http.Response, error){status(204)}, 1, false},
+		{"taken", []step{status(200)}, 1, true},
+		{"503 then taken", []step{status(503), status(200)}, 2, true},
+		{"500 then taken", []step{status(500), status(200)}, 2, true},
+		{"429 then taken", []step{status(429), status(200)}, 2, true},
+		{"reset then taken", []step{reset, status(200)}, 2, true},
+		{"503 for ever", []step{status(503)}, 2, false},
+		{"reset for ever", []step{reset}, 2, false},
+		{"403 is no success", []step{status(403)}, 1, false},
+		{"400", []step{status(400)}, 1, false},
+		{"404", []step{status(404)}, 1, false},
+		{"redirect is not followed", []step{status(307)}, 1, false},
+		{"permanent redirect is not followed", []step{status(308)}, 1, false},
+		{"found is not followed", []step{status(302)}, 1, false},
+		{"204 is not what S3 answers", []step{status(204)}, 1, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b, err := send(t, connect.Reply{OK: true}, c.steps...)
@@ -149,14 +160,14 @@ func TestTriesAndWhatCountsAsTaken(t *testing.T) {
 }
 
 func TestErrorsNeverHaveTheURL(t *testing.T) {
-	for name, step := range map[string]func() (*http.Response, error){
+	for name, does := range map[string]step{
 		"status": status(403), "network": broken(errors.New("connection reset")),
 		"an error that quotes the URL":           broken(fmt.Errorf("cannot reach %s", goodURL)),
 		"an error of an error that quotes it":    broken(fmt.Errorf("x: %w", errors.New(goodURL))),
 		"a redirect":                             status(307),
 		"a bucket that answers with the request": status(501),
 	} {
-		_, err := send(t, connect.Reply{OK: true}, step)
+		_, err := send(t, connect.Reply{OK: true}, does)
 		if err == nil {
 			t.Fatalf("%s: no error", name)
 		}
@@ -170,7 +181,7 @@ func TestErrorsNeverHaveTheURL(t *testing.T) {
 
 func TestCallersPatienceEndsTheTries(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	b := &bucket{steps: []func() (*http.Response, error){func() (*http.Response, error) { cancel(); return status(503)() }}}
+	b := &bucket{steps: []step{{code: 503, then: cancel}}}
 	err := NewSender(b).Answer(ctx, replyTo(t), connect.Reply{OK: true})
 	if !errors.Is(err, context.Canceled) || len(b.requests) != 1 {
 		t.Errorf("%d tries, %v", len(b.requests), err)
@@ -185,7 +196,7 @@ func (e *endless) Close() error               { return nil }
 
 func TestLittleOfTheBucketsAnswerIsRead(t *testing.T) {
 	body := &endless{}
-	_, err := send(t, connect.Reply{OK: true}, func() (*http.Response, error) { return &http.Response{StatusCode: 200, Body: body}, nil })
+	_, err := send(t, connect.Reply{OK: true}, step{code: 200, body: body})
 	if err != nil || body.read > 2*maxRead {
 		t.Errorf("read %d bytes, %v", body.read, err)
 	}

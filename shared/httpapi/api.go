@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"slices"
 	"time"
+	"unicode/utf8"
 
 	"rolecall/shared/connect"
 )
@@ -232,6 +233,9 @@ func (a api) list(ctx context.Context, c call, in listInput) (reply, error) {
 	}
 	if in.Status != "" && !slices.Contains(connect.Statuses(), connect.Status(in.Status)) {
 		return reply{}, invalidParameter("status", "must be one of "+statusNames())
+	}
+	if utf8.RuneCountInString(in.Q) > 64 {
+		return reply{}, invalidParameter("q", "must be 1 to 64 characters, as names are")
 	}
 	page, err := a.Connections.List(ctx, c.caller.Tenant, connect.ListQuery{
 		Status: connect.Status(in.Status), Contains: in.Q, Limit: limit, Cursor: in.Cursor,

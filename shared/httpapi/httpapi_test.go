@@ -488,6 +488,7 @@ func TestListsArePagedAndFiltered(t *testing.T) {
 		"?limit=0": codeParameterInvalid, "?limit=101": codeParameterInvalid, "?limit=x": codeParameterInvalid,
 		"?limit=99999999999": codeParameterInvalid, "?limit=1&limit=2": codeParameterInvalid, "?status=happy": codeParameterInvalid,
 		"?state=enabled": codeUnknownParameter, "?cursor=nonsense": connect.CodeCursorInvalid, "?q=%zz": codeParameterInvalid, "?a;b": codeParameterInvalid,
+		"?q=" + strings.Repeat("x", 65): codeParameterInvalid,
 	} {
 		w.refused(ask{method: "GET", path: "/v1/connections" + query}, 400, code)
 	}
@@ -858,7 +859,7 @@ func FuzzRequestBody(f *testing.F) {
 		var strict CreateConnection
 		d := json.NewDecoder(bytes.NewReader(body))
 		d.DisallowUnknownFields()
-		if err := d.Decode(&strict); err != nil || strict != received {
+		if err := d.Decode(&strict); err != nil || strict != got {
 			t.Fatalf("%q was read as %+v, strictly as %+v, %v", body, got, strict, err)
 		}
 	})

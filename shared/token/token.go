@@ -34,6 +34,9 @@ func (m MAC) Token(ctx context.Context, id connect.ConnectionID, launch int) (co
 	if err != nil {
 		return connect.Secret{}, connect.Unavailable(connect.CodeInternal, "the key did not answer", err)
 	}
+	if len(out.Mac) != macLength {
+		return connect.Secret{}, connect.Unavailable(connect.CodeInternal, "the key did not answer as it should", nil)
+	}
 	return connect.NewSecret(fmt.Sprintf("%d.%s", launch, base64.RawURLEncoding.EncodeToString(out.Mac))), nil
 }
 
@@ -48,7 +51,7 @@ func (m MAC) Launch(ctx context.Context, id connect.ConnectionID, token connect.
 	if !ok {
 		return 0, errInvalid
 	}
-	_, err := m.Client.VerifyMac(ctx, &kms.VerifyMacInput{
+	out, err := m.Client.VerifyMac(ctx, &kms.VerifyMacInput{
 		KeyId: &m.KeyARN, MacAlgorithm: types.MacAlgorithmSpecHmacSha256, Message: message(id, launch), Mac: mac,
 	})
 	var wrong *types.KMSInvalidMacException
@@ -58,10 +61,16 @@ func (m MAC) Launch(ctx context.Context, id connect.ConnectionID, token connect.
 	if err != nil {
 		return 0, connect.Unavailable(connect.CodeInternal, "the key did not answer", err)
 	}
+	if !out.MacValid { // what is not proved is not valid
+		return 0, connect.Unavailable(connect.CodeInternal, "the key did not answer as it should", nil)
+	}
 	return launch, nil
 }
 
-// parse admits one spelling of each token only.
+// macLength is that of HMAC-SHA-256, in bytes.
+const macLength = 32
+
+// parse admits one spelling of each token only. The decoder alone would not: it skips line ends.
 func parse(s string) (launch int, mac []byte, ok bool) {
 	number, encoded, found := strings.Cut(s, ".")
 	if !found || len(s) > 64 {
@@ -71,6 +80,6 @@ func parse(s string) (launch int, mac []byte, ok bool) {
 	if err != nil || launch < 1 || strconv.Itoa(launch) != number {
 		return 0, nil, false
 	}
-	mac, err = base64.RawURLEncoding.Strict().DecodeString(encoded)
-	return launch, mac, err == nil && len(mac) == 32
+	mac, err = base64.RawURLEncoding.DecodeString(encoded)
+	return launch, mac, err == nil && len(mac) == macLength && base64.RawURLEncoding.EncodeToString(mac) == encoded
 }

@@ -469,7 +469,7 @@ func TestResponseURL(t *testing.T) {
 	expect(t, e, id, CreateComplete)
 }
 
-func TestResponseURLExpires(t *testing.T) {
+func TestResponsesAreTakenOnceAndInTime(t *testing.T) {
 	t.Parallel()
 	config := testConfig()
 	now := config.Clock()
@@ -481,6 +481,12 @@ func TestResponseURLExpires(t *testing.T) {
 	c.ServeHTTP(recorder, httptest.NewRequestWithContext(t.Context(), http.MethodPut, x.request.ResponseURL, strings.NewReader("{}")))
 	if recorder.Code != http.StatusForbidden || !strings.Contains(recorder.Body.String(), "Request has expired") {
 		t.Errorf("%d %s", recorder.Code, recorder.Body)
+	}
+	body := []byte(answer(t, arrival{body: map[string]any{"StackId": "", "RequestId": "", "LogicalResourceId": ""}}, nil))
+	c.accept(x, body)
+	c.accept(x, body) // would wait for ever if it were not ignored
+	if len(x.answer) != 1 {
+		t.Errorf("%d responses were taken", len(x.answer))
 	}
 	c.close(x)
 	c.open("Create", topic, &ResourceRequest{Region: region})

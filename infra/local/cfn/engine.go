@@ -117,7 +117,7 @@ type resource struct {
 	deletion      string // DeletionPolicy
 	replacement   string // UpdateReplacePolicy
 	dirty         bool   // an update of it failed, so that its true state is unknown
-	createdInThis bool   // by the operation that makes the stack: RetainExceptOnCreate does not keep it yet
+	createdInThis bool   // by the operation under way: RetainExceptOnCreate does not keep it yet
 	gone          bool
 }
 
@@ -328,7 +328,7 @@ func (e *Engine) bind(s *stack, p *plan) {
 
 func (e *Engine) runCreate(ctx context.Context, s *stack, p *plan) {
 	e.bind(s, p)
-	run := &pass{engine: e, stack: s, plan: p, creating: true}
+	run := &pass{engine: e, stack: s, plan: p}
 	failed := p.graph.run(ctx, true, run.apply)
 	if ctx.Err() != nil {
 		return
@@ -654,11 +654,10 @@ func (e *Engine) cleanUp(ctx context.Context, s *stack, p *plan, status Status) 
 
 // A pass applies a plan to a stack's resources.
 type pass struct {
-	engine   *Engine
-	stack    *stack
-	plan     *plan
-	creating bool
-	before   map[string]resource // of a rollback: what to return to
+	engine *Engine
+	stack  *stack
+	plan   *plan
+	before map[string]resource // of a rollback: what to return to
 }
 
 // apply brings one resource to where the plan wants it.
@@ -725,7 +724,7 @@ func (p *pass) create(ctx context.Context, declared Resource, properties map[str
 	e := p.engine
 	r := &resource{
 		StackResource: StackResource{LogicalID: declared.LogicalID, Type: declared.Type, Metadata: declared.Metadata},
-		properties:    properties, createdInThis: p.creating,
+		properties:    properties, createdInThis: true,
 	}
 	p.policies(r, declared)
 	e.mu.Lock()

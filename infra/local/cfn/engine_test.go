@@ -384,6 +384,31 @@ func TestUpdateWithoutRollback(t *testing.T) {
 	}
 }
 
+// What failed halfway is not what its properties say, so the same update is no repetition.
+func TestUpdateIsRepeatedAfterItFailed(t *testing.T) {
+	t.Parallel()
+	template := "Resources: {A: {Type: 'Test::Thing', Properties: {Size: 1}}}"
+	changed := strings.Replace(template, "1", "2", 1)
+	e, things, _, _ := updateInto(t, func(p *things) { p.fail["update A"] = errors.New("no") }, template, changed, UpdateFailed, "DO_NOTHING")
+	things.set(func() { clear(things.fail) })
+	update(t, e, testInput("s", changed), UpdateComplete)
+	if want := []string{"create A", "update A", "update A"}; !slices.Equal(things.steps(), want) {
+		t.Errorf("steps %v, want %v", things.steps(), want)
+	}
+}
+
+// A resource that only a failed update made is kept by Retain, but not by RetainExceptOnCreate.
+func TestPoliciesOfWhatARolledBackUpdateMade(t *testing.T) {
+	t.Parallel()
+	to := someResource[:strings.LastIndex(someResource, "}")] + `,
+  Kept: {Type: 'Test::Thing', DeletionPolicy: Retain}, NotYet: {Type: 'Test::Thing', DeletionPolicy: RetainExceptOnCreate},
+  Bad: {Type: 'Test::Thing', DependsOn: [Kept, NotYet]}}`
+	_, things, _, _ := updateInto(t, func(p *things) { p.fail["create Bad"] = errors.New("no") }, someResource, to, UpdateRollbackComplete, "")
+	if got := things.existing(); len(got) != 2 || got[0] != "a-1" || !strings.HasPrefix(got[1], "kept-") {
+		t.Errorf("there is %v", got)
+	}
+}
+
 func TestUpdateIsRefused(t *testing.T) {
 	t.Parallel()
 	e, _ := newTestEngine(t, testConfig())
@@ -432,13 +457,14 @@ Resources:
   Kept: {Type: 'Test::Thing', Properties: {Name: !Ref P}, DeletionPolicy: Retain, UpdateReplacePolicy: Retain}
   KeptLater: {Type: 'Test::Thing', DeletionPolicy: RetainExceptOnCreate}
   Removed: {Type: 'Test::Thing', DeletionPolicy: Retain}
+  RemovedLater: {Type: 'Test::Thing', DeletionPolicy: RetainExceptOnCreate}
 `
 	s := create(t, e, testInput("s", template, "P", "1"), CreateComplete)
 	first := things.existing()
 	without := template[:strings.Index(template, "  Removed")]
 	update(t, e, testInput("s", without, "P", "2"), UpdateComplete)
 	told := story(t, e, s.ID)
-	for _, want := range []string{"Kept DELETE_SKIPPED", "Removed DELETE_SKIPPED", "Plain DELETE_COMPLETE"} {
+	for _, want := range []string{"Kept DELETE_SKIPPED", "Removed DELETE_SKIPPED", "RemovedLater DELETE_SKIPPED", "Plain DELETE_COMPLETE"} {
 		if !strings.Contains(told, want) {
 			t.Errorf("no %q in\n%s", want, told)
 		}
@@ -448,7 +474,7 @@ Resources:
 	for _, id := range things.existing() {
 		kept = append(kept, id[:strings.Index(id, "-")])
 	}
-	if want := []string{"kept", "kept", "keptlater", "removed"}; !slices.Equal(kept, want) {
+	if want := []string{"kept", "kept", "keptlater", "removed", "removedlater"}; !slices.Equal(kept, want) {
 		t.Errorf("of %v there is %v, want %v", first, kept, want)
 	}
 }
@@ -491,6 +517,7 @@ func TestNothingIsCreatedFromABadTemplate(t *testing.T) {
 	}{
 		"unknown type":           {"Resources: {A: {Type: 'Test::Thing'}, B: {Type: 'AWS::Foo::Bar'}, C: {Type: 'AWS::Foo::Baz'}}", "Unrecognized resource types: [AWS::Foo::Bar, AWS::Foo::Baz]"},
 		"nested mistake":         {"Resources: {A: {Type: 'Test::Thing'}, B: {Type: 'Test::Thing', Properties: {X: !Join ['-', [!Ref A, !Select [3, [a]]]]}}}", "Fn::Select cannot select nonexistent value at index 3"},
+		"mistake in a branch":    {"Conditions: {C: !Equals [a, a]}\nResources: {A: {Type: 'Test::Thing'}, B: {Type: 'Test::Thing', Properties: {X: !If [C, !Join ['-', [!Ref A, !Select [3, [a]]]], b]}}}", "Fn::Select cannot select nonexistent value at index 3"},
 		"mistake in an output":   {someResource + "Outputs: {O: {Value: !Sub ['${A}${B}', {B: !FindInMap [M, a, b]}]}}", "Mapping named 'M' is not present"},
 		"import of nothing":      {"Resources: {A: {Type: 'Test::Thing', Properties: {X: !ImportValue nope}}}", "No export named nope found."},
 		"rule":                   {someResource + "Rules: {R: {Assertions: [{Assert: !Contains [[us-east-1], !Ref AWS::Region], AssertDescription: Choose us-east-1}]}}", "Choose us-east-1"},
@@ -536,6 +563,13 @@ func TestCapabilities(t *testing.T) {
 			t.Errorf("%s with %s: %v", test.template, test.given, err)
 		}
 	}
+}
+
+// Mistakes in a branch that is not taken are none.
+func TestBranchesThatAreNotTakenAreNotResolved(t *testing.T) {
+	t.Parallel()
+	e, _ := newTestEngine(t, testConfig())
+	create(t, e, testInput("s", "Conditions: {C: !Equals [a, b]}\nResources: {A: {Type: 'Test::Thing'}, B: {Type: 'Test::Thing', Properties: {X: !If [C, !Join ['-', [!Ref A, !Select [3, [a]]]], !Ref A]}}}"), CreateComplete)
 }
 
 // What a provider says about an attribute shows only when it is there.

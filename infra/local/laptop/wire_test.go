@@ -1,0 +1,275 @@
+package laptop_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
+	"github.com/google/go-cmp/cmp"
+
+	"rolecall/infra/local/wire"
+)
+
+// asked counts what a function has asked AWS for since a mark.
+func asked(mark wire.Mark, function string) map[string]int {
+	var own []wire.Entry
+	for _, e := range pocket.Journal.Entries(mark) {
+		if strings.HasSuffix(e.Caller, "/rolecall-"+function) {
+			own = append(own, e)
+		}
+	}
+	return wire.Tally(own)
+}
+
+// What each operation costs, counted at the wire.
+func TestRequestsPerOperation(t *testing.T) {
+	acme := as(t, "acme-count")
+	mark := pocket.Journal.Mark()
+	c := acme.create("Counted")
+	want := map[string]int{"dynamodb:TransactWriteItems": 1, "kms:GenerateMac": 1}
+	if d := cmp.Diff(want, asked(mark, "api")); d != "" {
+		t.Errorf("create connection (-want +got):\n%s", d)
+	}
+
+	mark = pocket.Journal.Mark()
+	theirs := customer{t, "222222222211", c.Launch.Region}
+	theirs.launch(c, nil)
+	theirs.await(c.Launch.StackName, types.StackStatusCreateComplete, 20*time.Second)
+	// Two callbacks: the stack started and the role reported, each one read and one write, the second one a message. The
+	// two race: whichever comes second may have to read again, and the first one may find nothing left to write.
+	got := asked(mark, "callback")
+	if reads := got["dynamodb:BatchGetItem"]; reads > 3 || got["dynamodb:TransactWriteItems"] > 3 || got["sqs:SendMessage"] != 1 || got["kms:VerifyMac"] != 2 {
+		t.Errorf("two callbacks: %v", got)
+	}
+	want = map[string]int{
+		"dynamodb:BatchGetItem": 1, "sts:AssumeRole": 3, "ec2:DescribeRegions": 1, "iam:GetRole": 1, "dynamodb:TransactWriteItems": 1,
+	}
+	verify := asked(mark, "verify")
+	for _, e := range pocket.Journal.Entries(mark) { // these two are asked with the customer's session
+		if strings.Contains(e.Caller, "/rolecall-verify") && (e.Service == "ec2" || e.Service == "iam") {
+			verify[e.Service+":"+e.Operation] = 1
+		}
+	}
+	if d := cmp.Diff(want, verify); d != "" {
+		t.Errorf("first verification (-want +got):\n%s", d)
+	}
+
+	mark = pocket.Journal.Mark()
+	acme.want(http.StatusOK, "GET", "/v1/connections/"+c.ID+"/credentials", "")
+	want = map[string]int{"dynamodb:BatchGetItem": 1, "sts:AssumeRole": 1, "dynamodb:PutItem": 1}
+	if d := cmp.Diff(want, asked(mark, "broker")); d != "" {
+		t.Errorf("credentials (-want +got):\n%s", d)
+	}
+}
+
+// Each callback by itself, without the race: at most two reads, one write and one message.
+func TestRequestsOfOneCallback(t *testing.T) {
+	acme := as(t, "acme-count-one")
+	c := acme.create("One callback")
+	theirs := customer{t, "222222222212", c.Launch.Region}
+	text := withoutStarted(t, template(t, c))
+	mark := pocket.Journal.Mark()
+	theirs.launchBody(c, text)
+	theirs.await(c.Launch.StackName, types.StackStatusCreateComplete, 20*time.Second)
+	want := map[string]int{"kms:VerifyMac": 1, "dynamodb:BatchGetItem": 1, "dynamodb:TransactWriteItems": 1, "sqs:SendMessage": 1}
+	if d := cmp.Diff(want, asked(mark, "callback")); d != "" {
+		t.Errorf("callback (-want +got):\n%s", d)
+	}
+}
+
+// A role pasted by hand costs the same; where its trust policy cannot be read, one probe more finds out whether it takes
+// session tags.
+func TestRequestsForAPastedRole(t *testing.T) {
+	acme := as(t, "acme-count-paste")
+	for _, tt := range []struct {
+		account string
+		actions string
+		probes  int
+	}{{"222222222213", `"ec2:DescribeRegions","iam:GetRole"`, 3}, {"222222222216", `"ec2:DescribeRegions"`, 4}} {
+		c := acme.create("Pasted " + tt.account)
+		role := pastedRole(t, tt.account, "Pasted", c.ExternalID, tt.actions)
+		mark := pocket.Journal.Mark()
+		acme.want(http.StatusOK, "PUT", "/v1/connections/"+c.ID+"/role", `{"roleArn":"`+role+`"}`)
+		got := asked(mark, "broker")
+		if got["sts:AssumeRole"] != tt.probes || got["dynamodb:BatchGetItem"] != 1 || got["dynamodb:TransactWriteItems"] != 2 {
+			t.Errorf("with %s: %v", tt.actions, got)
+		}
+	}
+}
+
+// A function that lacks a permission fails on the laptop as it would in AWS.
+func TestAMissingPermissionIsMissed(t *testing.T) {
+	acme := as(t, "acme-denied")
+	c := acme.create("Denied")
+	role := roleOf(t, "rolecall-api")
+	if err := pocket.IAM.PutRolePolicy("111111111111", role, "spoil", `{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"dynamodb:BatchGetItem","Resource":"*"}]}`); err != nil {
+		t.Fatal(err)
+	}
+	mark := pocket.Journal.Mark()
+	a := acme.call("GET", "/v1/connections/"+c.ID, "")
+	if err := pocket.IAM.DeleteRolePolicy("111111111111", role, "spoil"); err != nil {
+		t.Fatal(err)
+	}
+	if a.status != http.StatusServiceUnavailable || !strings.Contains(string(a.body), `"STORE_UNAVAILABLE"`) {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	denied := false
+	for _, e := range pocket.Journal.Entries(mark) {
+		denied = denied || (e.Operation == "BatchGetItem" && e.Status >= 400 && strings.HasPrefix(e.Code, "AccessDenied"))
+	}
+	if !denied {
+		t.Error("the journal has no denial")
+	}
+	acme.get(c.ID)
+}
+
+// roleOf is the name of a function's role, as the template made it.
+func roleOf(t *testing.T, function string) string {
+	t.Helper()
+	f, err := pocket.Lambda.Function("arn:aws:lambda:eu-west-1:111111111111:function:" + function)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f.RoleARN[strings.LastIndex(f.RoleARN, "/")+1:]
+}
+
+// A message that nobody can read goes alone to the dead-letter queue after its tries; others are not held up.
+func TestAPoisonMessageGoesAlone(t *testing.T) {
+	const queue, dead = "arn:aws:sqs:eu-west-1:111111111111:rolecall-callbacks", "arn:aws:sqs:eu-west-1:111111111111:rolecall-callbacks-dlq"
+	if _, err := pocket.SQS.Send(queue, `{"Type":"Notification","Message":"{"}`, nil); err != nil {
+		t.Fatal(err)
+	}
+	acme := as(t, "acme-poison")
+	c := acme.create("Beside poison")
+	theirs := customer{t, "222222222214", c.Launch.Region}
+	theirs.launch(c, nil)
+	theirs.await(c.Launch.StackName, types.StackStatusCreateComplete, 20*time.Second)
+	deadOnes := func() string {
+		a, err := pocket.SQS.Attributes(dead)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a["ApproximateNumberOfMessages"]
+	}
+	before := deadOnes()
+	tries := 0
+	eventually(t, 60*time.Second, "dead letter", func() bool {
+		now.move(91 * time.Second) // the queue's visibility timeout
+		tries++
+		return deadOnes() != before
+	})
+	if before != "0" || deadOnes() != "1" {
+		t.Errorf("%s dead letters, before %s", deadOnes(), before)
+	}
+	if a, err := pocket.SQS.Attributes(queue); err != nil || a["ApproximateNumberOfMessages"] != "0" || a["ApproximateNumberOfMessagesNotVisible"] != "0" {
+		t.Errorf("left in the queue: %v %v", a, err)
+	}
+}
+
+// Another tenant's connection and one that does not exist answer byte for byte the same.
+func TestTenantsCannotSeeEachOther(t *testing.T) {
+	acme, other := as(t, "acme-mine"), as(t, "other")
+	c := acme.create("Mine")
+	nobodys := c.ID[:len(c.ID)-6] + "000000"
+	routes := []struct{ method, path, body string }{
+		{"GET", "", ""}, {"DELETE", "", ""}, {"POST", "/launch", ""}, {"GET", "/events", ""},
+		{"PUT", "/role", `{"roleArn":"arn:aws:iam::222222222222:role/x"}`}, {"POST", "/verify", ""}, {"GET", "/credentials", ""},
+	}
+	for _, r := range routes {
+		theirs := other.call(r.method, "/v1/connections/"+c.ID+r.path, r.body)
+		none := other.call(r.method, "/v1/connections/"+nobodys+r.path, r.body)
+		if theirs.status != http.StatusNotFound || none.status != http.StatusNotFound || string(theirs.body) != string(none.body) {
+			t.Errorf("%s %s: %d %s and %d %s", r.method, r.path, theirs.status, theirs.body, none.status, none.body)
+		}
+	}
+	if got := acme.get(c.ID); got.Version != 1 {
+		t.Errorf("changed by another tenant: version %d", got.Version)
+	}
+	var page struct{ Items []connection }
+	other.want(http.StatusOK, "GET", "/v1/connections", "").into(t, &page)
+	if len(page.Items) != 0 {
+		t.Errorf("another tenant lists %d connections", len(page.Items))
+	}
+}
+
+// Bad requests through the whole stack: a problem with a stable code, and nothing written.
+func TestBadRequests(t *testing.T) {
+	acme := as(t, "acme-bad")
+	acme.create("Taken")
+	tests := []struct {
+		name, method, path, body string
+		status                   int
+		code                     string
+	}{
+		{"no JSON", "POST", "/v1/connections", "{", 400, "BODY_INVALID"},
+		{"unknown field", "POST", "/v1/connections", `{"name":"x","colour":"red"}`, 400, "UNKNOWN_FIELD"},
+		{"an external ID of their own", "POST", "/v1/connections", `{"name":"x","externalId":"rc-mine"}`, 400, ""},
+		{"no name", "POST", "/v1/connections", `{}`, 400, ""},
+		{"a name too long", "POST", "/v1/connections", `{"name":"` + strings.Repeat("x", 65) + `"}`, 400, "NAME_INVALID"},
+		{"a control character", "POST", "/v1/connections", `{"name":"a\u0000b"}`, 400, "NAME_INVALID"},
+		{"a name taken", "POST", "/v1/connections", `{"name":"TAKEN"}`, 409, "NAME_TAKEN"},
+		{"an oversized body", "POST", "/v1/connections", `{"name":"` + strings.Repeat("x", 70_000) + `"}`, 413, ""},
+		{"no such route", "GET", "/v1/nothing", "", 404, ""},
+		{"a malformed ARN", "PUT", "/v1/connections/conn_00000000000000000000000000/role", `{"roleArn":"arn:aws:iam::1:role/x"}`, 400, "ROLE_ARN_INVALID"},
+	}
+	mark := pocket.Journal.Mark()
+	for _, tt := range tests {
+		a := acme.call(tt.method, tt.path, tt.body)
+		if a.status != tt.status || (tt.code != "" && !strings.Contains(string(a.body), `"`+tt.code+`"`)) {
+			t.Errorf("%s: %d %s, want %d %s", tt.name, a.status, a.body, tt.status, tt.code)
+		}
+		if tt.path != "/v1/nothing" && a.header.Get("Content-Type") != "application/problem+json" {
+			t.Errorf("%s: content type %q", tt.name, a.header.Get("Content-Type"))
+		}
+	}
+	for _, e := range pocket.Journal.Entries(mark) {
+		if e.Operation == "PutItem" || (e.Operation == "TransactWriteItems" && e.Status < 400) {
+			t.Errorf("written by a bad request: %s by %s", e.Operation, e.Caller)
+		}
+	}
+}
+
+// Tokens decide: none, a wrong scope.
+func TestTokens(t *testing.T) {
+	nobody := tenant{t, ""}
+	if a := nobody.call("GET", "/v1/connections", ""); a.status != http.StatusUnauthorized {
+		t.Errorf("without a token: %d", a.status)
+	}
+	reader := as(t, "acme-reader", "connections:read")
+	if a := reader.call("POST", "/v1/connections", `{"name":"x"}`); a.status != http.StatusForbidden {
+		t.Errorf("writing with a reader's scope: %d", a.status)
+	}
+	if a := nobody.call("GET", "/openapi.json", ""); a.status != http.StatusOK || !strings.Contains(string(a.body), `"openapi"`) {
+		t.Errorf("the public document: %d", a.status)
+	}
+}
+
+// Secrets: none of what was handed out or handed in during the other tests shows in what the functions wrote, in the
+// table, or in what was published.
+func TestNoSecretShows(t *testing.T) {
+	acme := as(t, "acme-canary")
+	c := acme.create("Canary")
+	theirs := customer{t, "222222222215", c.Launch.Region}
+	theirs.launch(c, nil)
+	theirs.await(c.Launch.StackName, types.StackStatusCreateComplete, 20*time.Second)
+	var creds struct{ SecretAccessKey, Token string }
+	acme.want(http.StatusOK, "GET", "/v1/connections/"+c.ID+"/credentials", "").into(t, &creds)
+	secrets := map[string]string{
+		"callback token": c.Launch.Parameters["CallbackToken"], "secret key": creds.SecretAccessKey, "session token": creds.Token,
+		"bearer token": acme.token, "response URL": "_cfn-response",
+	}
+	places := map[string]string{"logs": strings.Join(logs.all(), "\n"), "table": scan(t), "timeline": timelineText(acme, c.ID)}
+	for where, text := range places {
+		for what, secret := range secrets {
+			if secret == "" || strings.Contains(text, secret) {
+				t.Errorf("%s: %s", where, what)
+			}
+		}
+	}
+}
+
+func timelineText(x tenant, id string) string {
+	return string(x.want(http.StatusOK, "GET", "/v1/connections/"+id+"/events?limit=100", "").body)
+}
