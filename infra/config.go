@@ -30,7 +30,7 @@ import (
 //	tenantClaim       The claim that names the tenant.
 //	corsOrigins       Exact origins of the SPAs, such as https://app.example.com; none by default.
 //	functionsDir      Folder that `make build` fills: <function>/bootstrap.
-//	checkInterval     How often an enabled connection is checked again, as a Go duration from 1m to 168h.
+//	checkInterval     How often an enabled connection is checked again, as a Go duration of whole minutes that divides 24h.
 //	logRetentionDays  Of all log groups; one of the numbers that CloudWatch Logs takes.
 //	calledViaCloudFormation
 //	                  true adds aws:CalledVia = cloudformation.amazonaws.com to the topics' policy. Off, since it could not
@@ -242,8 +242,9 @@ func (r *reader) origins() []string {
 func (r *reader) interval() time.Duration {
 	s, _ := r.context(keyCheckInterval).(string)
 	d, err := time.ParseDuration(s)
-	if err != nil || d < time.Minute || d > 7*24*time.Hour {
-		r.wrong(keyCheckInterval, `a Go duration from "1m" to "168h"`)
+	const day = 24 * time.Hour
+	if err != nil || d < time.Minute || d > day || d%time.Minute != 0 || day%d != 0 {
+		r.wrong(keyCheckInterval, `a Go duration of whole minutes that divides 24h, such as "24h" or "6h"`)
 		return 0
 	}
 	return d

@@ -88,6 +88,8 @@ func TestWrongContextNamesTheKey(t *testing.T) {
 		{"functionsDir", ""},
 		{"checkInterval", "day"},
 		{"checkInterval", "10s"},
+		{"checkInterval", "7h"},
+		{"checkInterval", "48h"},
 		{"checkInterval", 24.0},
 		{"logRetentionDays", 91.0},
 		{"logRetentionDays", nil},

@@ -92,12 +92,14 @@ func TestFunctions(t *testing.T) {
 	template := []string{"ROLECALL_TEMPLATE_SHA256", "ROLECALL_TEMPLATE_URL", "ROLECALL_TEMPLATE_VERSION"}
 	common := []string{"ROLECALL_PARTITION", "ROLECALL_PLATFORM_ACCOUNT", "ROLECALL_REGIONS", "ROLECALL_TABLE"}
 	environment := map[string][]string{
-		"Api": slices.Concat(common, template, []string{"ROLECALL_MAC_KEY_ARN", "ROLECALL_PLATFORM_NAME", "ROLECALL_TENANT_CLAIM"}),
+		"Api": slices.Concat(common, template, []string{
+			"ROLECALL_MAC_KEY_ARN", "ROLECALL_PLATFORM_NAME", "ROLECALL_TENANT_CLAIM", "ROLECALL_CHECK_INTERVAL",
+		}),
 		"Broker": slices.Concat(common, template, []string{
 			"ROLECALL_MAC_KEY_ARN", "ROLECALL_PLATFORM_NAME", "ROLECALL_TENANT_CLAIM", "ROLECALL_VERIFY_NOW_QUEUE_URL", "ROLECALL_CHECK_INTERVAL",
 		}),
 		"Callback": slices.Concat(common, []string{"ROLECALL_MAC_KEY_ARN", "ROLECALL_TOPIC_NAME", "ROLECALL_VERIFY_NOW_QUEUE_URL"}),
-		"Verify":   slices.Concat(common, []string{"ROLECALL_VERIFY_NOW_QUEUE_URL", "ROLECALL_CHECK_INTERVAL"}),
+		"Verify":   slices.Concat(common, []string{"ROLECALL_VERIFY_NOW_QUEUE_URL"}),
 		"Refresh":  {"ROLECALL_TABLE", "ROLECALL_VERIFY_SWEEP_QUEUE_URL", "ROLECALL_CHECK_INTERVAL"},
 		"Publish":  {"ROLECALL_BUS_NAME"},
 	}

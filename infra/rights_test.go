@@ -143,7 +143,7 @@ func TestNoRoleHasMoreThanItNames(t *testing.T) {
 		if strings.Contains(r.action, "*") || strings.HasPrefix(r.action, "Not") {
 			t.Errorf("%v: wildcard in the action", r)
 		}
-		if r.target == "*" {
+		if r.target == "*" && r.action != "dynamodb:ListStreams" { // which knows no other resource
 			t.Errorf("%v: on everything", r)
 		}
 		for _, never := range []string{"dynamodb:Scan", "dynamodb:DeleteTable", "iam:", "s3:DeleteObject", "kms:ScheduleKeyDeletion"} {
