@@ -73,9 +73,13 @@ func (p Publisher) put(ctx context.Context, in *eventbridge.PutEventsInput) int 
 		p.Log.ErrorContext(ctx, "events not published", "count", len(in.Entries), "error", err)
 		return 0
 	}
-	for i, e := range out.Entries {
-		if e.ErrorCode != nil {
-			p.Log.ErrorContext(ctx, "event not published", "code", aws.ToString(e.ErrorCode), "detailType", aws.ToString(in.Entries[i].DetailType))
+	for i, e := range in.Entries { // what was given no id was not taken
+		var r types.PutEventsResultEntry
+		if i < len(out.Entries) {
+			r = out.Entries[i]
+		}
+		if r.ErrorCode != nil || aws.ToString(r.EventId) == "" {
+			p.Log.ErrorContext(ctx, "event not published", "code", aws.ToString(r.ErrorCode), "detailType", aws.ToString(e.DetailType))
 			return i
 		}
 	}

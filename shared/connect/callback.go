@@ -276,5 +276,6 @@ func (c Connection) stackDeleted(r Callback, now time.Time) Change {
 		}
 		s.Status, s.StatusReason, s.Verification = StatusDisconnected, reason, nil
 		s.Launches, s.NextVerificationAt = nil, time.Time{}
+		s.offboard(now)
 	})
 }

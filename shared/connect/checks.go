@@ -32,6 +32,8 @@ const (
 	CheckExternalIDMatched  CheckName = "external_id_matched"
 	CheckRegions            CheckName = "regions"
 	CheckTrustPolicy        CheckName = "trust_policy"
+	// CheckOffboarded is made of a connection that has ended: its role must be refused.
+	CheckOffboarded CheckName = "offboarded"
 )
 
 // A Check is the outcome of one named test. Reason is set where it did not pass, or passed with a warning.

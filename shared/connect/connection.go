@@ -93,7 +93,8 @@ type Snapshot struct {
 	// old role serves until the candidate has passed.
 	Verification *Verification
 	LastRun      RunResult
-	Strikes      int // definitive denials in a row since the role last passed
+	Offboarding  *Offboarding // of a connection that has ended, until its role is proven to be refused
+	Strikes      int          // definitive denials in a row since the role last passed
 	LastStrikeAt time.Time
 
 	CreatedAt          time.Time
@@ -133,6 +134,10 @@ func (s Snapshot) clone() Snapshot {
 	if s.Verification != nil {
 		v := *s.Verification
 		s.Verification = &v
+	}
+	if s.Offboarding != nil {
+		o := *s.Offboarding
+		s.Offboarding = &o
 	}
 	return s
 }
@@ -308,7 +313,7 @@ func (c Connection) Launch(now time.Time, by Actor) (Change, error) {
 		}
 		if c.s.Status == StatusDisconnected {
 			s.Stack, s.RoleARN, s.AccountID, s.Regions = Stack{}, RoleARN{}, "", nil
-			s.SessionTags, s.Checks, s.StatusReason = false, nil, Reason{}
+			s.SessionTags, s.Checks, s.StatusReason, s.Offboarding = false, nil, Reason{}, nil
 		}
 	}), nil
 }
@@ -355,6 +360,9 @@ func (c Connection) Delete(now time.Time, by Actor) (Change, error) {
 		s.Status, s.StatusReason = StatusDeleted, Reason{}
 		s.Launches, s.Verification = nil, nil
 		s.NextVerificationAt = time.Time{}
+		if c.s.Status != StatusDisconnected {
+			s.offboard(now)
+		}
 	}), nil
 }
 
@@ -396,7 +404,11 @@ func (c Connection) DueAt() time.Time {
 		return c.s.Verification.NextTryAt.Add(lostRunAfter)
 	case StatusEnabled, StatusDegraded:
 		return c.s.NextVerificationAt // set while denials are being counted
-	case StatusFailed, StatusDisconnected, StatusExpired, StatusDeleted:
+	case StatusDisconnected, StatusDeleted:
+		if c.s.Offboarding != nil {
+			return c.s.Offboarding.NextAt
+		}
+	case StatusFailed, StatusExpired:
 	}
 	return time.Time{}
 }

@@ -61,6 +61,7 @@ const (
 	CodeSTSUnavailable        Code = "STS_UNAVAILABLE"
 	CodeStoreUnavailable      Code = "STORE_UNAVAILABLE"
 	CodeNotAsked              Code = "NOT_ASKED"
+	CodeRoleStillAnswers      Code = "ROLE_STILL_ANSWERS"
 )
 
 // An Error is one that the caller can act on: a stable code, a sentence that says what is wrong, and the fix.

@@ -29,6 +29,9 @@ const (
 	EventDisconnected      EventType = "connection.disconnected"
 	EventExpired           EventType = "connection.expired"
 	EventDeleted           EventType = "connection.deleted"
+	EventOffboardingTried  EventType = "connection.offboarding_tried"
+	EventOffboardingProven EventType = "connection.offboarding_proven"
+	EventRoleStillAnswers  EventType = "connection.role_still_answers"
 	EventCredentialsIssued EventType = "credentials.issued"
 )
 

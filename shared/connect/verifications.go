@@ -294,7 +294,9 @@ func (u Verifications) Sweep(ctx context.Context, id ConnectionID) error {
 		if !now.Before(c.DueAt()) {
 			err = u.Jobs.Verify(ctx, VerifyJob{ConnectionID: id, Run: c.s.Verification.Run, Attempt: c.s.Verification.Attempt}, 0)
 		}
-	case StatusFailed, StatusDisconnected, StatusExpired, StatusDeleted:
+	case StatusDisconnected, StatusDeleted:
+		err = u.offboardingProbe(ctx, c)
+	case StatusFailed, StatusExpired:
 	}
 	if errors.Is(err, ErrConflict) {
 		return nil // somebody else has just seen to it

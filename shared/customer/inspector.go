@@ -60,7 +60,7 @@ func (i Inspector) Regions(ctx context.Context, c connect.Credentials, region co
 
 type roleAnswer struct {
 	XMLName     xml.Name `xml:"GetRoleResponse"`
-	TrustPolicy string `xml:"GetRoleResult>Role>AssumeRolePolicyDocument"`
+	TrustPolicy string   `xml:"GetRoleResult>Role>AssumeRolePolicyDocument"`
 }
 
 // TrustPolicy implements connect.Inspector.

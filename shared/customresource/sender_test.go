@@ -268,6 +268,7 @@ func TestOwnTransportUsesNoProxy(t *testing.T) {
 }
 
 func TestLongReasonsAreCutToCloudFormationsLimit(t *testing.T) {
+	const limit = 4096 // CloudFormation's
 	frame := func() int {
 		b, err := encode(replyTo(t), connect.Reply{Reason: connect.Reason{Code: "C", Message: ""}})
 		if err != nil {
@@ -279,7 +280,7 @@ func TestLongReasonsAreCutToCloudFormationsLimit(t *testing.T) {
 		"ASCII": "a", "two bytes": "ä", "three bytes": "€", "four bytes": "😀", "quotes": `"`, "backslashes": `\`, "controls": "\x01",
 		"line separators": "\u2028", "HTML": "<", "newlines": "\n", "invalid": "\xff",
 	} {
-		for _, size := range []int{maxAnswer - 1, maxAnswer, maxAnswer + 1, 6108, 100_000} {
+		for _, size := range []int{limit - 1, limit, limit + 1, 6108, 100_000} {
 			// Filler of one byte each brings the encoded body to the very size; then come the odd characters.
 			room := size - frame - len(".")
 			odd := strings.Repeat(char, 50)
@@ -296,10 +297,10 @@ func TestLongReasonsAreCutToCloudFormationsLimit(t *testing.T) {
 			if !json.Valid(body) || !utf8.Valid(body) || json.Unmarshal(body, &a) != nil {
 				t.Fatalf("%s, %d: %s", name, size, body)
 			}
-			if size <= maxAnswer && len(body) != size {
+			if size <= limit && len(body) != size {
 				t.Errorf("%s: a body of %d bytes became %d", name, size, len(body))
 			}
-			if len(body) > maxAnswer || (size > maxAnswer && len(body) < maxAnswer-6) {
+			if len(body) > limit || (size > limit && len(body) < limit-6) {
 				t.Errorf("%s: a body of %d bytes became %d", name, size, len(body))
 			}
 			if strings.ContainsRune(a.Reason, utf8.RuneError) && char != "\xff" {
@@ -307,6 +308,21 @@ func TestLongReasonsAreCutToCloudFormationsLimit(t *testing.T) {
 			}
 			if a.Status != statusFailed || a.PhysicalID != connectionID || a.RequestID != "9f8e7d6c-0000" {
 				t.Errorf("%s: %+v", name, a)
+			}
+		}
+	}
+}
+
+func TestReasonsEndWithAWholeCharacter(t *testing.T) {
+	for _, char := range []string{"ä", "€", "😀", "\u2028"} {
+		for lead := range 8 { // wherever the characters come to lie
+			body, err := encode(replyTo(t), connect.Reply{Reason: connect.Reason{Code: "C", Message: strings.Repeat("x", lead) + strings.Repeat(char, 3000)}})
+			var a answer
+			if err != nil || json.Unmarshal(body, &a) != nil || len(body) > 4096 || len(body) < 4096-12 {
+				t.Fatalf("%d bytes, %v", len(body), err)
+			}
+			if strings.ContainsRune(a.Reason, utf8.RuneError) {
+				t.Errorf("%q, %d: cut within a character", char, lead)
 			}
 		}
 	}

@@ -93,7 +93,12 @@ func (b broker) role(ctx context.Context, c call, in roleInput) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	return b.checked(ctx, checked), nil
+	body := b.checked(ctx, checked)
+	if run := checked.Connection.Snapshot().LastRun; run.RoleARN.String() == in.Body.RoleARN && !run.Passed {
+		body.StatusReason = reason(run.Reason) // also where the old role goes on serving
+	}
+	trial, running := checked.Connection.Trial()
+	return b.reply(checked.Connection, body, running && trial.RoleARN.String() == in.Body.RoleARN), nil
 }
 
 func (b broker) verify(ctx context.Context, c call, in changeInput) (reply, error) {
@@ -105,11 +110,11 @@ func (b broker) verify(ctx context.Context, c call, in changeInput) (reply, erro
 	if err != nil {
 		return reply{}, err
 	}
-	return b.checked(ctx, checked), nil
+	return b.reply(checked.Connection, b.checked(ctx, checked), checked.Connection.Status() == connect.StatusVerifying), nil
 }
 
 // checked shows the checks that were made for this caller, which a single denial does not make the connection's own.
-func (b broker) checked(ctx context.Context, v connect.Checked) reply {
+func (b broker) checked(ctx context.Context, v connect.Checked) Connection {
 	c, now := v.Connection, b.Verifications.Clock()
 	body, err := b.present.launched(ctx, c, now)
 	if err != nil { // the outcome is what was asked for; the launch can be read any time
@@ -119,9 +124,14 @@ func (b broker) checked(ctx context.Context, v connect.Checked) reply {
 	if c.Status() == connect.StatusEnabled && asItShouldBe(v.Checks) {
 		body.LastVerifiedAt = later(body.LastVerifiedAt, v.Checks[0].At)
 	}
+	return body
+}
+
+// reply is 202 while what the caller asked for goes on.
+func (b broker) reply(c connect.Connection, body Connection, running bool) reply {
 	re := reply{status: http.StatusOK, body: body, etag: etag(c.Version()), connection: c.ID()}
-	if trial, running := c.Trial(); running {
-		re.status, re.retryAfter = http.StatusAccepted, wait(trial.NextTryAt.Sub(now))
+	if trial, ok := c.Trial(); running && ok {
+		re.status, re.retryAfter = http.StatusAccepted, wait(trial.NextTryAt.Sub(b.Verifications.Clock()))
 	}
 	return re
 }

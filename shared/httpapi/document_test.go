@@ -19,6 +19,8 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/go-cmp/cmp"
+
+	"rolecall/shared/connect"
 )
 
 // The OpenAPI document is rendered here and embedded, so that no function links the library that renders it: importing
@@ -245,6 +247,15 @@ func TestEveryCodeIsDocumented(t *testing.T) {
 			if documented[code] != 1 {
 				t.Errorf("code %s of %s is listed %d times in Codes", code, dir, documented[code])
 			}
+		}
+	}
+}
+
+func TestDocumentedStatusesAreTheDomains(t *testing.T) {
+	want := strings.Join(texts(connect.Statuses()), ",")
+	for _, model := range []reflect.Type{reflect.TypeFor[Connection](), reflect.TypeFor[listInput]()} {
+		if f, ok := model.FieldByName("Status"); !ok || f.Tag.Get("enum") != want {
+			t.Errorf("%s: documented statuses %q, want %q", model, f.Tag.Get("enum"), want)
 		}
 	}
 }

@@ -421,6 +421,8 @@ func TestIdempotencyKey(t *testing.T) {
 	if diff := cmp.Diff(one, two); diff != "" || one.Version != 2 {
 		t.Errorf("a replayed launch differs, version %d: %s", one.Version, diff)
 	}
+	second := w.create("second")
+	w.refused(post("/v1/connections/"+second.ID+"/launch", "", "k-2"), 400, connect.CodeIdempotencyReused) // the path differs, nothing else
 	other := post("/v1/connections", `{"name":"a"}`, "k-1")
 	other.tenant = "other"
 	if c := read[Connection](t, w.want(other, 201)); c.ID == first.ID {
@@ -577,6 +579,31 @@ func TestRoleThatIsStillSettlingIsAccepted(t *testing.T) {
 		t.Errorf("Retry-After %q, %d jobs", res.Header.Get("Retry-After"), len(w.queue.jobs))
 	}
 	w.want(ask{method: "POST", path: "/v1/connections/" + c.ID + "/verify"}, 202)
+}
+
+func TestCandidateIsTriedWhileTheOldRoleServes(t *testing.T) {
+	w := newWorld(t)
+	c := w.enabled("a")
+	other := "arn:aws:iam::222222222222:role/Other"
+	w.account.set(func(a *account) { a.denied = other })
+	got := read[Connection](t, w.want(ask{method: "PUT", path: "/v1/connections/" + c.ID + "/role", body: `{"roleArn":"` + other + `"}`}, 202))
+	if got.Status != "enabled" || got.RoleARN != roleARN || got.Verification.RoleARN != other {
+		t.Errorf("connection %+v", got)
+	}
+	w.want(ask{method: "POST", path: "/v1/connections/" + c.ID + "/verify"}, 200) // the role that serves is tested, and that has ended
+	w.want(ask{method: "PUT", path: "/v1/connections/" + c.ID + "/role", body: `{"roleArn":"` + roleARN + `"}`}, 200)
+	w.want(ask{method: "GET", path: "/v1/connections/" + c.ID + "/credentials"}, 200)
+}
+
+func TestCandidateThatIsRefusedSaysWhy(t *testing.T) {
+	w := newWorld(t)
+	c := w.enabled("a")
+	other := "arn:aws:iam::222222222222:role/Other"
+	w.account.set(func(a *account) { a.elsewhere = other })
+	got := read[Connection](t, w.want(ask{method: "PUT", path: "/v1/connections/" + c.ID + "/role", body: `{"roleArn":"` + other + `"}`}, 200))
+	if got.Status != "enabled" || got.RoleARN != roleARN || got.StatusReason == nil || got.StatusReason.Code != "ACCOUNT_MISMATCH" {
+		t.Errorf("connection %+v, reason %+v", got, got.StatusReason)
+	}
 }
 
 func TestManualDenialShowsItsChecksBeforeItCounts(t *testing.T) {

@@ -185,14 +185,16 @@ func (t tokens) Launch(context.Context, connect.ConnectionID, connect.Secret) (i
 
 // account is a customer's account as STS, EC2 and IAM show it.
 type account struct {
-	mu     sync.Mutex
-	denies bool // even with the right external ID
-	open   bool // even without one
-	down   bool
-	calls  int
-	trust  string
-	right  connect.ExternalID
-	now    func() time.Time
+	mu        sync.Mutex
+	denies    bool   // even with the right external ID
+	denied    string // this role alone
+	elsewhere string // this role, whose session turns out to be another account's
+	open      bool   // even without one
+	down      bool
+	calls     int
+	trust     string
+	right     connect.ExternalID
+	now       func() time.Time
 }
 
 const (
@@ -209,10 +211,14 @@ func (a *account) AssumeRole(_ context.Context, r connect.AssumeRequest) (connec
 	if a.down {
 		return connect.Session{}, connect.Unavailable(connect.CodeSTSUnavailable, "STS did not answer", errors.New("dial tcp: timeout"))
 	}
-	if a.denies || (!a.open && r.ExternalID != a.right) {
+	if a.denies || a.denied == r.RoleARN.String() || (!a.open && r.ExternalID != a.right) {
 		return connect.Session{}, errDenied
 	}
-	return connect.Session{Account: r.RoleARN.Account(), Credentials: connect.Credentials{
+	owner := r.RoleARN.Account()
+	if a.elsewhere == r.RoleARN.String() {
+		owner = "333333333333"
+	}
+	return connect.Session{Account: owner, Credentials: connect.Credentials{
 		AccessKeyID: "ASIAEXAMPLE", SecretAccessKey: connect.NewSecret(canaryKey),
 		SessionToken: connect.NewSecret("canary-session-token"), Expires: a.now().Add(r.Duration),
 	}}, nil

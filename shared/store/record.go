@@ -45,6 +45,12 @@ type runRecord struct {
 	Reason  *reasonRecord `dynamodbav:"reason,omitempty"`
 }
 
+type offboardingRecord struct {
+	RoleARN string `dynamodbav:"roleArn"`
+	Attempt int    `dynamodbav:"attempt"`
+	NextAt  string `dynamodbav:"nextAt,omitempty"`
+}
+
 type connectionRecord struct {
 	key
 	TenantPK string `dynamodbav:"tenantPK"`
@@ -54,31 +60,32 @@ type connectionRecord struct {
 	DuePK    string `dynamodbav:"duePK,omitempty"`
 	DueSK    string `dynamodbav:"dueSK,omitempty"`
 
-	ID              string         `dynamodbav:"id"`
-	TenantID        string         `dynamodbav:"tenantId"`
-	Name            string         `dynamodbav:"name"`
-	NameFolded      string         `dynamodbav:"nameFolded"`
-	Method          string         `dynamodbav:"method"`
-	Status          string         `dynamodbav:"status"`
-	StatusReason    *reasonRecord  `dynamodbav:"statusReason,omitempty"`
-	AccountID       string         `dynamodbav:"accountId,omitempty"`
-	Partition       string         `dynamodbav:"partition"`
-	DefaultRegion   string         `dynamodbav:"defaultRegion"`
-	ExternalID      string         `dynamodbav:"externalId"`
-	RoleARN         string         `dynamodbav:"roleArn,omitempty"`
-	SessionTags     bool           `dynamodbav:"sessionTags"`
-	Permissions     string         `dynamodbav:"permissions"`
-	StackID         string         `dynamodbav:"stackId,omitempty"`
-	TemplateVersion string         `dynamodbav:"templateVersion,omitempty"`
-	Launches        []launchRecord `dynamodbav:"launches,omitempty"`
-	LastLaunch      int            `dynamodbav:"lastLaunch"`
-	UsedLaunch      int            `dynamodbav:"usedLaunch"`
-	Checks          []checkRecord  `dynamodbav:"checks,omitempty"`
-	Regions         []string       `dynamodbav:"regions,omitempty"`
-	Verification    *trialRecord   `dynamodbav:"verification,omitempty"`
-	LastRun         *runRecord     `dynamodbav:"lastRun,omitempty"`
-	Strikes         int            `dynamodbav:"strikes"`
-	LastStrikeAt    string         `dynamodbav:"lastStrikeAt,omitempty"`
+	ID              string             `dynamodbav:"id"`
+	TenantID        string             `dynamodbav:"tenantId"`
+	Name            string             `dynamodbav:"name"`
+	NameFolded      string             `dynamodbav:"nameFolded"`
+	Method          string             `dynamodbav:"method"`
+	Status          string             `dynamodbav:"status"`
+	StatusReason    *reasonRecord      `dynamodbav:"statusReason,omitempty"`
+	AccountID       string             `dynamodbav:"accountId,omitempty"`
+	Partition       string             `dynamodbav:"partition"`
+	DefaultRegion   string             `dynamodbav:"defaultRegion"`
+	ExternalID      string             `dynamodbav:"externalId"`
+	RoleARN         string             `dynamodbav:"roleArn,omitempty"`
+	SessionTags     bool               `dynamodbav:"sessionTags"`
+	Permissions     string             `dynamodbav:"permissions"`
+	StackID         string             `dynamodbav:"stackId,omitempty"`
+	TemplateVersion string             `dynamodbav:"templateVersion,omitempty"`
+	Launches        []launchRecord     `dynamodbav:"launches,omitempty"`
+	LastLaunch      int                `dynamodbav:"lastLaunch"`
+	UsedLaunch      int                `dynamodbav:"usedLaunch"`
+	Checks          []checkRecord      `dynamodbav:"checks,omitempty"`
+	Regions         []string           `dynamodbav:"regions,omitempty"`
+	Verification    *trialRecord       `dynamodbav:"verification,omitempty"`
+	LastRun         *runRecord         `dynamodbav:"lastRun,omitempty"`
+	Offboarding     *offboardingRecord `dynamodbav:"offboarding,omitempty"`
+	Strikes         int                `dynamodbav:"strikes"`
+	LastStrikeAt    string             `dynamodbav:"lastStrikeAt,omitempty"`
 
 	CreatedAt          string `dynamodbav:"createdAt"`
 	CreatedBy          string `dynamodbav:"createdBy"`
@@ -219,6 +226,9 @@ func toConnection(c connect.Connection) connectionRecord {
 			NextTryAt: timeText(v.NextTryAt), Deadline: timeText(v.Deadline),
 		}
 	}
+	if o := s.Offboarding; o != nil {
+		r.Offboarding = &offboardingRecord{RoleARN: o.RoleARN.String(), Attempt: o.Attempt, NextAt: timeText(o.NextAt)}
+	}
 	if l := s.LastRun; l.Run != 0 {
 		r.LastRun = &runRecord{Run: l.Run, RoleARN: l.RoleARN.String(), Passed: l.Passed, Reason: toReason(l.Reason)}
 	}
@@ -274,6 +284,9 @@ func (r connectionRecord) connection() (connect.Connection, error) {
 			Run: v.Run, RoleARN: p.role(v.RoleARN), StartedAt: p.time(v.StartedAt), Attempt: v.Attempt,
 			NextTryAt: p.time(v.NextTryAt), Deadline: p.time(v.Deadline),
 		}
+	}
+	if o := r.Offboarding; o != nil {
+		s.Offboarding = &connect.Offboarding{RoleARN: p.role(o.RoleARN), Attempt: o.Attempt, NextAt: p.time(o.NextAt)}
 	}
 	if l := r.LastRun; l != nil {
 		s.LastRun = connect.RunResult{Run: l.Run, RoleARN: p.role(l.RoleARN), Passed: l.Passed, Reason: reasonOf(l.Reason)}

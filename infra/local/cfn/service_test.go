@@ -394,3 +394,20 @@ func TestReviewedStackIsDeleted(t *testing.T) {
 		t.Errorf("steps %v", things.steps())
 	}
 }
+
+// Whoever executes a change set, and not who made it, is the one for whom CloudFormation acts.
+func TestChangeSetActsForWhoExecutesIt(t *testing.T) {
+	t.Parallel()
+	e, things := newTestEngine(t, testConfig())
+	if _, _, err := e.createChangeSet(t.Context(), testInput("st", someResource), "CREATE", "one", ""); err != nil {
+		t.Fatal(err)
+	}
+	alice := wire.Principal{Account: account, ARN: "arn:aws:iam::222222222222:user/alice"}
+	if err := e.executeChangeSet(alice, account, region, "st", "one", "", "token"); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, e, "st", CreateComplete)
+	if got := things.seen[0].Principal.ARN; got != alice.ARN {
+		t.Errorf("acted for %s", got)
+	}
+}

@@ -17,9 +17,19 @@ type answer struct {
 	code   string // the error's code, "" for success
 	header http.Header
 	body   []byte
+	broken breakage
 }
 
 func (a answer) write(w http.ResponseWriter) {
+	switch a.broken {
+	case cutOff:
+		a.cut(w)
+		return
+	case noAnswer:
+		reset(w)
+		return
+	case unbroken:
+	}
 	maps.Copy(w.Header(), a.header)
 	if w.Header().Get("Content-Length") == "" && a.status != http.StatusNoContent && a.status != http.StatusNotModified {
 		w.Header().Set("Content-Length", strconv.Itoa(len(a.body)))

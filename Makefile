@@ -1,0 +1,125 @@
+# Rolecall. `make` alone says what there is to do. Needs Go and Node; everything else fetches itself.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+# --- What may be set -------------------------------------------------------------------------------------------------
+
+FUZZTIME ?= 10s
+CDK_ARGS ?=
+ROLECALL_AWS_PORT ?= 4566
+TEST_ARGS ?=
+
+# --- What follows from the checkout ----------------------------------------------------------------------------------
+
+FUNCTIONS := $(patsubst functions/%/main.go,%,$(wildcard functions/*/main.go))
+LAMBDA    := $(FUNCTIONS:%=build/lambda/%/bootstrap)
+LAPTOP    := $(FUNCTIONS:%=build/laptop/%/bootstrap)
+
+CDK  := npx --yes aws-cdk@2.1148.1
+TOOL := go tool -modfile=tools.mod
+
+# The same source makes the same bytes, wherever and whenever: no paths, no version control stamps, no C.
+GOBUILD := CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w"
+
+# The race detector needs a C compiler; Go says whether there is one.
+RACE = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
+
+# Packages run two at a time, each from scratch: what they test includes the built functions, which Go's cache of test
+# results does not know. The CDK app goes without the race detector: it has no goroutines, and CDK takes minutes to build.
+# Rolecall's own properties are tried more often than those of the pocket AWS.
+GOTEST = go test -count=1 -p 2 -timeout 20m $(TEST_ARGS)
+define run-tests
+	others=$$(go list ./... | grep -vxE 'rolecall/(infra|shared/.*)'); failed=0; \
+	  $(GOTEST) ./infra || failed=1; \
+	  $(GOTEST) $(RACE) $$others || failed=1; \
+	  RAPID_CHECKS=$(SEQUENCES) RAPID_STEPS=60 $(GOTEST) $(RACE) ./shared/... || failed=1; \
+	  exit $$failed
+endef
+
+.PHONY: help dev test test-long lint fmt build build-laptop synth diff deploy invoke fuzz bench clean check-tidy FORCE
+
+help: ## Say what there is to do
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+# --- Run -------------------------------------------------------------------------------------------------------------
+
+dev: build build-laptop ## Run Rolecall and a pocket AWS on this machine: http://localhost:8080, AWS endpoint on :4566
+	@# Built and exec'd, not `go run`: then Ctrl-C and kill reach the program itself, which ends what it started.
+	@go build -buildvcs=false -o build/pocket ./infra/local
+	@exec build/pocket
+
+invoke: ## Invoke a function of the running `make dev`: make invoke FN=callback EVENT=events/samples/….json
+	@test -n "$(FN)" -a -n "$(EVENT)" || { echo "usage: make invoke FN=<function> EVENT=<file>, functions: $(FUNCTIONS)" >&2; exit 2; }
+	@test -r "$(EVENT)" || { echo "make invoke: cannot read $(EVENT)" >&2; exit 2; }
+	@# The pocket AWS takes any signature; the access key id names the platform's account.
+	@curl --silent --show-error --fail-with-body --data-binary "@$(EVENT)" \
+	  --header "Authorization: AWS4-HMAC-SHA256 Credential=111111111111/20260101/eu-west-1/lambda/aws4_request" \
+	  --header "Content-Type: application/json" \
+	  "http://127.0.0.1:$(ROLECALL_AWS_PORT)/2015-03-31/functions/rolecall-$(FN)/invocations" && echo
+
+# --- Check -----------------------------------------------------------------------------------------------------------
+
+test: SEQUENCES = 1000
+test: build build-laptop check-tidy ## Run all tests, under the race detector where there is a C compiler
+	@$(if $(RACE),,echo "no C compiler: testing without the race detector")
+	$(run-tests)
+
+test-long: SEQUENCES = 20000
+test-long: TEST_ARGS += -timeout 4h
+test-long: export ROLECALL_LONG = 1
+test-long: export RAPID_CHECKS = 2000
+test-long: build build-laptop ## The same with 20 times the property sequences, and the tests that take long
+	$(run-tests)
+
+check-tidy:
+	go mod tidy -diff
+
+lint: ## Check style, import rules and dead code
+	$(TOOL) golangci-lint run ./...
+	$(TOOL) golangci-lint run --build-tags laptop,lambda.norpc ./functions/... ./shared/...
+	@dead=$$($(TOOL) deadcode -test -tags laptop,lambda.norpc ./functions/... ./shared/... ./infra/local/... ./templates/...); \
+	  if [ -n "$$dead" ]; then printf 'nothing reaches these:\n%s\n' "$$dead" >&2; exit 1; fi
+
+fmt: ## Format the Go code
+	$(TOOL) gofumpt -l -w .
+
+fuzz: ## Fuzz every target for FUZZTIME (10s); crashers stay in testdata/fuzz
+	@grep -rHoE --include='*_test.go' --exclude-dir=node_modules --exclude-dir=cdk.out '^func Fuzz[A-Za-z0-9_]+' . | \
+	  sed -E 's,^(.*)/[^/]+:func (Fuzz.*)$$,\1 \2,' | sort | while read -r dir name; do \
+	    echo "== $$dir $$name"; \
+	    go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$dir" </dev/null; \
+	  done
+
+bench: build-laptop ## Run all benchmarks, cold starts of the functions among them
+	@dirs=$$(grep -rlE --include='*_test.go' --exclude-dir=node_modules '^func Benchmark' . | xargs -r -n1 dirname | sort -u); \
+	  if [ -z "$$dirs" ]; then echo "no benchmarks"; else go test -run '^$$' -bench . -benchmem $$dirs; fi
+
+# --- Build and deploy ------------------------------------------------------------------------------------------------
+
+build: $(LAMBDA) ## Build every function for AWS Lambda (linux, arm64) into build/lambda
+
+build-laptop: $(LAPTOP) ## Build every function for this machine into build/laptop
+
+# Go knows best what is out of date; what is not, it does not link again.
+$(LAMBDA): build/lambda/%/bootstrap: FORCE
+	@GOOS=linux GOARCH=arm64 $(GOBUILD) -tags lambda.norpc -o $@ ./functions/$*
+
+$(LAPTOP): build/laptop/%/bootstrap: FORCE
+	@$(GOBUILD) -tags lambda.norpc,laptop -o $@ ./functions/$*
+
+synth: build ## Synthesise the CloudFormation templates into cdk.out
+	CDK_OUTDIR=cdk.out go run ./infra
+	@ls cdk.out/*.template.json
+
+diff: build ## Show what a deployment would change; CDK_ARGS goes to the CDK CLI
+	$(CDK) diff $(CDK_ARGS)
+
+deploy: build ## Deploy to AWS with the credentials at hand; CDK_ARGS goes to the CDK CLI
+	$(CDK) deploy --all $(CDK_ARGS)
+
+clean: ## Remove what was built
+	rm -rf build cdk.out dist

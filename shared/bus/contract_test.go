@@ -1,0 +1,291 @@
+package bus_test
+
+import (
+	"context"
+	"encoding/json"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"rolecall/shared/connect"
+)
+
+const (
+	schemaFile = "../../events/connection-event.v1.schema.json"
+	roleOne    = "arn:aws:iam::222222222222:role/acme/One"
+	roleTwo    = "arn:aws:iam::222222222222:role/Two"
+	stackOne   = "arn:aws:cloudformation:eu-west-1:222222222222:stack/one/11111111-aaaa"
+	stackTwo   = "arn:aws:cloudformation:us-east-1:222222222222:stack/two/22222222-bbbb"
+)
+
+// A life drives connections through everything that can happen to them and keeps one event of each type.
+type life struct {
+	*testing.T
+	events map[connect.EventType]connect.Event
+}
+
+func (l *life) took(ch connect.Change, err error) connect.Connection {
+	l.Helper()
+	if err != nil {
+		l.Fatal(err)
+	}
+	l.events[ch.Event().Type] = ch.Event()
+	return ch.Connection()
+}
+
+func (l *life) rechecked(c connect.Connection, o connect.Outcome, at time.Time) connect.Connection {
+	l.Helper()
+	ch, ok := c.Rechecked(o, connect.ActorRolecall, at)
+	if !ok {
+		l.Fatal("the check changed nothing")
+	}
+	return l.took(ch, nil)
+}
+
+func (l *life) probed(c connect.Connection, v connect.Verdict) {
+	l.Helper()
+	probe := outcome(v).Checks[0]
+	probe.Name = connect.CheckOffboarded
+	ch, ok := c.Offboarded(probe, noon.Add(time.Hour))
+	if !ok {
+		l.Fatal("the probe changed nothing")
+	}
+	l.took(ch, nil)
+}
+
+func (l *life) tried(c connect.Connection, o connect.Outcome) connect.Connection {
+	l.Helper()
+	v, _ := c.Trial()
+	return l.took(c.Tried(v.Run, v.Attempt, o, 0, noon.Add(time.Minute)))
+}
+
+func (l *life) received(c connect.Connection, f connect.Fence, r connect.Callback) (connect.Connection, connect.Fence) {
+	l.Helper()
+	d := c.Receive(f, r, noon.Add(2*time.Minute))
+	if d.Change == nil {
+		l.Fatalf("%s of %s changed nothing: %+v", r.Type, r.Resource, d.Reply)
+	}
+	return l.took(*d.Change, nil), *d.Change.Fence()
+}
+
+func (l *life) role(s string) connect.RoleARN {
+	l.Helper()
+	arn, err := connect.ParseRoleARN(s)
+	if err != nil {
+		l.Fatal(err)
+	}
+	return arn
+}
+
+func (l *life) callback(kind connect.RequestType, resource connect.CallbackResource, stack, request string) connect.Callback {
+	l.Helper()
+	id, err := connect.ParseStackID(stack)
+	if err != nil {
+		l.Fatal(err)
+	}
+	return connect.Callback{
+		Type: kind, Resource: resource, StackID: id, LogicalID: string(resource[len("Custom::Rolecall"):]), RequestID: request,
+		Launch: 1, RoleARN: l.role(roleOne), TemplateVersion: "1.0.0", SentAt: noon,
+	}
+}
+
+func outcome(v connect.Verdict, regions ...connect.Region) connect.Outcome {
+	o := connect.Outcome{Account: "222222222222", At: noon, Regions: regions}
+	for _, n := range []connect.CheckName{
+		connect.CheckAssumeRole, connect.CheckExternalIDRequired, connect.CheckExternalIDMatched, connect.CheckRegions, connect.CheckTrustPolicy,
+	} {
+		o.Checks = append(o.Checks, connect.Check{Name: n, Verdict: connect.Passed, At: noon})
+	}
+	if v != connect.Passed {
+		o.Checks[0].Verdict = v
+		o.Checks[0].Reason = connect.Reason{Code: connect.CodeRoleNotAssumable, Message: "the role cannot be assumed", Fix: "Mend it."}
+	}
+	return o
+}
+
+// one answers for a store with one enabled connection, and keeps the notes about it.
+type one struct {
+	connection connect.Connection
+	note       *connect.Event
+}
+
+func (o one) Connection(context.Context, connect.ConnectionID) (connect.Connection, error) {
+	return o.connection, nil
+}
+
+func (o one) Note(_ context.Context, e connect.Event) error {
+	*o.note = e
+	return nil
+}
+
+func (o one) AssumeRole(context.Context, connect.AssumeRequest) (connect.Session, error) {
+	return connect.Session{Account: "222222222222", Credentials: connect.Credentials{
+		AccessKeyID: "ASIA1", SecretAccessKey: connect.NewSecret("CANARY"), SessionToken: connect.NewSecret("CANARY"), Expires: noon,
+	}}, nil
+}
+
+// lived is one event of each type, made by the domain itself.
+func lived(t *testing.T) map[connect.EventType]connect.Event {
+	t.Helper()
+	l := &life{T: t, events: map[connect.EventType]connect.Event{}}
+	id, err := connect.NewConnectionID(noon, rand.NewChaCha8([32]byte{7}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	made := l.took(connect.Create(connect.NewConnection{
+		TenantID: "acme", Name: "Production", Partition: connect.PartitionAWS, DefaultRegion: "eu-west-1", Permissions: "read-only", By: "ada",
+	}, id, connect.NewExternalID(), noon), nil)
+	l.took(made.Launch(noon, "ada"))
+	l.took(made.Expire(noon.Add(8 * 24 * time.Hour)))
+	l.took(made.Delete(noon, "ada"))
+
+	// By a stack: begun, enabled, updated, deleted.
+	c, f := l.received(made, connect.Fence{}, l.callback(connect.RequestCreate, connect.ResourceStackStarted, stackOne, "r1"))
+	c, f = l.received(c, f, l.callback(connect.RequestCreate, connect.ResourceConnection, stackOne, "r2"))
+	c = l.tried(c, outcome(connect.Unknown))
+	c = l.tried(c, outcome(connect.Passed, "eu-west-1"))
+	c, f = l.received(c, f, l.callback(connect.RequestUpdate, connect.ResourceConnection, stackOne, "r3"))
+	c, _ = l.received(c, f, l.callback(connect.RequestDelete, connect.ResourceConnection, stackOne, "r4"))
+
+	// Gone, as far as can be told.
+	l.probed(c, connect.Unknown)
+	l.probed(c, connect.Failed)
+	l.probed(c, connect.Passed)
+
+	// By hand: failed, begun again, changed, and a stack that comes only to go.
+	c = l.tried(l.took(made.ReportRole(l.role(roleOne), noon, "ada")), outcome(connect.Failed))
+	c = l.tried(l.took(c.Retry(noon, "ada")), outcome(connect.Passed, "eu-west-1"))
+	l.received(c, connect.Fence{}, l.callback(connect.RequestDelete, connect.ResourceConnection, stackTwo, "r5"))
+	candidate := l.took(c.ReportRole(l.role(roleTwo), noon, "ada"))
+	l.tried(candidate, outcome(connect.Failed))
+	l.tried(candidate, outcome(connect.Passed, "eu-west-1"))
+
+	// In service.
+	l.rechecked(c, outcome(connect.Passed, "eu-west-1", "us-east-1"), noon)
+	down := c
+	for i := 1; i <= 3; i++ {
+		down = l.rechecked(down, outcome(connect.Failed), noon.Add(time.Duration(i)*6*time.Minute))
+	}
+	l.rechecked(down, outcome(connect.Passed), noon.Add(time.Hour))
+	var note connect.Event
+	with := one{c, &note}
+	issuing := connect.Issuing{
+		Store: with, Assumer: with, Clock: func() time.Time { return noon }, EventID: func() string { return "evt_abc" },
+	}
+	if _, err := issuing.Issue(t.Context(), connect.IssueRequest{Tenant: "acme", ID: string(id), Caller: "ada"}); err != nil {
+		t.Fatal(err)
+	}
+	l.events[note.Type] = note
+	return l.events
+}
+
+// declared are the event types that package connect has constants for.
+func declared(t *testing.T) []string {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), "../connect/event.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []string
+	ast.Inspect(file, func(n ast.Node) bool {
+		spec, ok := n.(*ast.ValueSpec)
+		if !ok {
+			return true
+		}
+		if kind, ok := spec.Type.(*ast.Ident); !ok || kind.Name != "EventType" {
+			return true
+		}
+		for _, v := range spec.Values {
+			if literal, ok := v.(*ast.BasicLit); ok {
+				text, err := strconv.Unquote(literal.Value)
+				if err != nil {
+					t.Fatal(err)
+				}
+				found = append(found, text)
+			}
+		}
+		return true
+	})
+	slices.Sort(found)
+	return found
+}
+
+func schema(t *testing.T) *jsonschema.Schema {
+	t.Helper()
+	c := jsonschema.NewCompiler()
+	c.AssertFormat()
+	s, err := c.Compile(schemaFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// Whatever can happen to a connection is published as the schema says, with no member that the schema does not tell of.
+func TestEveryEventIsPublishedAsTheSchemaSays(t *testing.T) {
+	happened := lived(t)
+	var types []string
+	for kind := range happened {
+		types = append(types, string(kind))
+	}
+	slices.Sort(types)
+	if diff := cmp.Diff(declared(t), types); diff != "" {
+		t.Fatalf("event types (-declared +tried):\n%s", diff)
+	}
+	s, known := schema(t), documented(t)
+	w := newWorld(t)
+	for kind, e := range happened {
+		t.Run(string(kind), func(t *testing.T) {
+			if out, err := w.publisher.Handle(t.Context(), batch(e)); err != nil || len(out.BatchItemFailures) > 0 {
+				t.Fatalf("not published: %+v, error %v", out, err)
+			}
+			var detail map[string]any
+			if err := json.Unmarshal(w.received()[0].Detail, &detail); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Validate(detail); err != nil {
+				t.Errorf("%v\n%v", err, detail)
+			}
+			data, _ := detail["data"].(map[string]any)
+			for name := range data {
+				if !slices.Contains(known[string(kind)], name) {
+					t.Errorf("the schema does not tell of data.%s", name)
+				}
+			}
+		})
+	}
+}
+
+// documented are the members of data that the schema names for each type.
+func documented(t *testing.T) map[string][]string {
+	t.Helper()
+	var doc struct {
+		AllOf []struct {
+			If struct {
+				Properties struct{ Type struct{ Const string } }
+			}
+			Then struct {
+				Properties struct {
+					Data struct{ Properties map[string]any }
+				}
+			}
+		}
+	}
+	readJSON(t, schemaFile, &doc)
+	known := map[string][]string{}
+	for _, rule := range doc.AllOf {
+		for name := range rule.Then.Properties.Data.Properties {
+			kind := rule.If.Properties.Type.Const
+			known[kind] = append(known[kind], name)
+		}
+	}
+	return known
+}

@@ -1,0 +1,90 @@
+package connect
+
+import (
+	"context"
+	"time"
+)
+
+// An Offboarding is the wait for proof that a role which once served can no longer be assumed.
+type Offboarding struct {
+	RoleARN RoleARN
+	Attempt int // probes made so far
+	NextAt  time.Time
+}
+
+// offboardingProbes are the times after the end at which the role is tried: soon, when IAM should have spread its
+// deletion, and then ever more rarely. After the last one nobody looks any more.
+func offboardingProbes() []time.Duration {
+	return []time.Duration{5 * time.Minute, time.Hour, 24 * time.Hour, 7 * 24 * time.Hour}
+}
+
+// offboard begins the wait, if the connection has ever served.
+func (s *Snapshot) offboard(now time.Time) {
+	s.Offboarding = nil
+	if s.RoleARN.IsZero() || s.EnabledAt.IsZero() {
+		return
+	}
+	s.Offboarding = &Offboarding{RoleARN: s.RoleARN, NextAt: now.Add(offboardingProbes()[0])}
+}
+
+// Offboarded takes what a probe found: Passed is that AssumeRole was refused. The customer is told once that a role still
+// answers, and once that it does so no longer.
+func (c Connection) Offboarded(probe Check, now time.Time) (ch Change, ok bool) {
+	o := c.s.Offboarding
+	if o == nil {
+		return Change{}, false
+	}
+	data := map[string]any{"roleArn": o.RoleARN.String(), "attempt": o.Attempt + 1}
+	if probe.Verdict == Passed {
+		return c.change(EventOffboardingProven, ActorRolecall, now, data, func(s *Snapshot) { s.Offboarding = nil }), true
+	}
+	kind, step := EventRoleStillAnswers, 1
+	if probe.Verdict == Unknown {
+		kind, step = EventOffboardingTried, 0 // AWS's own failure proves nothing and uses up no probe
+	}
+	data["message"], data["fix"] = probe.Reason.Message, probe.Reason.Fix
+	return c.change(kind, ActorRolecall, now, data, func(s *Snapshot) { s.Offboarding.next(step, now) }), true
+}
+
+func (o *Offboarding) next(step int, now time.Time) {
+	probes := offboardingProbes()
+	o.Attempt += step
+	if o.Attempt >= len(probes) {
+		o.NextAt = time.Time{}
+		return
+	}
+	wait := probes[0]
+	if step > 0 {
+		wait = probes[o.Attempt] - probes[o.Attempt-1]
+	}
+	o.NextAt = now.Add(wait)
+}
+
+// Gone tells whether a role that should serve no longer is refused. Only AccessDenied proves it.
+func (v Verifier) Gone(ctx context.Context, s Subject) Check {
+	_, err := v.Assumer.AssumeRole(ctx, probe(s, s.ExternalID))
+	c := passed(CheckOffboarded, v.Clock())
+	switch {
+	case isDenied(err):
+	case err != nil:
+		c.Verdict, c.Reason = Unknown, unavailable("STS")
+	default:
+		c.Verdict, c.Reason = Failed, Reason{
+			Code: CodeRoleStillAnswers, Message: "the role can still be assumed although the connection has ended",
+			Fix: "Delete the customer's stack, or the role in IAM; Rolecall itself does not use it any more.",
+		}
+	}
+	return c
+}
+
+// offboardingProbe probes an ended connection's role and keeps what was found.
+func (u Verifications) offboardingProbe(ctx context.Context, c Connection) error {
+	if c.s.Offboarding == nil || u.Clock().Before(c.s.Offboarding.NextAt) {
+		return nil
+	}
+	ch, ok := c.Offboarded(u.Verifier.Gone(ctx, c.subject(c.s.Offboarding.RoleARN)), u.Clock())
+	if !ok {
+		return nil
+	}
+	return u.Store.Commit(ctx, ch)
+}

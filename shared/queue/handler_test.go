@@ -1,0 +1,285 @@
+package queue_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/google/go-cmp/cmp"
+
+	"rolecall/shared/connect"
+	"rolecall/shared/queue"
+)
+
+// verifications notes what it is asked; hooks say how that ends.
+type verifications struct {
+	mu        sync.Mutex
+	tries     []connect.VerifyJob
+	sweeps    []connect.ConnectionID
+	try       func(connect.VerifyJob) error
+	sweep     func(connect.ConnectionID) error
+	busy, top int
+}
+
+func (v *verifications) Try(_ context.Context, job connect.VerifyJob) error {
+	v.mu.Lock()
+	v.tries = append(v.tries, job)
+	v.mu.Unlock()
+	if v.try == nil {
+		return nil
+	}
+	return v.try(job)
+}
+
+func (v *verifications) Sweep(_ context.Context, id connect.ConnectionID) error {
+	v.mu.Lock()
+	v.sweeps = append(v.sweeps, id)
+	v.busy++
+	v.top = max(v.top, v.busy)
+	v.mu.Unlock()
+	defer func() {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		v.busy--
+	}()
+	if v.sweep == nil {
+		return nil
+	}
+	return v.sweep(id)
+}
+
+func handler(v *verifications, log *bytes.Buffer) queue.Handler {
+	return queue.Handler{Verifications: v, Parallel: 3, Log: slog.New(slog.NewJSONHandler(log, nil))}
+}
+
+// batch makes a message of each body, as SQS brings it the first time.
+func batch(bodies ...string) events.SQSEvent {
+	var e events.SQSEvent
+	for i, b := range bodies {
+		e.Records = append(e.Records, events.SQSMessage{
+			MessageId: fmt.Sprint("m", i), Body: b, Attributes: map[string]string{"ApproximateReceiveCount": "1"},
+		})
+	}
+	return e
+}
+
+func try(n int) string {
+	return fmt.Sprintf(`{"connectionId":%q,"run":1,"reply":{"url":%q,"stackId":"s","requestId":"r","logicalId":"l","physicalId":"p"}}`, id(n), canary)
+}
+
+func sweep(ns ...int) string {
+	ids := make([]string, len(ns))
+	for i, n := range ns {
+		ids[i] = string(id(n))
+	}
+	text, _ := json.Marshal(map[string]any{"connectionIds": ids})
+	return string(text)
+}
+
+// failures handles a batch and answers which messages have failed.
+func failures(t *testing.T, h queue.Handler, e events.SQSEvent) []string {
+	t.Helper()
+	out, err := h.Handle(t.Context(), e)
+	if err != nil {
+		t.Errorf("the whole batch failed: %v", err)
+	}
+	var ids []string
+	for _, f := range out.BatchItemFailures {
+		ids = append(ids, f.ItemIdentifier)
+	}
+	return ids
+}
+
+func TestOnePoisonMessageOfTenFailsAlone(t *testing.T) {
+	unavailable := func(connect.VerifyJob) error { return errors.New("the store did not answer") }
+	panics := func(connect.VerifyJob) error { panic("a bug") }
+	poisons := map[string]struct {
+		body string
+		try  func(connect.VerifyJob) error
+	}{
+		"malformed":           {body: `{"connectionId":`},
+		"fails":               {body: try(99), try: unavailable},
+		"panics":              {body: try(99), try: panics},
+		"panics in its sweep": {body: sweep(99)},
+	}
+	for name, poison := range poisons {
+		for at := range 10 {
+			t.Run(fmt.Sprintf("%s at %d", name, at), func(t *testing.T) {
+				v := &verifications{
+					try: func(j connect.VerifyJob) error {
+						if j.ConnectionID == id(99) {
+							return poison.try(j)
+						}
+						return nil
+					},
+					sweep: func(connect.ConnectionID) error { panic("a bug") },
+				}
+				var bodies []string
+				for i := range 10 {
+					bodies = append(bodies, try(i))
+				}
+				bodies[at] = poison.body
+				var log bytes.Buffer
+				got := failures(t, handler(v, &log), batch(bodies...))
+				if diff := cmp.Diff([]string{fmt.Sprint("m", at)}, got); diff != "" {
+					t.Errorf("failures (-want +got):\n%s", diff)
+				}
+				made := map[connect.ConnectionID]int{}
+				for _, j := range v.tries {
+					made[j.ConnectionID]++
+				}
+				for i := range 10 {
+					if i != at && made[id(i)] != 1 {
+						t.Errorf("message %d was worked off %d times", i, made[id(i)])
+					}
+				}
+				if text := log.String(); strings.Contains(text, "CANARY") || !strings.Contains(text, fmt.Sprintf(`"messageId":"m%d"`, at)) {
+					t.Errorf("log: %s", text)
+				}
+			})
+		}
+	}
+}
+
+func TestNothingFailsWhereNothingIsWrong(t *testing.T) {
+	v := &verifications{}
+	var log bytes.Buffer
+	if got := failures(t, handler(v, &log), batch(try(1), sweep(2, 3), try(4))); len(got) > 0 {
+		t.Errorf("failed: %v", got)
+	}
+	if got := failures(t, handler(v, &log), events.SQSEvent{}); len(got) > 0 {
+		t.Errorf("of an empty batch failed: %v", got)
+	}
+	want := []connect.ConnectionID{id(2), id(3)}
+	slices.Sort(v.sweeps)
+	if diff := cmp.Diff(want, v.sweeps); diff != "" {
+		t.Errorf("swept (-want +got):\n%s", diff)
+	}
+}
+
+// Whether a message comes again decides if its next try is queued. In doubt it does: a job more is harmless, one
+// less leaves a stack without its answer.
+func TestRedeliveredIsWhatHasBeenReceivedBefore(t *testing.T) {
+	for count, want := range map[string]bool{"1": false, "2": true, "100": true, "": true, "junk": true} {
+		t.Run(count, func(t *testing.T) {
+			v := &verifications{}
+			e := batch(try(1))
+			e.Records[0].Attributes = map[string]string{"ApproximateReceiveCount": count}
+			if count == "" {
+				e.Records[0].Attributes = nil
+			}
+			if got := failures(t, handler(v, &bytes.Buffer{}), e); len(got) > 0 {
+				t.Fatalf("failed: %v", got)
+			}
+			if len(v.tries) != 1 || v.tries[0].Redelivered != want {
+				t.Errorf("tries %+v, want redelivered %t", v.tries, want)
+			}
+		})
+	}
+}
+
+func TestASweepGoesOnPastWhatFails(t *testing.T) {
+	var all []int
+	for i := range 25 {
+		all = append(all, i)
+	}
+	v := &verifications{sweep: func(c connect.ConnectionID) error {
+		switch c {
+		case id(0), id(13):
+			return errors.New("not now")
+		case id(7), id(24):
+			panic("a bug")
+		}
+		return nil
+	}}
+	var log bytes.Buffer
+	got := failures(t, handler(v, &log), batch(sweep(all...), sweep(30)))
+	if diff := cmp.Diff([]string{"m0"}, got); diff != "" {
+		t.Errorf("failures (-want +got):\n%s", diff)
+	}
+	slices.Sort(v.sweeps)
+	var want []connect.ConnectionID
+	for _, n := range append(all, 30) {
+		want = append(want, id(n))
+	}
+	if diff := cmp.Diff(want, v.sweeps); diff != "" {
+		t.Errorf("looked at (-want +got):\n%s", diff)
+	}
+	for _, n := range []int{0, 13} {
+		if !strings.Contains(log.String(), string(id(n))+": not now") {
+			t.Errorf("the log does not say that %s failed: %s", id(n), log.String())
+		}
+	}
+}
+
+// A sweep must leave room for those who wait, and yet use the room it has.
+func TestASweepChecksOnlySoManyAtATime(t *testing.T) {
+	for _, parallel := range []int{0, 1, 3} {
+		t.Run(fmt.Sprint(parallel), func(t *testing.T) {
+			room := max(1, parallel)
+			full, release := make(chan struct{}), make(chan struct{})
+			var mu sync.Mutex
+			inside := 0
+			v := &verifications{sweep: func(connect.ConnectionID) error {
+				mu.Lock()
+				if inside++; inside == room {
+					close(full)
+				}
+				mu.Unlock()
+				<-release
+				return nil
+			}}
+			h := handler(v, &bytes.Buffer{})
+			h.Parallel = parallel
+			done := make(chan []string, 1)
+			go func() { done <- failures(t, h, batch(sweep(1, 2, 3, 4, 5, 6, 7))) }()
+			select {
+			case <-full:
+			case <-time.After(10 * time.Second):
+				t.Error("the room is not used")
+			}
+			close(release)
+			if got := <-done; len(got) > 0 {
+				t.Errorf("failed: %v", got)
+			}
+			if v.top != room || len(v.sweeps) != 7 {
+				t.Errorf("%d of %d at a time, want %d", v.top, len(v.sweeps), room)
+			}
+		})
+	}
+}
+
+// Somebody waits for each try, so that none waits for another.
+func TestTriesOfABatchRunSideBySide(t *testing.T) {
+	const n = 10
+	var arrived sync.WaitGroup
+	arrived.Add(n)
+	v := &verifications{try: func(connect.VerifyJob) error {
+		arrived.Done()
+		arrived.Wait()
+		return nil
+	}}
+	var bodies []string
+	for i := range n {
+		bodies = append(bodies, try(i))
+	}
+	done := make(chan []string, 1)
+	go func() { done <- failures(t, handler(v, &bytes.Buffer{}), batch(bodies...)) }()
+	select {
+	case got := <-done:
+		if len(got) > 0 {
+			t.Errorf("failed: %v", got)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("one try waits for another")
+	}
+}

@@ -1,0 +1,305 @@
+package queue_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	awssqs "github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/google/go-cmp/cmp"
+
+	"rolecall/infra/local/iam"
+	"rolecall/infra/local/sqs"
+	"rolecall/infra/local/wire"
+	"rolecall/shared/connect"
+	"rolecall/shared/queue"
+)
+
+const (
+	account = "111111111111"
+	region  = "eu-west-1"
+	canary  = "https://answer.example/?X-Amz-Signature=CANARY&<é>"
+)
+
+// A world is the pocket AWS with both queues, and a clock that the test moves.
+type world struct {
+	*testing.T
+	sqs        *sqs.Service
+	jobs       queue.Jobs
+	now, sweep string // ARNs
+	clock      *time.Time
+	sent       *[]string // bodies of requests
+}
+
+func newWorld(t *testing.T) world {
+	t.Helper()
+	at := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	w := world{T: t, clock: &at, sent: &[]string{}}
+	clock := func() time.Time { return *w.clock }
+	accounts := iam.New(clock)
+	door := wire.NewServer(wire.Config{Authenticator: accounts, Authorizer: accounts, Clock: clock})
+	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		*w.sent = append(*w.sent, string(body))
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		door.ServeHTTP(rw, r)
+	}))
+	t.Cleanup(server.Close)
+	w.sqs = sqs.New(server.URL, clock)
+	door.Register("sqs", w.sqs)
+	now, sweep := w.create("rolecall-verify-now"), w.create("rolecall-verify-sweep")
+	w.now, w.sweep = now.ARN, sweep.ARN
+	w.jobs = queue.Jobs{Client: client(server.URL), NowURL: now.URL, SweepURL: sweep.URL}
+	return w
+}
+
+func client(url string) *awssqs.Client {
+	return awssqs.New(awssqs.Options{
+		Region: region, BaseEndpoint: &url, RetryMaxAttempts: 1,
+		Credentials: credentials.NewStaticCredentialsProvider(account, "any", ""),
+	})
+}
+
+func (w world) create(name string) sqs.Queue {
+	w.Helper()
+	q, err := w.sqs.Create(account, region, name, nil)
+	if err != nil {
+		w.Fatal(err)
+	}
+	return q
+}
+
+// received are the bodies that can be received now.
+func (w world) received(arn string) []string {
+	w.Helper()
+	var none time.Duration
+	got, err := w.sqs.Receive(w.Context(), arn, sqs.ReceiveInput{Max: 10, Wait: &none})
+	if err != nil {
+		w.Fatal(err)
+	}
+	var bodies []string
+	for _, m := range got {
+		bodies = append(bodies, m.Body)
+	}
+	return bodies
+}
+
+func id(n int) connect.ConnectionID {
+	return connect.ConnectionID(fmt.Sprintf("conn_%026d", n))
+}
+
+func fullJob() connect.VerifyJob {
+	return connect.VerifyJob{
+		ConnectionID: id(1), Run: 1<<53 + 1, Attempt: 8, Redelivered: true,
+		ReplyTo: &connect.ReplyTo{
+			URL:       connect.NewSecret(canary),
+			StackID:   "arn:aws:cloudformation:eu-west-1:222222222222:stack/one/11111111-aaaa",
+			RequestID: "request", LogicalID: "Connection", PhysicalID: string(id(1)),
+		},
+	}
+}
+
+func TestAJobArrivesWhole(t *testing.T) {
+	for _, v := range []any{fullJob(), *fullJob().ReplyTo} { // a field that is new must be tried too
+		for i, value := 0, reflect.ValueOf(v); i < value.NumField(); i++ {
+			if value.Field(i).IsZero() {
+				t.Fatalf("the sample has no %s", value.Type().Field(i).Name)
+			}
+		}
+	}
+	w := newWorld(t)
+	bare := connect.VerifyJob{ConnectionID: id(2), Run: 1}
+	for _, job := range []connect.VerifyJob{fullJob(), bare} {
+		if err := w.jobs.Verify(t.Context(), job, 0); err != nil {
+			t.Fatal(err)
+		}
+		bodies := w.received(w.now)
+		if len(bodies) != 1 {
+			t.Fatalf("%d messages", len(bodies))
+		}
+		got, err := queue.Parse(bodies[0], job.Redelivered)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Secrets compare by what they hide.
+		if diff := cmp.Diff(queue.Job{Try: &job}, got); diff != "" {
+			t.Errorf("job (-sent +received):\n%s", diff)
+		}
+		if first, err := queue.Parse(bodies[0], false); err != nil || first.Try.Redelivered {
+			t.Errorf("a first delivery: %+v, error %v", first.Try, err)
+		}
+	}
+	if left := w.received(w.sweep); len(left) > 0 {
+		t.Errorf("somebody's try waits in the sweep's queue: %v", left)
+	}
+}
+
+func TestASweepArrivesInOrder(t *testing.T) {
+	w := newWorld(t)
+	ids := []connect.ConnectionID{id(3), id(1), id(2)}
+	if err := w.jobs.Sweep(t.Context(), ids); err != nil {
+		t.Fatal(err)
+	}
+	bodies := w.received(w.sweep)
+	if len(bodies) != 1 || len(w.received(w.now)) > 0 {
+		t.Fatalf("%d messages", len(bodies))
+	}
+	got, err := queue.Parse(bodies[0], false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(queue.Job{Sweep: ids}, got); diff != "" {
+		t.Errorf("job (-sent +received):\n%s", diff)
+	}
+}
+
+func TestDelaysAreWholeSecondsAndNeverShorter(t *testing.T) {
+	tests := []struct {
+		delay time.Duration
+		want  int
+	}{
+		{-time.Hour, 0},
+		{-1, 0},
+		{0, 0},
+		{1, 1},
+		{999 * time.Millisecond, 1},
+		{time.Second, 1},
+		{time.Second + 1, 2},
+		{14*time.Minute + 59*time.Second + 1, 900},
+		{15 * time.Minute, 900},
+		{15*time.Minute + 1, 900},
+		{1<<63 - 1, 900},
+	}
+	for _, tt := range tests {
+		t.Run(tt.delay.String(), func(t *testing.T) {
+			w := newWorld(t)
+			if err := w.jobs.Verify(t.Context(), connect.VerifyJob{ConnectionID: id(1), Run: 1}, tt.delay); err != nil {
+				t.Fatal(err)
+			}
+			var asked struct{ DelaySeconds int }
+			if err := json.Unmarshal([]byte((*w.sent)[0]), &asked); err != nil || asked.DelaySeconds != tt.want {
+				t.Fatalf("delay of %d s, want %d (error %v)", asked.DelaySeconds, tt.want, err)
+			}
+			due := w.clock.Add(time.Duration(tt.want) * time.Second)
+			if tt.want > 0 {
+				*w.clock = due.Add(-time.Nanosecond)
+				if early := w.received(w.now); len(early) > 0 {
+					t.Errorf("received %v early", early)
+				}
+			}
+			*w.clock = due
+			if len(w.received(w.now)) != 1 {
+				t.Error("not received when due")
+			}
+		})
+	}
+}
+
+func TestAQueueThatDoesNotAnswer(t *testing.T) {
+	for name, h := range map[string]http.HandlerFunc{
+		"500":        func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) },
+		"broken off": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+		"other body received": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/x-amz-json-1.0")
+			_, _ = io.WriteString(w, `{"MessageId":"m","MD5OfMessageBody":"00000000000000000000000000000000"}`)
+		},
+		"no such queue": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/x-amz-json-1.0")
+			w.WriteHeader(http.StatusBadRequest)
+			_, _ = io.WriteString(w, `{"__type":"com.amazonaws.sqs#QueueDoesNotExist","message":"gone"}`)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := httptest.NewServer(h)
+			defer server.Close()
+			jobs := queue.Jobs{Client: client(server.URL), NowURL: server.URL + "/1/now", SweepURL: server.URL + "/1/sweep"}
+			for _, err := range []error{
+				jobs.Verify(t.Context(), fullJob(), time.Second), jobs.Sweep(t.Context(), []connect.ConnectionID{id(1)}),
+			} {
+				var e *connect.Error
+				if !errors.As(err, &e) || e.Kind != connect.KindUnavailable {
+					t.Errorf("error %v, want unavailable", err)
+				}
+				if strings.Contains(fmt.Sprintf("%v %#v", err, err), "CANARY") {
+					t.Errorf("the error tells the reply's URL: %v", err)
+				}
+			}
+		})
+	}
+}
+
+func TestMalformedBodiesAreRefused(t *testing.T) {
+	good := string(id(1))
+	for name, body := range map[string]string{
+		"empty":                        ``,
+		"null":                         `null`,
+		"text":                         `"` + good + `"`,
+		"array":                        `["` + good + `"]`,
+		"nothing in it":                `{}`,
+		"cut off":                      `{"connectionId":"` + good + `"`,
+		"two objects":                  `{"connectionId":"` + good + `"}{}`,
+		"no connection's id":           `{"connectionId":"conn_1","run":1}`,
+		"another case":                 `{"connectionId":"` + strings.ToUpper(good) + `","run":1}`,
+		"id as a number":               `{"connectionId":1,"run":1}`,
+		"line end behind the id":       `{"connectionId":"` + good + `\n","run":1}`,
+		"run as text":                  `{"connectionId":"` + good + `","run":"1"}`,
+		"run beyond numbers":           `{"connectionId":"` + good + `","run":9223372036854775808}`,
+		"run as a fraction":            `{"connectionId":"` + good + `","run":1.5}`,
+		"reply as text":                `{"connectionId":"` + good + `","run":1,"reply":"` + canary + `"}`,
+		"reply to a number":            `{"connectionId":"` + good + `","run":1,"reply":{"url":1,"x":"` + canary + `"}}`,
+		"sweep of none":                `{"connectionIds":[]}`,
+		"sweep of one bad among goods": `{"connectionIds":["` + good + `","../` + good + `"]}`,
+		"sweep of null":                `{"connectionIds":[null]}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			job, err := queue.Parse(body, false)
+			if err == nil {
+				t.Fatalf("parsed as %+v", job)
+			}
+			if diff := cmp.Diff(queue.Job{}, job); diff != "" {
+				t.Errorf("an error came with a job: %s", diff)
+			}
+			if strings.Contains(err.Error(), "CANARY") {
+				t.Errorf("the error tells the reply's URL: %v", err)
+			}
+		})
+	}
+}
+
+// FuzzParse holds that whatever parses names well-formed connections, and one kind of work.
+func FuzzParse(f *testing.F) {
+	good := string(id(1))
+	f.Add(`{"connectionId":"` + good + `","run":3,"attempt":2,"reply":{"url":"https://x/","stackId":"s","requestId":"r","logicalId":"l","physicalId":"p"}}`)
+	f.Add(`{"connectionIds":["` + good + `"]}`)
+	f.Add(`{}`)
+	f.Fuzz(func(t *testing.T, body string) {
+		job, err := queue.Parse(body, false)
+		if err != nil {
+			return
+		}
+		ids := job.Sweep
+		if job.Try != nil {
+			ids = append(ids, job.Try.ConnectionID)
+		}
+		if len(ids) == 0 || (job.Try != nil && len(job.Sweep) > 0) {
+			t.Fatalf("%q is work of no kind or of both", body)
+		}
+		for _, id := range ids {
+			if _, err := connect.ParseConnectionID(string(id)); err != nil {
+				t.Fatalf("%q names %q", body, id)
+			}
+		}
+	})
+}
