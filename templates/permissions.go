@@ -33,6 +33,7 @@ type Set struct {
 	Description     string   `json:"description"` // continues "<name>: …"
 	Warning         string   `json:"warning"`     // what the customer should know before choosing it
 	ManagedPolicies []string `json:"managedPolicies"`
+	Expects         []string `json:"expects"` // actions that tell whether the role has the set; what verification asks IAM about
 	Deny            []Denial `json:"deny"`
 }
 
@@ -109,6 +110,8 @@ func (s Set) validate() error {
 		return errors.New("title and warning must not be empty")
 	case len(s.ManagedPolicies) == 0:
 		return errors.New("no managed policies")
+	case len(s.Expects) == 0 || len(s.Expects) > maxExpects:
+		return fmt.Errorf("%d expected actions, which are not 1 to %d", len(s.Expects), maxExpects)
 	}
 	for _, p := range s.ManagedPolicies {
 		if !policyRE.MatchString(p) {
@@ -119,9 +122,17 @@ func (s Set) validate() error {
 		if err := checkStatement(d.SID, d.Reason, d.Actions); err != nil {
 			return err
 		}
+		for _, a := range d.Actions {
+			if slices.Contains(s.Expects, a) {
+				return fmt.Errorf("%s is expected and denied", a)
+			}
+		}
 	}
-	return nil
+	return checkActions("expects", s.Expects)
 }
+
+// maxExpects keeps what is missing, with the policy to paste, within an event of a customer's stack.
+const maxExpects = 25
 
 func checkStatement(sid, reason string, actions []string) error {
 	switch {
@@ -132,9 +143,13 @@ func checkStatement(sid, reason string, actions []string) error {
 	case len(actions) == 0:
 		return fmt.Errorf("%s: no actions", sid)
 	}
+	return checkActions(sid, actions)
+}
+
+func checkActions(where string, actions []string) error {
 	for _, a := range actions {
 		if !actionRE.MatchString(a) {
-			return fmt.Errorf("%s: %q is not an action", sid, a)
+			return fmt.Errorf("%s: %q is not an action", where, a)
 		}
 	}
 	return nil

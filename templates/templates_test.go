@@ -55,7 +55,7 @@ func TestConnectionIsGolden(t *testing.T) {
 
 func TestKeyNamesVersionAndContent(t *testing.T) {
 	a := render(t)
-	if !regexp.MustCompile(`^connection/1\.0\.0-[0-9a-f]{12}\.yaml$`).MatchString(a.Key) || !strings.Contains(a.Key, a.SHA256[:12]) {
+	if !regexp.MustCompile(`^connection/1\.1\.0-[0-9a-f]{12}\.yaml$`).MatchString(a.Key) || !strings.Contains(a.Key, a.SHA256[:12]) {
 		t.Errorf("key %q does not name version and SHA-256 %s", a.Key, a.SHA256)
 	}
 	p := publication()
@@ -285,7 +285,7 @@ func TestManifestIsTheOnlySource(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, set := range m.Sets {
-		words := slices.Concat(set.ManagedPolicies, []string{set.Name})
+		words := slices.Concat(set.ManagedPolicies, set.Expects, []string{set.Name})
 		for _, d := range set.Deny {
 			words = append(words, d.Actions...)
 		}
@@ -347,7 +347,7 @@ func TestInlinePoliciesFit(t *testing.T) {
 
 func TestManifestThatCannotBeRendered(t *testing.T) {
 	base := `{"version":"1","default":"a","always":[{"sid":"A","reason":"R","actions":["iam:GetRole"],"resource":"role"}],` +
-		`"sets":[{"name":"a","title":"A","description":"d","warning":"w","managedPolicies":["P"],` +
+		`"sets":[{"name":"a","title":"A","description":"d","warning":"w","managedPolicies":["P"],"expects":["s3:ListBucket"],` +
 		`"deny":[{"sid":"D","reason":"R","actions":["s3:GetObject"]}]}]}`
 	if _, err := parseManifest([]byte(base)); err != nil {
 		t.Fatalf("the base itself: %v", err)
@@ -363,6 +363,10 @@ func TestManifestThatCannotBeRendered(t *testing.T) {
 		"policy breaks out":     {`"P"`, `"P'"`},
 		"set's name breaks out": {`"name":"a"`, `"name":"a]"`},
 		"no warning":            {`"warning":"w"`, `"warning":""`},
+		"nothing expected":      {`["s3:ListBucket"]`, `[]`},
+		"too much expected":     {`["s3:ListBucket"]`, `["s3:ListBucket"` + strings.Repeat(`,"s3:ListBucket"`, 25) + `]`},
+		"expected wildcard":     {`s3:ListBucket`, `s3:List*`},
+		"expected and denied":   {`s3:ListBucket`, `s3:GetObject`},
 		"description with #":    {`"description":"d"`, `"description":"d # x"`},
 	}
 	for name, c := range cases {

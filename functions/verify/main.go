@@ -17,5 +17,10 @@ func main() {
 		slog.Error("configuration", "error", err)
 		os.Exit(1)
 	}
-	lambda.Start(app.Verify(c))
+	handle, err := app.Verify(c)
+	if err != nil {
+		slog.Error("composition", "error", err)
+		os.Exit(1)
+	}
+	lambda.Start(handle)
 }

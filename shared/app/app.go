@@ -26,6 +26,7 @@ import (
 	"rolecall/shared/queue"
 	"rolecall/shared/store"
 	"rolecall/shared/token"
+	"rolecall/templates"
 )
 
 // callTimeout bounds one request to AWS, retries apart. A function that waits longer has better things to do.
@@ -66,15 +67,32 @@ func assumer(c config.Config) customer.Assumer {
 	return customer.Assumer{Client: sts.NewFromConfig(awsConfig(c))}
 }
 
-func verifications(c config.Config) connect.Verifications {
+func verifications(c config.Config) (connect.Verifications, error) {
+	expects, err := expectations()
+	if err != nil {
+		return connect.Verifications{}, err
+	}
 	return connect.Verifications{
 		Store: tableStore(c),
 		Verifier: connect.Verifier{
-			Platform: c.Platform, Assumer: assumer(c), Clock: time.Now,
+			Platform: c.Platform, Assumer: assumer(c), Clock: time.Now, Expects: expects,
 			Inspector: customer.Inspector{HTTP: plainClient(), Clock: time.Now, Endpoint: c.Endpoint},
 		},
 		Jobs: jobs(c), Answerer: customresource.NewSender(nil), Clock: time.Now, Jitter: jitter,
+	}, nil
+}
+
+// expectations are what verification asks about each permission set, from the one manifest of them.
+func expectations() (map[connect.Permissions]connect.Expectation, error) {
+	manifest, err := templates.Permissions()
+	if err != nil {
+		return nil, err
 	}
+	out := map[connect.Permissions]connect.Expectation{}
+	for _, s := range manifest.Sets {
+		out[connect.Permissions(s.Name)] = connect.Expectation{Policies: s.ManagedPolicies, Actions: s.Expects}
+	}
+	return out, nil
 }
 
 // plainClient is for requests that are signed here: they follow no redirect, for a signature holds for one host.

@@ -21,10 +21,10 @@ import (
 	"rolecall/templates"
 )
 
-// httpFunction is a function behind the HTTP API.
-type httpFunction = func(context.Context, events.APIGatewayV2HTTPRequest) (events.APIGatewayV2HTTPResponse, error)
+// An HTTPFunction answers one request that API Gateway hands over.
+type HTTPFunction = func(context.Context, events.APIGatewayV2HTTPRequest) (events.APIGatewayV2HTTPResponse, error)
 
-func behindGateway(c config.Config, h http.Handler) httpFunction {
+func behindGateway(c config.Config, h http.Handler) HTTPFunction {
 	identify := func(ctx context.Context, claims gateway.Claims) context.Context {
 		return httpapi.Identify(ctx, claims.Tenant, claims.Subject, claims.Scopes)
 	}
@@ -49,25 +49,30 @@ func deployment(c config.Config) (connect.Deployment, error) {
 }
 
 // API answers the routes that take no right in any customer's account.
-func API(c config.Config) (httpFunction, error) {
+func API(c config.Config) (HTTPFunction, error) {
 	d, err := deployment(c)
 	if err != nil {
 		return nil, err
 	}
+	table := tableStore(c)
 	return behindGateway(c, httpapi.NewAPI(httpapi.APIParts{
-		Connections: connect.Connections{Store: tableStore(c), Deployment: d, Clock: time.Now, Random: rand.Reader},
+		Connections: connect.Connections{Store: table, Replays: table, Deployment: d, Clock: time.Now, Random: rand.Reader},
 		Tokens:      tokens(c), Log: logger(c),
 	})), nil
 }
 
 // Broker answers the routes that assume customers' roles.
-func Broker(c config.Config) (httpFunction, error) {
+func Broker(c config.Config) (HTTPFunction, error) {
 	d, err := deployment(c)
 	if err != nil {
 		return nil, err
 	}
+	v, err := verifications(c)
+	if err != nil {
+		return nil, err
+	}
 	return behindGateway(c, httpapi.NewBroker(httpapi.BrokerParts{
-		Verifications: verifications(c), Deployment: d, Tokens: tokens(c), Log: logger(c),
+		Verifications: v, Deployment: d, Tokens: tokens(c), Log: logger(c),
 		Issuing: connect.Issuing{Store: tableStore(c), Assumer: assumer(c), Clock: time.Now, EventID: eventID},
 	})), nil
 }
@@ -92,8 +97,12 @@ func Callback(c config.Config) func(context.Context, events.SQSEvent) (events.SQ
 const sweepParallel = 10
 
 // Verify makes tries and re-checks.
-func Verify(c config.Config) func(context.Context, events.SQSEvent) (events.SQSEventResponse, error) {
-	return queue.Handler{Verifications: verifications(c), Parallel: sweepParallel, Log: logger(c)}.Handle
+func Verify(c config.Config) (func(context.Context, events.SQSEvent) (events.SQSEventResponse, error), error) {
+	v, err := verifications(c)
+	if err != nil {
+		return nil, err
+	}
+	return queue.Handler{Verifications: v, Parallel: sweepParallel, Log: logger(c)}.Handle, nil
 }
 
 // Refresh queues the connections that have become due.

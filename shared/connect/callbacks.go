@@ -23,7 +23,12 @@ type ReplyTo struct {
 	LogicalID string
 	// PhysicalID is the connection's id, always: a changed one would make CloudFormation replace the resource.
 	PhysicalID string
+	// Until is when CloudFormation stops waiting; an answer after that is nobody's.
+	Until time.Time
 }
+
+// AnswerTime is the ServiceTimeout of the template's custom resources: how long CloudFormation waits for an answer.
+const AnswerTime = 5 * time.Minute
 
 // A VerifyJob asks for one try of a run.
 type VerifyJob struct {
@@ -120,7 +125,7 @@ func (u Callbacks) conclude(ctx context.Context, c Connection, d Decision, r Cal
 	}
 	v, _ := c.Trial()
 	reply := r.ReplyTo
-	reply.PhysicalID = string(c.s.ID)
+	reply.PhysicalID, reply.Until = string(c.s.ID), r.Callback.SentAt.Add(AnswerTime)
 	job := VerifyJob{ConnectionID: c.s.ID, Run: d.Run, Attempt: v.Attempt, ReplyTo: &reply}
 	if err := u.Jobs.Verify(ctx, job, v.NextTryAt.Sub(u.Clock())); err != nil {
 		return nil, fmt.Errorf("queue verification: %w", err)

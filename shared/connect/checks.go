@@ -32,6 +32,7 @@ const (
 	CheckExternalIDMatched  CheckName = "external_id_matched"
 	CheckRegions            CheckName = "regions"
 	CheckTrustPolicy        CheckName = "trust_policy"
+	CheckPermissions        CheckName = "permissions"
 	// CheckOffboarded is made of a connection that has ended: its role must be refused.
 	CheckOffboarded CheckName = "offboarded"
 )

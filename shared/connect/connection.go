@@ -397,20 +397,34 @@ func (c Connection) Expire(now time.Time) (Change, error) {
 // DueAt is when Rolecall must look at the connection again although nobody asks: a pending one may expire, a run may
 // have been lost, a degraded one may have recovered. Zero is never; an enabled one is found by its slot instead.
 func (c Connection) DueAt() time.Time {
+	due := c.statusDueAt()
+	if v := c.s.Verification; v != nil {
+		if lost := v.NextTryAt.Add(lostRunAfter); due.IsZero() || lost.Before(due) {
+			return lost
+		}
+	}
+	return due
+}
+
+func (c Connection) statusDueAt() time.Time {
 	switch c.s.Status {
 	case StatusPending:
 		return c.pendingUntil()
-	case StatusVerifying:
-		return c.s.Verification.NextTryAt.Add(lostRunAfter)
 	case StatusEnabled, StatusDegraded:
 		return c.s.NextVerificationAt // set while denials are being counted
 	case StatusDisconnected, StatusDeleted:
 		if c.s.Offboarding != nil {
 			return c.s.Offboarding.NextAt
 		}
-	case StatusFailed, StatusExpired:
+	case StatusVerifying, StatusFailed, StatusExpired:
 	}
 	return time.Time{}
+}
+
+// lostRun says that the message which should have made a run's next try has not.
+func (c Connection) lostRun(now time.Time) bool {
+	v := c.s.Verification
+	return v != nil && !now.Before(v.NextTryAt.Add(lostRunAfter))
 }
 
 // lostRunAfter is how late a try may be before the schedule takes the run up again.

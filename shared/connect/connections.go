@@ -45,9 +45,16 @@ type AlreadyDone struct{ ID ConnectionID }
 
 func (e *AlreadyDone) Error() string { return "already done: " + string(e.ID) }
 
+// Replays tells what requests with an Idempotency-Key have made.
+type Replays interface {
+	// Replay is nil for a key that is new, [AlreadyDone] for the same request once more, ErrIdempotencyReused for another.
+	Replay(ctx context.Context, tenant TenantID, i Idempotency) error
+}
+
 // Connections is what a tenant can do with its connections that takes no right in any customer's account.
 type Connections struct {
 	Store      ConnectionStore
+	Replays    Replays
 	Deployment Deployment
 	Clock      func() time.Time
 	Random     io.Reader
@@ -209,21 +216,37 @@ func (u Connections) change(
 		if c, err = owned(ctx, u.Store, t.Tenant, t.ID); err != nil {
 			return Connection{}, err
 		}
-		if err = c.seen(t.IfMatch); err != nil {
-			return Connection{}, err
-		}
-		ch, decideErr := decide(c)
-		if errors.Is(decideErr, errNothing) {
+		ch, refusal := decide(c)
+		if errors.Is(refusal, errNothing) {
 			return c, nil
 		}
-		if decideErr != nil {
-			return Connection{}, decideErr
+		if stale := c.seen(t.IfMatch); stale != nil {
+			refusal = stale
+		}
+		if refusal != nil {
+			return u.replayed(ctx, t.Tenant, i, refusal)
 		}
 		if c, err = u.commit(ctx, ch.Idempotent(i)); !errors.Is(err, ErrConflict) {
 			return c, err
 		}
 	}
 	return Connection{}, err
+}
+
+// replayed answers a request that is refused now, but may be a repetition of one that was not.
+func (u Connections) replayed(ctx context.Context, tenant TenantID, i *Idempotency, refusal error) (Connection, error) {
+	if i == nil {
+		return Connection{}, refusal
+	}
+	err := u.Replays.Replay(ctx, tenant, *i)
+	var done *AlreadyDone
+	switch {
+	case errors.As(err, &done):
+		return u.Store.Connection(ctx, done.ID)
+	case err != nil:
+		return Connection{}, err
+	}
+	return Connection{}, refusal
 }
 
 // seen refuses a change by somebody who has seen another version.

@@ -54,6 +54,7 @@ const (
 	CodeTrustExtraPrincipal   Code = "TRUST_EXTRA_PRINCIPAL"
 	CodeTrustUnreadable       Code = "TRUST_UNREADABLE"
 	CodeRegionsDenied         Code = "REGIONS_DENIED"
+	CodePermissionsMissing    Code = "PERMISSIONS_MISSING"
 	CodeLaunchUsed            Code = "LAUNCH_USED"
 	CodeLaunchExpired         Code = "LAUNCH_EXPIRED"
 	CodeTokenInvalid          Code = "CALLBACK_TOKEN_INVALID" //nolint:gosec // the name of an error, not a credential

@@ -61,7 +61,7 @@ func good(at time.Time) connect.Outcome {
 	o := connect.Outcome{Account: customerAccount, At: at, Regions: []connect.Region{"eu-west-1"}, SessionTags: true}
 	for _, n := range []connect.CheckName{
 		connect.CheckAssumeRole, connect.CheckExternalIDRequired, connect.CheckExternalIDMatched,
-		connect.CheckRegions, connect.CheckTrustPolicy,
+		connect.CheckRegions, connect.CheckTrustPolicy, connect.CheckPermissions,
 	} {
 		o.Checks = append(o.Checks, connect.Check{Name: n, Verdict: connect.Passed, At: at})
 	}
@@ -153,7 +153,10 @@ type account struct {
 	regions error
 	trust   string
 	trustE  error
+	rules   map[string]connect.Ruling // of actions that are not allowed
+	rulesE  error
 	asked   []connect.AssumeRequest
+	actions [][]string // each question about permissions
 }
 
 var errDenied = &connect.Error{Kind: connect.KindDenied, Code: connect.CodeRoleNotAssumable, Message: "denied"}
@@ -172,4 +175,22 @@ func (a *account) Regions(context.Context, connect.Credentials, connect.Region) 
 
 func (a *account) TrustPolicy(context.Context, connect.Credentials, connect.RoleARN, connect.Region) (string, error) {
 	return a.trust, a.trustE
+}
+
+func (a *account) Permissions(
+	_ context.Context, _ connect.Credentials, _ connect.RoleARN, _ connect.Region, actions []string,
+) ([]connect.ActionRuling, error) {
+	a.actions = append(a.actions, actions)
+	if a.rulesE != nil {
+		return nil, a.rulesE
+	}
+	var out []connect.ActionRuling
+	for _, action := range actions {
+		r := connect.ActionRuling{Action: action, Ruling: connect.RulingAllowed}
+		if other, ok := a.rules[action]; ok {
+			r.Ruling = other
+		}
+		out = append(out, r)
+	}
+	return out, nil
 }

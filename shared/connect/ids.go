@@ -36,19 +36,22 @@ const (
 	PartitionChina Partition = "aws-cn"
 )
 
+// The forms count no repetitions: those are checked by length, for a counted one costs a function's start dear.
 var (
 	lower          = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
-	connectionIDRE = regexp.MustCompile(`^conn_[0-9a-hjkmnp-tv-z]{26}$`)
-	tenantIDRE     = regexp.MustCompile(`^[A-Za-z0-9_.:-]{1,128}$`)
-	accountIDRE    = regexp.MustCompile(`^[0-9]{12}$`)
-	regionRE       = regexp.MustCompile(`^[a-z]{2}(-[a-z]+){1,2}-[0-9]{1,2}$`)
-	roleARNRE      = regexp.MustCompile(`^arn:(aws|aws-cn|aws-us-gov):iam::([0-9]{12}):role/((?:[\w+=,.@-]+/)*)([\w+=,.@-]{1,64})$`)
-	stackARNRE     = regexp.MustCompile(`^arn:(aws|aws-cn|aws-us-gov):cloudformation:([a-z0-9-]{5,32}):([0-9]{12}):stack/([a-zA-Z][a-zA-Z0-9-]{0,127})/([0-9a-zA-Z-]{1,64})$`)
+	connectionIDRE = regexp.MustCompile(`^conn_[0-9a-hjkmnp-tv-z]+$`)
+	tenantIDRE     = regexp.MustCompile(`^[A-Za-z0-9_.:-]+$`)
+	digitsRE       = regexp.MustCompile(`^[0-9]+$`)
+	regionRE       = regexp.MustCompile(`^[a-z][a-z]-[a-z]+(-[a-z]+)?-[0-9][0-9]?$`)
+	roleARNRE      = regexp.MustCompile(`^arn:(aws|aws-cn|aws-us-gov):iam::([0-9]+):role/((?:[\w+=,.@-]+/)*)([\w+=,.@-]+)$`)
+	stackARNRE     = regexp.MustCompile(`^arn:(aws|aws-cn|aws-us-gov):cloudformation:([a-z0-9-]+):([0-9]+):stack/([a-zA-Z][a-zA-Z0-9-]*)/([0-9a-zA-Z-]+)$`)
 )
+
+func isAccountID(s string) bool { return len(s) == 12 && digitsRE.MatchString(s) }
 
 // ParseConnectionID reads a connection's id; anything else is as good as a connection that does not exist.
 func ParseConnectionID(s string) (ConnectionID, error) {
-	if !connectionIDRE.MatchString(s) {
+	if len(s) != len("conn_")+26 || !connectionIDRE.MatchString(s) {
 		return "", ErrNotFound
 	}
 	return ConnectionID(s), nil
@@ -57,7 +60,7 @@ func ParseConnectionID(s string) (ConnectionID, error) {
 // ParseTenantID reads a tenant's id as a token claims it. The form excludes "[a b]", which is how an array of tenants
 // reaches a function behind API Gateway.
 func ParseTenantID(s string) (TenantID, error) {
-	if !tenantIDRE.MatchString(s) {
+	if len(s) > 128 || !tenantIDRE.MatchString(s) {
 		return "", Invalid(CodeTenantInvalid, "the token names no valid tenant")
 	}
 	return TenantID(s), nil
@@ -65,7 +68,7 @@ func ParseTenantID(s string) (TenantID, error) {
 
 // ParseAccountID reads a 12-digit account id.
 func ParseAccountID(s string) (AccountID, error) {
-	if !accountIDRE.MatchString(s) {
+	if !isAccountID(s) {
 		return "", Invalid(CodeAccountInvalid, "an AWS account id is 12 digits")
 	}
 	return AccountID(s), nil
@@ -106,7 +109,7 @@ type RoleARN struct{ arn string }
 // no session, no wildcard, no parent path. At most 2,048 characters.
 func ParseRoleARN(s string) (RoleARN, error) {
 	m := roleARNRE.FindStringSubmatch(s)
-	if m == nil || len(s) > 2048 || len(m[3]) > 511 || strings.Contains(s, "..") {
+	if m == nil || len(s) > 2048 || !isAccountID(m[2]) || len(m[3]) > 511 || len(m[4]) > 64 || strings.Contains(s, "..") {
 		return RoleARN{}, &Error{
 			Kind: KindInvalid, Code: CodeRoleARNInvalid, Message: "this is not the ARN of an IAM role",
 			Fix: "Give the role's ARN as IAM shows it: arn:aws:iam::123456789012:role/Name.",
@@ -141,7 +144,8 @@ type StackID struct{ arn string }
 
 // ParseStackID reads a StackId as CloudFormation sends it.
 func ParseStackID(s string) (StackID, error) {
-	if len(s) > 1024 || !stackARNRE.MatchString(s) {
+	m := stackARNRE.FindStringSubmatch(s)
+	if m == nil || len(m[2]) > 32 || !isAccountID(m[3]) || len(m[4]) > 128 || len(m[5]) > 64 {
 		return StackID{}, Invalid(CodeStackInvalid, "this is not the id of a CloudFormation stack")
 	}
 	return StackID{s}, nil

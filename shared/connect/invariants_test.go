@@ -74,6 +74,12 @@ func (h *history) TrustPolicy(context.Context, connect.Credentials, connect.Role
 	return "", errDenied
 }
 
+func (h *history) Permissions(
+	context.Context, connect.Credentials, connect.RoleARN, connect.Region, []string,
+) ([]connect.ActionRuling, error) {
+	return nil, errDenied
+}
+
 // Tokens: "1" is launch 1's token.
 func (h *history) Token(_ context.Context, _ connect.ConnectionID, n int) (connect.Secret, error) {
 	return connect.NewSecret(fmt.Sprint(n)), nil

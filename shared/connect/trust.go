@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -27,8 +29,9 @@ func (p Platform) TrustPolicy(external ExternalID) string {
 		`"ArnLike":{"aws:PrincipalArn":"arn:%[1]s:iam::%[2]s:role%[4]s*"}}}]}`, p.Partition, p.Account, external, RolesPath)
 }
 
-func (p Platform) trustFix(external ExternalID) string {
-	return "Set the role's trust policy (IAM, Roles, Trust relationships) to: " + p.TrustPolicy(external)
+func (p Platform) trustFix(s Subject) string {
+	return "In IAM, Roles, " + s.RoleARN.Name() + ", Trust relationships, Edit trust policy, replace the policy with: " +
+		p.TrustPolicy(s.ExternalID)
 }
 
 type trustDocument struct {
@@ -36,6 +39,7 @@ type trustDocument struct {
 }
 
 type trustStatement struct {
+	Sid          string
 	Effect       string
 	Principal    json.RawMessage
 	NotPrincipal json.RawMessage
@@ -59,7 +63,7 @@ func (l *oneOrMany[T]) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// A trustFinding is what reading a trust policy brought to light.
+// A trustFinding is what reading a trust policy brought to light. What it says begins with the statement it is about.
 type trustFinding struct {
 	broad       string // why the policy admits too much; "" where it does not
 	extra       string // a named principal, or an external ID, beyond the platform's own
@@ -77,13 +81,14 @@ func (p Platform) readTrust(document string, external ExternalID) (trustFinding,
 	}
 	var f trustFinding
 	var tag, identity bool
-	for _, s := range doc.Statement {
+	for i, s := range doc.Statement {
 		if s.Effect != "Allow" {
 			continue
 		}
 		who := principalsOf(s)
 		if s.covers("sts:AssumeRole") {
-			f.add(p.judge(s, who, external))
+			broad, extra := p.judge(s, who, external)
+			f.add(s.named(i), broad, extra)
 		}
 		if who.admits(p.Account) {
 			tag = tag || s.covers("sts:TagSession")
@@ -94,34 +99,57 @@ func (p Platform) readTrust(document string, external ExternalID) (trustFinding,
 	return f, nil
 }
 
-func (f *trustFinding) add(broad, extra string) {
-	if f.broad == "" {
-		f.broad = broad
+// add keeps the first finding of each kind.
+func (f *trustFinding) add(statement, broad, extra string) {
+	if f.broad == "" && broad != "" {
+		f.broad = statement + " " + broad
 	}
-	if f.extra == "" {
-		f.extra = extra
+	if f.extra == "" && extra != "" {
+		f.extra = statement + " " + extra
 	}
 }
 
+// named is how a reader finds a statement: by its place, counted from 1, and its Sid if that is as IAM has them.
+func (s trustStatement) named(i int) string {
+	if sidRE.MatchString(s.Sid) {
+		return fmt.Sprintf("statement %d (Sid %s)", i+1, s.Sid)
+	}
+	return fmt.Sprintf("statement %d", i+1)
+}
+
+// sidRE keeps a stranger's text out of messages.
+var sidRE = regexp.MustCompile(`^[A-Za-z0-9]{1,64}$`)
+
 func (p Platform) judge(s trustStatement, who principals, external ExternalID) (broad, extra string) {
 	if who.wildcard {
-		return "it admits any principal (a wildcard or NotPrincipal)", ""
+		return "admits any principal (a wildcard or NotPrincipal)", ""
 	}
 	if who.admits(p.Account) {
 		ids, exact := s.externalIDs()
 		if !exact {
-			return "it admits the platform without asking for exactly this connection's external ID", ""
+			return "admits account " + string(p.Account) + " without asking for exactly this connection's external ID", ""
 		}
 		for _, id := range ids {
 			if !strings.EqualFold(id, string(external)) {
-				extra = "it also accepts another external ID"
+				extra = "also accepts another external ID"
 			}
 		}
 	}
 	if other := who.beyond(p.Account); other != "" {
-		extra = "it also admits " + other
+		extra = "also admits " + quoted(other)
 	}
 	return "", extra
+}
+
+// maxQuoted is how much of a principal's name a message repeats.
+const maxQuoted = 200
+
+// quoted is a stranger's text within a message, without control characters and never long.
+func quoted(text string) string {
+	if r := []rune(text); len(r) > maxQuoted {
+		text = string(r[:maxQuoted]) + "…"
+	}
+	return strconv.Quote(text)
 }
 
 // covers says that the statement's actions include action.
@@ -202,7 +230,7 @@ func principalsOf(s trustStatement) principals {
 }
 
 func accountOf(principal string) string {
-	if accountIDRE.MatchString(principal) {
+	if isAccountID(principal) {
 		return principal
 	}
 	if parts := strings.SplitN(principal, ":", 6); len(parts) == 6 && parts[0] == "arn" {
@@ -258,16 +286,16 @@ func matches(pattern, s string) bool {
 }
 
 // trustCheck turns a finding into check 5.
-func (p Platform) trustCheck(f trustFinding, external ExternalID, at time.Time) Check {
+func (p Platform) trustCheck(f trustFinding, s Subject, at time.Time) Check {
 	c := passed(CheckTrustPolicy, at)
 	switch {
 	case f.broad != "":
 		c.Verdict, c.settling = Failed, true
-		c.Reason = Reason{Code: CodeTrustTooBroad, Message: "the role's trust policy is too broad: " + f.broad, Fix: p.trustFix(external)}
+		c.Reason = Reason{Code: CodeTrustTooBroad, Message: "the role's trust policy is too broad: " + f.broad, Fix: p.trustFix(s)}
 	case f.extra != "":
 		c.Reason = Reason{
 			Code: CodeTrustExtraPrincipal, Message: "the role's trust policy is wider than needed: " + f.extra,
-			Fix: "If this is not meant, remove it from the role's trust policy.",
+			Fix: "Nothing to do if this is meant. If not: " + p.trustFix(s),
 		}
 	}
 	return c

@@ -120,7 +120,7 @@ func newBench(c connect.Connection) *bench {
 
 func (b *bench) job(c connect.Connection) connect.VerifyJob {
 	v, _ := c.Trial()
-	return connect.VerifyJob{ConnectionID: c.ID(), Run: v.Run, Attempt: v.Attempt, ReplyTo: &connect.ReplyTo{StackID: stackOne}}
+	return connect.VerifyJob{ConnectionID: c.ID(), Run: v.Run, Attempt: v.Attempt, ReplyTo: &connect.ReplyTo{StackID: stackOne, Until: noon.Add(5 * time.Minute)}}
 }
 
 func (b *bench) try(t *testing.T, j connect.VerifyJob) {
@@ -207,6 +207,39 @@ func TestAnswerIsGivenLater(t *testing.T) {
 	}
 }
 
+// Once CloudFormation has stopped waiting, nobody goes on trying to answer.
+func TestAnswerIsGivenUp(t *testing.T) {
+	c := in(t, connect.StatusVerifying)
+	b := newBench(c)
+	b.out.fail = errors.New("403")
+	job := b.job(c)
+	for range 30 {
+		b.try(t, job)
+		b.now = b.now.Add(15 * time.Second)
+	}
+	if n := len(b.out.jobs); n == 0 || b.now.Before(job.ReplyTo.Until) {
+		t.Fatalf("%d jobs by %s", n, b.now)
+	}
+	before := len(b.out.jobs)
+	b.try(t, b.out.jobs[before-1])
+	if len(b.out.jobs) != before {
+		t.Error("the answer is tried for ever")
+	}
+}
+
+// A candidate's run whose message was lost goes on too, and the serving role is not in its way.
+func TestALostCandidateIsTakenUp(t *testing.T) {
+	c := must[connect.Change](t)(in(t, connect.StatusEnabled).ReportRole(role(t, roleR2), noon, "ada")).Connection()
+	b := newBench(c)
+	if due := c.DueAt(); due.IsZero() {
+		t.Fatal("nobody looks at it")
+	}
+	b.now = noon.Add(time.Hour)
+	if err := b.u.Sweep(context.Background(), c.ID()); err != nil || len(b.out.jobs) != 1 {
+		t.Error(err, b.out.jobs)
+	}
+}
+
 // Dying between commit and queue leaves a message that is delivered again: the chain goes on, and copies do not breed.
 func TestRedeliveredTryGoesOn(t *testing.T) {
 	c := in(t, connect.StatusVerifying)
@@ -251,7 +284,7 @@ func TestReportRoleByHand(t *testing.T) {
 		c := in(t, connect.StatusPending)
 		b := newBench(c)
 		got, err := b.u.ReportRole(context.Background(), target(c), roleR1, 0)
-		if err != nil || got.Connection.Status() != connect.StatusEnabled || len(got.Checks) != 5 {
+		if err != nil || got.Connection.Status() != connect.StatusEnabled || len(got.Checks) != 6 {
 			t.Fatal(got.Connection.Status(), err)
 		}
 	})

@@ -50,7 +50,7 @@ func (u Verifications) Try(ctx context.Context, job VerifyJob) error {
 	}
 	made := false
 	if v, ok := c.Trial(); ok && v.Run == job.Run && v.Attempt == job.Attempt {
-		if c, err = u.try(ctx, c, v); err != nil {
+		if c, _, err = u.try(ctx, c, v); err != nil {
 			return err
 		}
 		made = true
@@ -62,7 +62,7 @@ func (u Verifications) Try(ctx context.Context, job VerifyJob) error {
 // copies would multiply; one that is delivered again may be the last that knows where the answer goes.
 func (u Verifications) conclude(ctx context.Context, c Connection, job VerifyJob, made bool) error {
 	now := u.Clock()
-	waiting := job.ReplyTo
+	waiting := job.ReplyTo.awaited(now)
 	reply, ready := c.ReplyFor(job.Run, now)
 	if ready && waiting != nil && u.Answerer.Answer(ctx, *waiting, reply) == nil {
 		waiting = nil
@@ -81,8 +81,16 @@ func (u Verifications) conclude(ctx context.Context, c Connection, job VerifyJob
 	return nil
 }
 
+// awaited is where an answer is still awaited; nil where nobody waits, or no longer.
+func (to *ReplyTo) awaited(now time.Time) *ReplyTo {
+	if to == nil || now.After(to.Until) {
+		return nil
+	}
+	return to
+}
+
 // try verifies the role on trial and commits what was found, unless the run has moved on meanwhile.
-func (u Verifications) try(ctx context.Context, c Connection, v Verification) (Connection, error) {
+func (u Verifications) try(ctx context.Context, c Connection, v Verification) (Connection, []Check, error) {
 	probing, done := context.WithTimeout(ctx, probeTime)
 	outcome := u.Verifier.Verify(probing, c.subject(v.RoleARN))
 	done()
@@ -90,26 +98,26 @@ func (u Verifications) try(ctx context.Context, c Connection, v Verification) (C
 	for range attempts {
 		ch, decideErr := c.Tried(v.Run, v.Attempt, outcome, u.Jitter(), u.Clock())
 		if errors.Is(decideErr, ErrSuperseded) {
-			return c, nil
+			return c, outcome.Checks, nil
 		}
 		if decideErr != nil {
-			return c, decideErr
+			return c, nil, decideErr
 		}
 		if err = u.Store.Commit(ctx, ch); err == nil {
-			return ch.Connection(), nil
+			return ch.Connection(), outcome.Checks, nil
 		}
 		if !errors.Is(err, ErrConflict) {
-			return c, fmt.Errorf("commit verification: %w", err)
+			return c, nil, fmt.Errorf("commit verification: %w", err)
 		}
 		if c, err = u.Store.Connection(ctx, c.s.ID); err != nil {
-			return c, err
+			return c, nil, err
 		}
 	}
-	return c, ErrConflict
+	return c, nil, ErrConflict
 }
 
 func (c Connection) subject(role RoleARN) Subject {
-	return Subject{RoleARN: role, ExternalID: c.s.ExternalID, Region: c.s.DefaultRegion}
+	return Subject{RoleARN: role, ExternalID: c.s.ExternalID, Region: c.s.DefaultRegion, Permissions: c.s.Permissions}
 }
 
 // A Checked is a connection after somebody asked for it to be verified, with the checks that were made for them: they
@@ -195,13 +203,13 @@ func (u Verifications) begin(ctx context.Context, t Target, decide func(Connecti
 func (u Verifications) follow(ctx context.Context, c Connection, wait time.Duration) (Checked, error) {
 	until := u.Clock().Add(wait)
 	v, running := c.Trial()
-	run := v.Run
+	run, checks := v.Run, c.s.Checks
 	for running && v.Run == run && !v.NextTryAt.After(until) {
 		if err := pause(ctx, v.NextTryAt.Sub(u.Clock())); err != nil {
 			break
 		}
 		var err error
-		if c, err = u.try(ctx, c, v); err != nil {
+		if c, checks, err = u.try(ctx, c, v); err != nil {
 			return Checked{}, err
 		}
 		v, running = c.Trial()
@@ -212,7 +220,7 @@ func (u Verifications) follow(ctx context.Context, c Connection, wait time.Durat
 			return Checked{}, fmt.Errorf("queue verification: %w", err)
 		}
 	}
-	return Checked{Connection: c, Checks: c.s.Checks}, nil
+	return Checked{Connection: c, Checks: checks}, nil
 }
 
 func pause(ctx context.Context, d time.Duration) error {
@@ -279,6 +287,9 @@ func (u Verifications) Sweep(ctx context.Context, id ConnectionID) error {
 		return err
 	}
 	now := u.Clock()
+	if c.lostRun(now) {
+		return u.Jobs.Verify(ctx, VerifyJob{ConnectionID: id, Run: c.s.Verification.Run, Attempt: c.s.Verification.Attempt}, 0)
+	}
 	switch c.s.Status {
 	case StatusEnabled, StatusDegraded:
 		_, err = u.settle(ctx, c, u.Verifier.Recheck(ctx, c.subject(c.s.RoleARN)), ActorRolecall)
@@ -290,13 +301,9 @@ func (u Verifications) Sweep(ctx context.Context, id ConnectionID) error {
 			}
 			err = u.Store.Commit(ctx, ch)
 		}
-	case StatusVerifying:
-		if !now.Before(c.DueAt()) {
-			err = u.Jobs.Verify(ctx, VerifyJob{ConnectionID: id, Run: c.s.Verification.Run, Attempt: c.s.Verification.Attempt}, 0)
-		}
 	case StatusDisconnected, StatusDeleted:
 		err = u.offboardingProbe(ctx, c)
-	case StatusFailed, StatusExpired:
+	case StatusVerifying, StatusFailed, StatusExpired:
 	}
 	if errors.Is(err, ErrConflict) {
 		return nil // somebody else has just seen to it

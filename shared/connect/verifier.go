@@ -42,6 +42,9 @@ type Inspector interface {
 	Regions(ctx context.Context, c Credentials, region Region) ([]Region, error)
 	// TrustPolicy is the role's trust policy as JSON, by IAM's GetRole.
 	TrustPolicy(ctx context.Context, c Credentials, role RoleARN, region Region) (string, error)
+	// Permissions are the rulings on what the role may do in a Region, on all resources, by IAM's
+	// SimulatePrincipalPolicy. Actions that were not ruled upon may be left out.
+	Permissions(ctx context.Context, c Credentials, role RoleARN, region Region, actions []string) ([]ActionRuling, error)
 }
 
 // A Verifier proves a role safe to use, or says why it is not.
@@ -50,13 +53,15 @@ type Verifier struct {
 	Assumer   Assumer
 	Inspector Inspector
 	Clock     func() time.Time
+	Expects   map[Permissions]Expectation // what is asked for each permission set; nothing for one that is not in it
 }
 
 // A Subject is the role that is verified, and for whom.
 type Subject struct {
-	RoleARN    RoleARN
-	ExternalID ExternalID
-	Region     Region
+	RoleARN     RoleARN
+	ExternalID  ExternalID
+	Region      Region
+	Permissions Permissions // the set that the role was meant to have
 }
 
 const (
@@ -81,16 +86,19 @@ func (v Verifier) Verify(ctx context.Context, s Subject) Outcome {
 	regions, check := v.regions(ctx, s, session)
 	o.Regions, o.Checks = regions, append(o.Checks, check)
 	trust, check := v.trust(ctx, s, session)
-	o.Checks = append(o.Checks, check)
+	o.Checks = append(o.Checks, check, v.permissions(ctx, s, session))
 	o.SessionTags = v.sessionTags(ctx, s, trust, check)
 	return o
 }
 
 func notAsked(at time.Time) []Check {
 	var out []Check
-	for _, name := range []CheckName{CheckExternalIDRequired, CheckExternalIDMatched, CheckRegions, CheckTrustPolicy} {
+	for _, name := range []CheckName{
+		CheckExternalIDRequired, CheckExternalIDMatched, CheckRegions, CheckTrustPolicy, CheckPermissions,
+	} {
 		out = append(out, Check{Name: name, Verdict: Unknown, At: at, Reason: Reason{
 			Code: CodeNotAsked, Message: "not asked, because the role could not be assumed",
+			Fix: "Mend what the check assume_role says first.",
 		}})
 	}
 	return out
@@ -111,7 +119,9 @@ func (v Verifier) assume(ctx context.Context, s Subject) (Session, Check) {
 		c.Verdict, c.settling = Failed, true
 		c.Reason = Reason{
 			Code: CodeRoleNotAssumable, Message: "the role cannot be assumed with this connection's external ID",
-			Fix: "Check that the role exists. " + v.Platform.trustFix(s.ExternalID),
+			Fix: "Check that the role " + s.RoleARN.String() + " exists. " + v.Platform.trustFix(s) +
+				" If it reads so already, a policy of your organization denies sts:AssumeRole to account " +
+				string(v.Platform.Account) + ".",
 		}
 	case err != nil:
 		c.Verdict, c.Reason = Unknown, unavailable("STS")
@@ -134,11 +144,15 @@ func (v Verifier) refused(ctx context.Context, s Subject, name CheckName, extern
 	}
 	c.Verdict, c.settling = Failed, true
 	c.Reason = Reason{
-		Code: CodeExternalIDNotRequired, Message: "the role can be assumed without an external ID",
-		Fix: v.Platform.trustFix(s.ExternalID),
+		Code: CodeExternalIDNotRequired,
+		Message: "the role can be assumed without an external ID: its trust policy has no condition on sts:ExternalId, " +
+			"or one that also holds where none is given",
+		Fix: v.Platform.trustFix(s),
 	}
 	if name == CheckExternalIDMatched {
-		c.Reason.Code, c.Reason.Message = CodeExternalIDIgnored, "the role can be assumed with a wrong external ID"
+		c.Reason.Code = CodeExternalIDIgnored
+		c.Reason.Message = "the role can be assumed with a wrong external ID: its trust policy has no condition on " +
+			"sts:ExternalId, or one with a wildcard or a negation"
 	}
 	return c
 }
@@ -152,8 +166,8 @@ func (v Verifier) regions(ctx context.Context, s Subject, session Session) ([]Re
 		c.Verdict, c.settling = Failed, true
 		c.Reason = Reason{
 			Code: CodeRegionsDenied, Message: "the role may not list the account's Regions",
-			Fix: `Allow it the action ec2:DescribeRegions, for example with the inline policy {"Version":"2012-10-17","Statement":` +
-				`[{"Effect":"Allow","Action":"ec2:DescribeRegions","Resource":"*"}]}.`,
+			Fix: inlinePolicyFix(s.RoleARN, "*", "ec2:DescribeRegions") +
+				" If it is granted already, the role's permissions boundary or a policy of your organization denies it.",
 		}
 	case err != nil:
 		c.Verdict, c.Reason = Unknown, unavailable("EC2")
@@ -168,13 +182,24 @@ func (v Verifier) trust(ctx context.Context, s Subject, session Session) (trustF
 	if err == nil {
 		f, err = v.Platform.readTrust(document, s.ExternalID)
 	}
-	if err != nil {
-		return f, Check{Name: CheckTrustPolicy, Verdict: Unknown, At: v.Clock(), Reason: Reason{
-			Code: CodeTrustUnreadable, Message: "the role's trust policy could not be read",
-			Fix: "Allow the role iam:GetRole on itself, so that its trust policy can be checked.",
-		}}
+	c := passed(CheckTrustPolicy, v.Clock())
+	switch {
+	case err == nil:
+		c = v.Platform.trustCheck(f, s, c.At)
+	case isDenied(err):
+		c.Verdict, c.Reason = Unknown, Reason{
+			Code: CodeTrustUnreadable, Message: "the role's trust policy could not be read, since the role may not read itself",
+			Fix: "To have the trust policy checked, let the role read itself. " +
+				inlinePolicyFix(s.RoleARN, s.RoleARN.String(), "iam:GetRole"),
+		}
+	case errors.Is(err, errTrustUnreadable):
+		c.Verdict, c.Reason = Unknown, Reason{
+			Code: CodeTrustUnreadable, Message: "the role's trust policy could not be understood", Fix: v.Platform.trustFix(s),
+		}
+	default:
+		c.Verdict, c.Reason = Unknown, unavailable("IAM")
 	}
-	return f, v.Platform.trustCheck(f, s.ExternalID, v.Clock())
+	return f, c
 }
 
 // sessionTags finds out whether sessions may carry tags and a source identity: from the trust policy, or by asking STS

@@ -118,7 +118,7 @@ func faults() []fault {
 	}
 }
 
-// asks are the three questions, each with every secret of its own a canary.
+// asks are the four questions, each with every secret of its own a canary.
 func asks(t *testing.T, url string, h *http.Client) map[string]func(context.Context) error {
 	t.Helper()
 	noRedirect := *h
@@ -144,6 +144,10 @@ func asks(t *testing.T, url string, h *http.Client) map[string]func(context.Cont
 		},
 		"TrustPolicy": func(ctx context.Context) error {
 			_, err := look.TrustPolicy(ctx, creds, role, "eu-west-1")
+			return err
+		},
+		"Permissions": func(ctx context.Context) error {
+			_, err := look.Permissions(ctx, creds, role, "eu-west-1", []string{"ec2:DescribeInstances"})
 			return err
 		},
 	}

@@ -19,7 +19,7 @@ import (
 	"rolecall/shared/connect"
 )
 
-// An Inspector asks EC2 and IAM one question each. It signs the two requests itself with the SDK's signer: the SDK's EC2
+// An Inspector asks EC2 one question and IAM two. It signs the requests itself with the SDK's signer: the SDK's EC2
 // package alone would add more than a minute and 3 GB of memory to every build (see ARCHITECTURE.md).
 type Inspector struct {
 	HTTP  *http.Client
@@ -28,7 +28,7 @@ type Inspector struct {
 	Endpoint string
 }
 
-// maxAnswer bounds what is read of an answer; DescribeRegions and GetRole answer with a few kilobytes.
+// maxAnswer bounds what is read of an answer; the longest, the simulator's, has about a kilobyte for each action.
 const maxAnswer = 1 << 20
 
 type regionsAnswer struct {
@@ -81,6 +81,66 @@ func (i Inspector) TrustPolicy(
 		return "", unavailable("GetRole", errors.New("an answer without a trust policy"))
 	}
 	return document, nil
+}
+
+type simulationAnswer struct {
+	XMLName xml.Name           `xml:"SimulatePrincipalPolicyResponse"`
+	Results []simulationResult `xml:"SimulatePrincipalPolicyResult>EvaluationResults>member"`
+}
+
+type simulationResult struct {
+	Action       string   `xml:"EvalActionName"`
+	Decision     string   `xml:"EvalDecision"`
+	Unknown      []string `xml:"MissingContextValues>member"`
+	Boundary     string   `xml:"PermissionsBoundaryDecisionDetail>AllowedByPermissionsBoundary"`
+	Organization string   `xml:"OrganizationsDecisionDetail>AllowedByOrganizations"`
+}
+
+// ruling reads a result. The simulator evaluates without what it is not told, and names the keys that it missed; of an
+// organization's policies it ignores or misreads conditions. A denial that may come of either is not held against the role.
+func (r simulationResult) ruling() connect.Ruling {
+	switch {
+	case r.Decision == "allowed":
+		return connect.RulingAllowed
+	case len(r.Unknown) > 0 || r.Organization == "false":
+		return connect.RulingUndecided
+	case r.Decision != "implicitDeny" && r.Decision != "explicitDeny":
+		return connect.RulingUndecided
+	case r.Boundary == "false":
+		return connect.RulingBounded
+	case r.Decision == "explicitDeny":
+		return connect.RulingForbidden
+	default:
+		return connect.RulingMissing
+	}
+}
+
+// Permissions implements connect.Inspector. The Region is told to the simulator, since policies often ask for it and
+// the simulator does not know.
+func (i Inspector) Permissions(
+	ctx context.Context, c connect.Credentials, role connect.RoleARN, region connect.Region, actions []string,
+) ([]connect.ActionRuling, error) {
+	form := url.Values{
+		"Action": {"SimulatePrincipalPolicy"}, "Version": {"2010-05-08"}, "PolicySourceArn": {role.String()},
+		"ContextEntries.member.1.ContextKeyName":            {"aws:RequestedRegion"},
+		"ContextEntries.member.1.ContextKeyType":            {"string"},
+		"ContextEntries.member.1.ContextKeyValues.member.1": {string(region)},
+	}
+	for n, action := range actions {
+		form.Set(fmt.Sprintf("ActionNames.member.%d", n+1), action)
+	}
+	var answer simulationAnswer
+	if err := i.query(ctx, c, iamTarget(region.Partition()), form, &answer); err != nil {
+		return nil, err
+	}
+	if len(answer.Results) == 0 {
+		return nil, unavailable("SimulatePrincipalPolicy", errors.New("an answer without results"))
+	}
+	out := make([]connect.ActionRuling, 0, len(answer.Results))
+	for _, r := range answer.Results {
+		out = append(out, connect.ActionRuling{Action: r.Action, Ruling: r.ruling()})
+	}
+	return out, nil
 }
 
 // A target is a service's endpoint, and how requests to it are signed.

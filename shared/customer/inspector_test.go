@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/google/go-cmp/cmp"
 
+	"rolecall/infra/local/iam"
 	"rolecall/shared/connect"
 	"rolecall/shared/customer"
 )
@@ -74,6 +76,81 @@ func TestLookingWithoutTheRightIsADenial(t *testing.T) {
 	if got, err := w.look.TrustPolicy(t.Context(), c, role, "eu-west-1"); kind(err) != connect.KindDenied || got != "" {
 		t.Errorf("TrustPolicy: %q, error %v, want a denial", got, err)
 	}
+	if got, err := w.look.Permissions(t.Context(), c, role, "eu-west-1", []string{"ec2:RunInstances"}); kind(err) != connect.KindDenied || got != nil {
+		t.Errorf("Permissions: %v, error %v, want a denial", got, err)
+	}
+}
+
+// What a role may do, by IAM's own word: of its policies, its boundary, and conditions that nobody can tell.
+func TestPermissionsAreRuledUpon(t *testing.T) {
+	w := newWorld(t)
+	boundary, err := w.iam.CreatePolicy(customerAccount, iam.PolicySpec{
+		Name:     "Boundary",
+		Document: `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","NotAction":"rds:*","Resource":"*"}]}`,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	made, err := w.iam.CreateRole(customerAccount, iam.RoleSpec{
+		Name: "Ruled", Trust: trust(externalID, allActions), Boundary: boundary,
+		Inline: map[string]string{"rights": `{"Version":"2012-10-17","Statement":[
+			{"Effect":"Allow","Action":["ec2:RunInstances","iam:SimulatePrincipalPolicy","rds:CreateDBInstance","s3:PutObject"],"Resource":"*"},
+			{"Effect":"Deny","Action":"s3:PutObject","Resource":"*"},
+			{"Effect":"Allow","Action":"sqs:SendMessage","Resource":"*","Condition":{"StringEquals":{"aws:SourceVpc":"vpc-1"}}},
+			{"Effect":"Allow","Action":"sns:Publish","Resource":"*","Condition":{"StringEquals":{"aws:RequestedRegion":"eu-west-1"}}}]}`},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	role := roleARN(t, made.ARN)
+	want := []connect.ActionRuling{
+		{Action: "ec2:RunInstances", Ruling: connect.RulingAllowed}, {Action: "lambda:CreateFunction", Ruling: connect.RulingMissing},
+		{Action: "s3:PutObject", Ruling: connect.RulingForbidden}, {Action: "rds:CreateDBInstance", Ruling: connect.RulingBounded},
+		{Action: "sqs:SendMessage", Ruling: connect.RulingUndecided}, {Action: "sns:Publish", Ruling: connect.RulingAllowed},
+	}
+	var actions []string
+	for _, r := range want {
+		actions = append(actions, r.Action)
+	}
+	got, err := w.look.Permissions(t.Context(), w.session(role).Credentials, role, "eu-west-1", actions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// What only AWS says: the organization's part, and words that are not known yet.
+func TestRulingsOfAnOrganization(t *testing.T) {
+	result := func(decision, more string) string {
+		return `<SimulatePrincipalPolicyResponse><SimulatePrincipalPolicyResult><EvaluationResults><member><EvalActionName>a:B</EvalActionName>` +
+			`<EvalDecision>` + decision + `</EvalDecision>` + more + `</member></EvaluationResults></SimulatePrincipalPolicyResult></SimulatePrincipalPolicyResponse>`
+	}
+	organization := func(allowed string) string {
+		return `<OrganizationsDecisionDetail><AllowedByOrganizations>` + allowed + `</AllowedByOrganizations></OrganizationsDecisionDetail>`
+	}
+	tests := map[string]struct {
+		answer string
+		want   connect.Ruling
+	}{
+		"allowed":                        {result("allowed", organization("true")), connect.RulingAllowed},
+		"denied by the organization":     {result("explicitDeny", organization("false")), connect.RulingUndecided},
+		"not denied by the organization": {result("implicitDeny", organization("true")), connect.RulingMissing},
+		"a new word":                     {result("perhaps", ""), connect.RulingUndecided},
+		"a key untold":                   {result("implicitDeny", "<MissingContextValues><member>aws:SourceIp</member></MissingContextValues>"), connect.RulingUndecided},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			server := httptest.NewServer(says(http.StatusOK, tt.answer))
+			defer server.Close()
+			look := customer.Inspector{HTTP: server.Client(), Clock: time.Now, Endpoint: server.URL}
+			got, err := look.Permissions(t.Context(), connect.Credentials{}, roleARN(t, "arn:aws:iam::"+customerAccount+":role/R"), "eu-west-1", []string{"a:B"})
+			if err != nil || len(got) != 1 || got[0].Ruling != tt.want {
+				t.Errorf("%v, error %v, want %s", got, err, tt.want)
+			}
+		})
+	}
 }
 
 func TestEveryPartitionIsAskedWhereItLives(t *testing.T) {
@@ -122,6 +199,18 @@ func TestEveryPartitionIsAskedWhereItLives(t *testing.T) {
 			check(err, tt.iamHost, tt.iamScope)
 			if form := tap.form(t); form.Get("Action") != "GetRole" || form.Get("RoleName") != "R+1" {
 				t.Errorf("asked %v", form)
+			}
+			_, err = look.Permissions(t.Context(), creds, role, connect.Region(tt.region), []string{"ec2:RunInstances", "s3:PutObject"})
+			check(err, tt.iamHost, tt.iamScope)
+			want := url.Values{
+				"Action": {"SimulatePrincipalPolicy"}, "Version": {"2010-05-08"}, "PolicySourceArn": {role.String()},
+				"ActionNames.member.1": {"ec2:RunInstances"}, "ActionNames.member.2": {"s3:PutObject"},
+				"ContextEntries.member.1.ContextKeyName":            {"aws:RequestedRegion"},
+				"ContextEntries.member.1.ContextKeyType":            {"string"},
+				"ContextEntries.member.1.ContextKeyValues.member.1": {tt.region},
+			}
+			if diff := cmp.Diff(want, tap.form(t)); diff != "" {
+				t.Errorf("simulation (-want +got):\n%s", diff)
 			}
 		})
 	}

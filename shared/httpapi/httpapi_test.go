@@ -84,7 +84,10 @@ func newWorld(t *testing.T) *world {
 	w.broker = NewBroker(BrokerParts{
 		Verifications: connect.Verifications{
 			Store: w.store, Jobs: w.queue, Clock: clock, Jitter: func() float64 { return 0 },
-			Verifier: connect.Verifier{Platform: deployment.Platform, Assumer: w.account, Inspector: w.account, Clock: clock},
+			Verifier: connect.Verifier{
+				Platform: deployment.Platform, Assumer: w.account, Inspector: w.account, Clock: clock,
+				Expects: map[connect.Permissions]connect.Expectation{"read-only": {Actions: []string{"ec2:DescribeInstances"}}},
+			},
 		},
 		Issuing:    connect.Issuing{Store: w.store, Assumer: w.account, Clock: clock, EventID: rand.Text},
 		Deployment: deployment, Tokens: w.tokens, Log: log, Patience: time.Nanosecond,
@@ -540,7 +543,7 @@ func TestOpenAPIIsServedToAnyone(t *testing.T) {
 func TestRoleThatPassesEnables(t *testing.T) {
 	w := newWorld(t)
 	c := w.enabled("a")
-	if c.Status != "enabled" || c.AccountID != "222222222222" || c.RoleARN != roleARN || len(c.Checks) != 5 || c.Launch != nil {
+	if c.Status != "enabled" || c.AccountID != "222222222222" || c.RoleARN != roleARN || len(c.Checks) != 6 || c.Launch != nil {
 		t.Errorf("connection %+v", c)
 	}
 	for _, check := range c.Checks {

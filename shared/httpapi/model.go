@@ -52,7 +52,7 @@ type Stack struct {
 // A Check is the outcome of one named test. Code, message and fix are there where it did not pass, or passed with a
 // warning.
 type Check struct {
-	Name    string    `json:"name" enum:"assume_role,external_id_required,external_id_matched,regions,trust_policy"`
+	Name    string    `json:"name" enum:"assume_role,external_id_required,external_id_matched,regions,trust_policy,permissions"`
 	Verdict string    `json:"verdict" enum:"passed,failed,unknown" doc:"unknown is never as good as passed."`
 	Code    string    `json:"code,omitempty"`
 	Message string    `json:"message,omitempty"`

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
@@ -225,35 +226,28 @@ func TestASweepGoesOnPastWhatFails(t *testing.T) {
 func TestASweepChecksOnlySoManyAtATime(t *testing.T) {
 	for _, parallel := range []int{0, 1, 3} {
 		t.Run(fmt.Sprint(parallel), func(t *testing.T) {
-			room := max(1, parallel)
-			full, release := make(chan struct{}), make(chan struct{})
-			var mu sync.Mutex
-			inside := 0
-			v := &verifications{sweep: func(connect.ConnectionID) error {
-				mu.Lock()
-				if inside++; inside == room {
-					close(full)
+			synctest.Test(t, func(t *testing.T) {
+				release := make(chan struct{})
+				v := &verifications{sweep: func(connect.ConnectionID) error {
+					<-release
+					return nil
+				}}
+				h := handler(v, &bytes.Buffer{})
+				h.Parallel = parallel
+				var failed []string
+				go func() { failed = failures(t, h, batch(sweep(1, 2, 3, 4, 5, 6, 7))) }()
+				for left := 7; left > 0; left-- {
+					synctest.Wait() // until nobody can go on
+					if want := min(left, max(1, parallel)); v.busy != want {
+						t.Errorf("%d at a time with %d left, want %d", v.busy, left, want)
+					}
+					release <- struct{}{}
 				}
-				mu.Unlock()
-				<-release
-				return nil
-			}}
-			h := handler(v, &bytes.Buffer{})
-			h.Parallel = parallel
-			done := make(chan []string, 1)
-			go func() { done <- failures(t, h, batch(sweep(1, 2, 3, 4, 5, 6, 7))) }()
-			select {
-			case <-full:
-			case <-time.After(10 * time.Second):
-				t.Error("the room is not used")
-			}
-			close(release)
-			if got := <-done; len(got) > 0 {
-				t.Errorf("failed: %v", got)
-			}
-			if v.top != room || len(v.sweeps) != 7 {
-				t.Errorf("%d of %d at a time, want %d", v.top, len(v.sweeps), room)
-			}
+				synctest.Wait()
+				if len(failed) > 0 || len(v.sweeps) != 7 || v.top != max(1, parallel) {
+					t.Errorf("failed %v, looked at %d, at most %d at a time", failed, len(v.sweeps), v.top)
+				}
+			})
 		})
 	}
 }

@@ -30,6 +30,7 @@ type replyTo struct {
 	RequestID  string `json:"requestId"`
 	LogicalID  string `json:"logicalId"`
 	PhysicalID string `json:"physicalId"`
+	Until      int64  `json:"until"` // Unix seconds
 }
 
 // Jobs sends to the queues of package verify. Either URL may be "" where a function has no business with that queue.
@@ -43,7 +44,7 @@ type Jobs struct {
 func (j Jobs) Verify(ctx context.Context, job connect.VerifyJob, delay time.Duration) error {
 	m := message{ConnectionID: string(job.ConnectionID), Run: job.Run, Attempt: job.Attempt}
 	if r := job.ReplyTo; r != nil {
-		m.Reply = &replyTo{r.URL.Reveal(), r.StackID, r.RequestID, r.LogicalID, r.PhysicalID}
+		m.Reply = &replyTo{r.URL.Reveal(), r.StackID, r.RequestID, r.LogicalID, r.PhysicalID, r.Until.Unix()}
 	}
 	return j.send(ctx, j.NowURL, m, delay)
 }
@@ -73,7 +74,7 @@ func (j Jobs) send(ctx context.Context, url string, m message, delay time.Durati
 // wholeSeconds rounds up: a try that comes early would be no try of its own.
 func wholeSeconds(d time.Duration) int32 {
 	d = min(max(d, 0), maxDelay)
-	return int32((d + time.Second - 1) / time.Second) //nolint:gosec // at most 900
+	return int32((d + time.Second - 1) / time.Second)
 }
 
 // A Job is what a message asks for: one try, or a sweep over connections.
@@ -99,6 +100,7 @@ func Parse(body string, redelivered bool) (Job, error) {
 	if r := m.Reply; r != nil {
 		job.ReplyTo = &connect.ReplyTo{
 			URL: connect.NewSecret(r.URL), StackID: r.StackID, RequestID: r.RequestID, LogicalID: r.LogicalID, PhysicalID: r.PhysicalID,
+			Until: time.Unix(r.Until, 0),
 		}
 	}
 	return Job{Try: job}, nil

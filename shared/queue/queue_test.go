@@ -107,6 +107,7 @@ func fullJob() connect.VerifyJob {
 			URL:       connect.NewSecret(canary),
 			StackID:   "arn:aws:cloudformation:eu-west-1:222222222222:stack/one/11111111-aaaa",
 			RequestID: "request", LogicalID: "Connection", PhysicalID: string(id(1)),
+			Until: time.Date(2026, 11, 21, 12, 5, 0, 0, time.UTC),
 		},
 	}
 }

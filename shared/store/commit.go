@@ -129,20 +129,35 @@ func (b *builder) connection(ch connect.Change) {
 	b.put(r, "version = :version", item{":version": number(ch.Expect())}, refusedWith(connect.ErrConflict))
 }
 
-// idempotency ties the key to the connection, unless it is tied already and the record, though due for removal, has not
-// outlived its time.
+// idempotency ties the key to the connection, unless it is tied already.
 func (b *builder) idempotency(t connect.TenantID, id connect.ConnectionID, i connect.Idempotency) {
 	r := idempotencyRecord{idempotencyKey(t, i.Key), string(id), i.Request, i.ExpiresAt.Unix()}
-	b.put(r, "attribute_not_exists(PK)", nil, func(old item) error {
-		var was idempotencyRecord
-		if err := attributevalue.UnmarshalMap(old, &was); err != nil {
-			return failed("idempotency", err)
-		}
-		if was.Request != i.Request {
-			return connect.ErrIdempotencyReused
-		}
-		return &connect.AlreadyDone{ID: connect.ConnectionID(was.ConnectionID)}
-	})
+	b.put(r, "attribute_not_exists(PK)", nil, func(old item) error { return repeated(old, i) })
+}
+
+// repeated tells a repetition from another request with the same key.
+func repeated(old item, i connect.Idempotency) error {
+	var was idempotencyRecord
+	if err := attributevalue.UnmarshalMap(old, &was); err != nil {
+		return failed("idempotency", err)
+	}
+	if was.Request != i.Request {
+		return connect.ErrIdempotencyReused
+	}
+	return &connect.AlreadyDone{ID: connect.ConnectionID(was.ConnectionID)}
+}
+
+// Replay looks an Idempotency-Key up.
+func (s *Store) Replay(ctx context.Context, tenant connect.TenantID, i connect.Idempotency) error {
+	k := idempotencyKey(tenant, i.Key)
+	found, err := s.read(ctx, k)
+	if err != nil {
+		return err
+	}
+	if old, ok := found[k.SK]; ok {
+		return repeated(old, i)
+	}
+	return nil
 }
 
 const (

@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/aws/aws-lambda-go/events"
@@ -28,8 +29,12 @@ func EventOf(image map[string]events.DynamoDBAttributeValue) (connect.Event, err
 		}
 		r.Sequence = n
 	}
-	if r.ID == "" || r.Type == "" || r.Sequence == 0 {
+	if slices.Contains([]string{r.ID, r.ConnectionID, r.TenantID, r.Type, r.At, r.Actor}, "") || r.Sequence < 1 {
 		return connect.Event{}, fmt.Errorf("event record %q is incomplete", r.ID)
 	}
-	return r.event()
+	e, err := r.event()
+	if err == nil && e.Data == nil {
+		return connect.Event{}, fmt.Errorf("event record %q has no data", r.ID)
+	}
+	return e, err
 }

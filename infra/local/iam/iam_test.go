@@ -230,8 +230,8 @@ func TestAWSManagedPolicies(t *testing.T) {
 	w := newWorld(t)
 	names := map[string]map[string]bool{ // action → allowed
 		"AdministratorAccess":                      {"iam:CreateRole": true, "s3:GetObject": true},
-		"PowerUserAccess":                          {"iam:CreateRole": false, "iam:GetRole": false, "s3:PutObject": true, "iam:ListRoles": true, "organizations:LeaveOrganization": false},
-		"ReadOnlyAccess":                           {"iam:GetRole": true, "ec2:DescribeRegions": true, "s3:GetObject": true, "s3:PutObject": false, "sqs:SendMessage": false, "dynamodb:Query": true, "secretsmanager:GetSecretValue": false, "sts:AssumeRole": false},
+		"PowerUserAccess":                          {"iam:CreateRole": false, "iam:GetRole": false, "iam:SimulatePrincipalPolicy": false, "s3:PutObject": true, "iam:ListRoles": true, "organizations:LeaveOrganization": false},
+		"ReadOnlyAccess":                           {"iam:GetRole": true, "iam:SimulatePrincipalPolicy": true, "ec2:DescribeRegions": true, "s3:GetObject": true, "s3:PutObject": false, "sqs:SendMessage": false, "dynamodb:Query": true, "secretsmanager:GetSecretValue": false, "sts:AssumeRole": false},
 		"SecurityAudit":                            {"iam:GetRole": true, "ec2:DescribeRegions": true, "s3:GetObject": false, "ec2:RunInstances": false},
 		"job-function/ViewOnlyAccess":              {"ec2:DescribeRegions": true, "iam:ListRoles": true, "iam:GetRole": false, "s3:GetObject": false},
 		"service-role/AWSLambdaBasicExecutionRole": {"logs:PutLogEvents": true, "logs:GetLogEvents": false},

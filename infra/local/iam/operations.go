@@ -21,8 +21,9 @@ type operation struct {
 
 func operations() map[string]operation {
 	all := map[string]operation{
-		"ListRoles": {anything, listRoles},
-		"ListUsers": {anything, listUsers},
+		"ListRoles":               {anything, listRoles},
+		"ListUsers":               {anything, listUsers},
+		"SimulatePrincipalPolicy": {onSource, simulatePrincipalPolicy},
 	}
 	maps.Copy(all, roleOperations())
 	maps.Copy(all, userOperations())

@@ -20,6 +20,7 @@ import (
 	"rolecall/infra/local/dynamodb"
 	"rolecall/infra/local/ec2"
 	"rolecall/infra/local/events"
+	"rolecall/infra/local/faults"
 	"rolecall/infra/local/iam"
 	"rolecall/infra/local/kms"
 	"rolecall/infra/local/lambda"
@@ -73,6 +74,7 @@ type Laptop struct {
 	Engine    *cfn.Engine
 	Issuer    *oidc.Issuer
 	Journal   *wire.Journal
+	Faults    *faults.Injector
 
 	options  Options
 	kms      *kms.Service
@@ -89,7 +91,7 @@ type Laptop struct {
 // Start listens, builds the functions, synthesises the CDK app and deploys it. It answers when everything is up; on
 // error nothing is left running.
 func Start(ctx context.Context, o Options) (*Laptop, error) {
-	l := &Laptop{options: o, ready: make(chan struct{})}
+	l := &Laptop{options: o, ready: make(chan struct{}), Faults: new(faults.Injector)}
 	apiListener, awsListener, err := l.listen(ctx)
 	if err != nil {
 		return nil, err
@@ -168,7 +170,9 @@ func (l *Laptop) assemble(life context.Context) error {
 
 // openDoor registers every service that AWS clients can reach.
 func (l *Laptop) openDoor() {
-	l.door = wire.NewServer(wire.Config{Authenticator: l.IAM, Authorizer: l.IAM, Clock: l.options.Clock, Log: l.options.Log})
+	l.door = wire.NewServer(wire.Config{
+		Authenticator: l.IAM, Authorizer: l.IAM, Clock: l.options.Clock, Faults: l.Faults, Log: l.options.Log,
+	})
 	l.Journal = l.door.Journal()
 	for name, s := range map[string]wire.Service{
 		"iam": l.IAM, "sts": l.IAM.STS(), "dynamodb": l.DynamoDB, "sqs": l.SQS, "sns": l.SNS, "events": l.Events,
@@ -177,7 +181,7 @@ func (l *Laptop) openDoor() {
 		l.door.Register(name, s)
 	}
 	l.door.Handle(cfn.PagePath, cfn.NewPage(l.Engine, HomeRegion))
-	l.door.Handle(cfn.ResponsePath, l.Engine.Responses())
+	l.door.Handle(cfn.ResponsePath, l.door.Guard(faults.CustomResponse, l.Engine.Responses()))
 	l.door.Handle("/", l.s3.Anonymous())
 }
 
@@ -337,6 +341,8 @@ func (l *Laptop) front() http.Handler {
 	mux.Handle("/oidc/", l.Issuer)
 	mux.HandleFunc("GET /healthz", l.health)
 	mux.HandleFunc("POST /_local/sweep", l.sweep)
+	mux.Handle(faults.Path, l.Faults)
+	mux.Handle(faults.Path+"/", l.Faults)
 	mux.HandleFunc("GET /{$}", l.index)
 	mux.Handle("/", l.apis)
 	return mux
@@ -362,7 +368,8 @@ func (l *Laptop) sweep(w http.ResponseWriter, r *http.Request) {
 func (l *Laptop) index(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	_, _ = fmt.Fprintf(w, "Rolecall on a laptop\n\nHTTP API      %[1]s/v1 (described by %[1]s/openapi.json)\ntokens        POST %[1]s/oidc/token\n"+
-		"AWS endpoint  %[2]s\nsweep now     POST %[1]s/_local/sweep\n\nThe README's tour goes on from here.\n", l.APIURL, l.AWSURL)
+		"AWS endpoint  %[2]s\nsweep now     POST %[1]s/_local/sweep\n"+
+		"faults        GET, POST and DELETE %[1]s/_local/faults\n\nThe README's tour goes on from here.\n", l.APIURL, l.AWSURL)
 }
 
 // removeAll empties a folder that is about to be written anew.

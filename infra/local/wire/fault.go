@@ -112,6 +112,9 @@ func (f *Fault) after(ctx context.Context, call *Call, p protocol, a answer) ans
 	case FaultReset:
 		a.broken = noAnswer
 	}
+	if a.broken == noAnswer {
+		return answer{broken: noAnswer}
+	}
 	return a
 }
 
@@ -170,8 +173,6 @@ func throttleCode(service string, p protocol) string {
 	switch service {
 	case "sqs":
 		return "RequestThrottled"
-	case "sns":
-		return "Throttled"
 	case "ec2":
 		return "RequestLimitExceeded"
 	}

@@ -18,11 +18,12 @@ import (
 // statusClientClosed is what the journal says of a call whose client hung up, such as a long poll that was given up.
 const statusClientClosed = 499
 
-// A Config is what a server is made of; Log may be nil for silence, all else is needed.
+// A Config is what a server is made of; Log may be nil for silence, all else but Faults is needed.
 type Config struct {
 	Authenticator Authenticator
 	Authorizer    Authorizer
 	Clock         func() time.Time
+	Faults        Injector     // may be nil: nothing goes wrong
 	Log           *slog.Logger // one debug line per call, errors for what should not happen
 }
 
@@ -114,7 +115,13 @@ func (s *Server) answer(call *Call) answer {
 	}
 	call.Service, call.Region = from.service, from.region
 	p := protocolOf(call.Service, r)
-	resp, err := s.perform(call, from, p)
+	a := s.perform(call, from, p)
+	return call.fault.after(r.Context(), call, p, a)
+}
+
+// perform answers a call in the shape of its protocol.
+func (s *Server) perform(call *Call, from scope, p protocol) answer {
+	resp, err := s.serve(call, from, p)
 	if err != nil {
 		return s.fail(call, p, err)
 	}
@@ -125,8 +132,8 @@ func (s *Server) answer(call *Call) answer {
 	return a
 }
 
-// perform takes a call from its reading to its service's answer; a service that panics fails this call alone.
-func (s *Server) perform(call *Call, from scope, p protocol) (resp Response, err error) {
+// serve takes a call from its reading to its service's answer; a service that panics fails this call alone.
+func (s *Server) serve(call *Call, from scope, p protocol) (resp Response, err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
 			err = fmt.Errorf("panic: %v\n%s", cause, debug.Stack())
@@ -162,14 +169,19 @@ func (s *Server) service(name string) (Service, error) {
 	}
 }
 
-// admit authenticates the caller and checks every permission that the call needs.
+// admit authenticates the caller and checks every permission that the call needs. Faults strike in between: who calls
+// and what is known by then, and a call that would be denied can go wrong like any other.
 func (s *Server) admit(call *Call, svc Service, from scope, p protocol) error {
 	principal, err := s.config.Authenticator.Authenticate(from.accessKeyID, from.token)
 	if err != nil {
 		return refused(err, p, call.Service)
 	}
 	call.Principal = principal
-	needs, err := svc.Needs(call)
+	needs, err := svc.Needs(call) // also names the operation of a REST call
+	s.strike(call)
+	if fault := call.fault.before(call.HTTP.Context(), call, p); fault != nil {
+		return fault
+	}
 	if err != nil {
 		return err
 	}
@@ -200,6 +212,8 @@ func refused(err error, p protocol, service string) error {
 func (s *Server) fail(call *Call, p protocol, err error) answer {
 	e, ok := errors.AsType[*Error](err)
 	switch {
+	case errors.Is(err, errNoAnswer):
+		return answer{broken: noAnswer}
 	case ok && e.Code == "InvalidAction":
 		translated := *e
 		translated.Code, translated.Status = unknownOperation(p)
@@ -227,10 +241,11 @@ func (s *Server) record(call *Call, a answer) {
 		Caller:    call.Principal.ARN,
 		Status:    a.status,
 		Code:      a.code,
+		Fault:     call.fault.String(),
 	})
 	s.config.Log.DebugContext(call.HTTP.Context(), "call",
 		"service", call.Service, "operation", call.Operation, "region", call.Region, "caller", call.Principal.ARN,
-		"status", a.status, "code", a.code, "requestId", call.RequestID)
+		"status", a.status, "code", a.code, "requestId", call.RequestID, "fault", call.fault.String())
 }
 
 // newRequestID makes an id in the form of AWS's: a random UUID.

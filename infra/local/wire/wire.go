@@ -5,7 +5,7 @@
 // EC2, S3, SNS and SQS have words of their own for errors.
 //
 // A request is taken apart in request.go, answered in the shape of its protocol in answer.go, and turned away in the words
-// of its family in refusal.go; server.go leads it through.
+// of its family in refusal.go; server.go leads it through, and fault.go spoils what an [Injector] strikes.
 package wire
 
 import (
@@ -42,6 +42,8 @@ type Call struct {
 	Form      url.Values // the Query protocols (STS, IAM, CloudFormation, SNS, EC2)
 	Body      []byte     // as received; the JSON protocols' input
 	HTTP      *http.Request
+
+	fault *Fault // what strikes it, nil for nothing
 }
 
 // Decode reads the JSON body of the call into v; a bad body is a SerializationException.
@@ -115,6 +117,8 @@ type Entry struct {
 	Operation string
 	Region    string
 	Caller    string // the principal's ARN
-	Status    int
+	Status    int    // as the client saw it; 0 where a fault kept the answer back
 	Code      string // the error's code, "" for success
+	// Fault is the injected fault, such as "error500", or "reset after" where the call was performed; "" for none.
+	Fault string
 }
