@@ -18,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go/middleware"
 
 	"rolecall/shared/config"
 	"rolecall/shared/connect"
@@ -40,6 +41,7 @@ func awsConfig(c config.Config) aws.Config {
 		Credentials: credentials.NewStaticCredentialsProvider(
 			os.Getenv("AWS_ACCESS_KEY_ID"), os.Getenv("AWS_SECRET_ACCESS_KEY"), os.Getenv("AWS_SESSION_TOKEN")),
 		HTTPClient: awshttp.NewBuildableClient().WithTimeout(callTimeout),
+		APIOptions: []func(*middleware.Stack) error{withholdEcho},
 	}
 	if c.Endpoint != "" {
 		cfg.BaseEndpoint = &c.Endpoint

@@ -27,8 +27,8 @@ func (s *Snapshot) offboard(now time.Time) {
 	s.Offboarding = &Offboarding{RoleARN: s.RoleARN, NextAt: now.Add(offboardingProbes()[0])}
 }
 
-// Offboarded takes what a probe found: Passed is that AssumeRole was refused. The customer is told once that a role still
-// answers, and once that it does so no longer.
+// Offboarded takes what a probe found: Passed is that AssumeRole was refused. Each probe that the role still answers is
+// told, and once that it does so no longer.
 func (c Connection) Offboarded(probe Check, now time.Time) (ch Change, ok bool) {
 	o := c.s.Offboarding
 	if o == nil {
@@ -42,7 +42,7 @@ func (c Connection) Offboarded(probe Check, now time.Time) (ch Change, ok bool) 
 	if probe.Verdict == Unknown {
 		kind, step = EventOffboardingTried, 0 // AWS's own failure proves nothing and uses up no probe
 	}
-	data["message"], data["fix"] = probe.Reason.Message, probe.Reason.Fix
+	data["code"], data["message"], data["fix"] = string(probe.Reason.Code), probe.Reason.Message, probe.Reason.Fix
 	return c.change(kind, ActorRolecall, now, data, func(s *Snapshot) { s.Offboarding.next(step, now) }), true
 }
 

@@ -121,7 +121,7 @@ func (b broker) checked(ctx context.Context, v connect.Checked) Connection {
 		b.Log.WarnContext(ctx, "launch not shown", slog.String("connectionId", string(c.ID())), slog.Any("error", err))
 	}
 	body.Checks = checks(v.Checks)
-	if c.Status() == connect.StatusEnabled && asItShouldBe(v.Checks) {
+	if c.Status() == connect.StatusEnabled && (connect.Outcome{Checks: v.Checks}).Proven() {
 		body.LastVerifiedAt = later(body.LastVerifiedAt, v.Checks[0].At)
 	}
 	return body
@@ -134,16 +134,6 @@ func (b broker) reply(c connect.Connection, body Connection, running bool) reply
 		re.status, re.retryAfter = http.StatusAccepted, wait(trial.NextTryAt.Sub(b.Verifications.Clock()))
 	}
 	return re
-}
-
-// asItShouldBe says that the checks found nothing amiss; that the trust policy could be read is not required.
-func asItShouldBe(checks []connect.Check) bool {
-	for _, c := range checks {
-		if c.Verdict != connect.Passed && (c.Verdict == connect.Failed || c.Name != connect.CheckTrustPolicy) {
-			return false
-		}
-	}
-	return len(checks) > 0
 }
 
 // wait is in whole seconds, and at least one.

@@ -566,6 +566,21 @@ func TestRoleThatPassesEnables(t *testing.T) {
 	}
 }
 
+// A check that could not be made stands in nobody's way, and does not make the others unmade.
+func TestARoleThatMayNotAskAboutItselfIsVerifiedAllTheSame(t *testing.T) {
+	w := newWorld(t)
+	w.account.set(func(a *account) { a.mute = true })
+	c := w.enabled("a")
+	if last := c.Checks[len(c.Checks)-1]; last.Name != "permissions" || last.Verdict != "unknown" || last.Code != "NOT_ASKED" || last.Fix == "" {
+		t.Errorf("check %+v", last)
+	}
+	w.now = w.now.Add(time.Hour)
+	again := read[Connection](t, w.want(ask{method: "POST", path: "/v1/connections/" + c.ID + "/verify"}, 200))
+	if !again.LastVerifiedAt.Equal(w.now) || again.Status != "enabled" {
+		t.Errorf("%s, verified at %v", again.Status, again.LastVerifiedAt)
+	}
+}
+
 func TestRoleThatIsStillSettlingIsAccepted(t *testing.T) {
 	w := newWorld(t)
 	c := w.create("a")

@@ -193,6 +193,7 @@ type account struct {
 	down      bool
 	calls     int
 	trust     string
+	mute      bool // the role may not ask about its own permissions
 	right     connect.ExternalID
 	now       func() time.Time
 }
@@ -235,6 +236,9 @@ func (a *account) TrustPolicy(context.Context, connect.Credentials, connect.Role
 func (a *account) Permissions(
 	_ context.Context, _ connect.Credentials, _ connect.RoleARN, _ connect.Region, actions []string,
 ) ([]connect.ActionRuling, error) {
+	if a.mute {
+		return nil, errDenied
+	}
 	out := make([]connect.ActionRuling, 0, len(actions))
 	for _, action := range actions {
 		out = append(out, connect.ActionRuling{Action: action, Ruling: connect.RulingAllowed})
