@@ -32,7 +32,7 @@ func run(ctx context.Context) error {
 	}
 	began := time.Now()
 	l, err := laptop.Start(ctx, laptop.Options{
-		Root: root, Out: filepath.Join(root, "build", "laptop"),
+		Environ: os.Environ(), Root: root, Out: filepath.Join(root, "build", "laptop"),
 		APIAddress: "127.0.0.1:" + portFrom("ROLECALL_PORT", "8080"), AWSAddress: "127.0.0.1:" + portFrom("ROLECALL_AWS_PORT", "4566"),
 		Clock: time.Now, Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 		FunctionLog: func(function, line string) {

@@ -2,6 +2,7 @@ package connect_test
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
@@ -325,4 +326,36 @@ func names(order []connect.Callback) (out []string) {
 		out = append(out, fmt.Sprintf("%s %s", cb.Type, cb.LogicalID))
 	}
 	return out
+}
+
+// Twenty requests of a long life, shuffled, a third of them delivered twice: the end is the same.
+func TestShuffledLives(t *testing.T) {
+	var life []connect.Callback
+	life = append(life, started(t, connect.RequestCreate, stackOne, "s0", 0), callback(t, connect.RequestCreate, stackOne, "r0", 1))
+	for i := 1; i <= 16; i++ {
+		cb := callback(t, connect.RequestUpdate, stackOne, fmt.Sprint("r", i), 10*i)
+		cb.RoleARN = role(t, fmt.Sprintf("arn:aws:iam::222222222222:role/R%d", i%3))
+		life = append(life, cb)
+	}
+	life = append(life, callback(t, connect.RequestDelete, stackOne, "r17", 170), started(t, connect.RequestDelete, stackOne, "s1", 171))
+	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // the same shuffles each time
+	for range 10_000 {
+		order := slices.Clone(life)
+		for _, cb := range life {
+			if random.Float64() < 0.3 {
+				order = append(order, cb)
+			}
+		}
+		random.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
+		w := newWorld(created(t))
+		for _, cb := range order {
+			w.receive(cb)
+			if random.IntN(2) == 0 {
+				w.verify(t, good(w.now))
+			}
+		}
+		if s := w.c.Snapshot(); s.Status != connect.StatusDisconnected || s.Stack.ID.String() != stackOne || s.Verification != nil {
+			t.Fatalf("%s after %v", s.Status, names(order))
+		}
+	}
 }

@@ -57,7 +57,7 @@ const (
 	CodePermissionsMissing    Code = "PERMISSIONS_MISSING"
 	CodeLaunchUsed            Code = "LAUNCH_USED"
 	CodeLaunchExpired         Code = "LAUNCH_EXPIRED"
-	CodeTokenInvalid          Code = "CALLBACK_TOKEN_INVALID" //nolint:gosec // the name of an error, not a credential
+	CodeTokenInvalid          Code = "CALLBACK_TOKEN_INVALID"
 	CodeStackDeleted          Code = "STACK_DELETED"
 	CodeSTSUnavailable        Code = "STS_UNAVAILABLE"
 	CodeStoreUnavailable      Code = "STORE_UNAVAILABLE"

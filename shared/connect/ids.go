@@ -175,7 +175,7 @@ func (s StackID) Account() AccountID { return AccountID(s.part(3)) }
 // NewConnectionID makes an id from 48 bits of time (ms) and 80 random bits, like a ULID.
 func NewConnectionID(now time.Time, random io.Reader) (ConnectionID, error) {
 	var b [16]byte
-	binary.BigEndian.PutUint64(b[:8], uint64(now.UnixMilli())<<16) //nolint:gosec // times before 1970 do not occur
+	binary.BigEndian.PutUint64(b[:8], uint64(now.UnixMilli())<<16)
 	if _, err := io.ReadFull(random, b[6:]); err != nil {
 		return "", fmt.Errorf("connection id: %w", err)
 	}

@@ -71,7 +71,7 @@ func (u Issuing) Issue(ctx context.Context, r IssueRequest) (Issued, error) {
 	if err := u.Store.Note(ctx, u.issued(c, r.Caller, ask, session)); err != nil {
 		return Issued{}, fmt.Errorf("audit record: %w", err)
 	}
-	return Issued{Credentials: session.Credentials, Account: session.Account}, nil
+	return Issued(session), nil
 }
 
 func sessionDuration(d time.Duration) (time.Duration, error) {

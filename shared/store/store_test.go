@@ -158,8 +158,8 @@ func TestWhatIsCommittedIsRead(t *testing.T) {
 			t.Fatal(err)
 		}
 		text := cmp.Transformer("text", func(v fmt.Stringer) string { return v.String() })
-		arn := cmp.FilterValues(func(a, b connect.RoleARN) bool { return true }, text)
-		stack := cmp.FilterValues(func(a, b connect.StackID) bool { return true }, text)
+		arn := cmp.FilterValues(func(_, _ connect.RoleARN) bool { return true }, text)
+		stack := cmp.FilterValues(func(_, _ connect.StackID) bool { return true }, text)
 		unexported := cmp.FilterPath(func(p cmp.Path) bool { return strings.HasSuffix(p.String(), "settling") }, cmp.Ignore())
 		if d := cmp.Diff(want.Snapshot(), got.Snapshot(), arn, stack, unexported, cmp.AllowUnexported(connect.Check{})); d != "" {
 			t.Errorf("%s: read back (-committed +read):\n%s", want.Status(), d)

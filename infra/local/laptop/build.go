@@ -5,24 +5,24 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
 // Build compiles every function for this machine into out/<name>/bootstrap. The tag "laptop" is the only difference
 // from what is deployed: it admits the pocket AWS's address as one that waits for a custom resource's answer.
-func Build(ctx context.Context, root, out string) error {
+func Build(ctx context.Context, environ []string, root, out string) error {
 	mains, err := filepath.Glob(filepath.Join(root, "functions", "*", "main.go"))
 	if err != nil || len(mains) == 0 {
 		return fmt.Errorf("no function below %s", filepath.Join(root, "functions"))
 	}
 	for _, m := range mains {
 		name := filepath.Base(filepath.Dir(m))
-		cmd := exec.CommandContext(ctx, "go", "build", "-tags", "lambda.norpc,laptop", "-trimpath", "-ldflags", "-s -w", //nolint:gosec // fixed words
+		cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-tags", "lambda.norpc,laptop", "-trimpath", "-ldflags", "-s -w", //nolint:gosec // fixed words
 			"-o", filepath.Join(out, name, "bootstrap"), "./functions/"+name)
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		cmd.Env = append(slices.Clone(environ), "CGO_ENABLED=0")
 		if err := quietly(cmd, root); err != nil {
 			return fmt.Errorf("build %s: %w", name, err)
 		}
@@ -31,7 +31,7 @@ func Build(ctx context.Context, root, out string) error {
 }
 
 // Synthesise runs the CDK app for the laptop's platform and writes its cloud assembly to out.
-func Synthesise(ctx context.Context, root, out, functions, issuer string) error {
+func Synthesise(ctx context.Context, environ []string, root, out, functions, issuer string) error {
 	if err := removeAll(out); err != nil {
 		return err
 	}
@@ -43,7 +43,7 @@ func Synthesise(ctx context.Context, root, out, functions, issuer string) error 
 		return err
 	}
 	cmd := exec.CommandContext(ctx, "go", "run", "./infra")
-	cmd.Env = append(os.Environ(), "CDK_OUTDIR="+out, "CDK_VALIDATION=false", "CDK_CONTEXT_JSON="+string(settings), "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION=1",
+	cmd.Env = append(slices.Clone(environ), "CDK_OUTDIR="+out, "CDK_VALIDATION=false", "CDK_CONTEXT_JSON="+string(settings), "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION=1",
 		"JSII_SILENCE_WARNING_DEPRECATED_NODE_VERSION=1", "JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION=1")
 	if err := quietly(cmd, root); err != nil {
 		return fmt.Errorf("synthesise: %w", err)

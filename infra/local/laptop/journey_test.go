@@ -30,7 +30,7 @@ func TestJourney(t *testing.T) {
 	theirs.await(c.Launch.StackName, types.StackStatusCreateComplete, 10*time.Second)
 
 	got := acme.get(c.ID)
-	if got.AccountID != "222222222222" || !strings.HasPrefix(got.RoleARN, "arn:aws:iam::222222222222:role/") || got.Launch != nil || len(got.Checks) < 5 {
+	if got.AccountID != "222222222222" || !strings.HasPrefix(got.RoleARN, "arn:aws:iam::222222222222:role/") || got.Launch != nil || len(got.Checks) != 6 {
 		t.Errorf("%+v", got)
 	}
 	for _, k := range got.Checks {
@@ -224,7 +224,7 @@ func TestAPastedRole(t *testing.T) {
 		t.Errorf("%s %s", got.Status, got.RoleARN)
 	}
 	acme.want(http.StatusOK, "POST", "/v1/connections/"+c.ID+"/verify", "").into(t, &got)
-	if got.Status != "enabled" || len(got.Checks) != 5 {
+	if got.Status != "enabled" || len(got.Checks) != 6 {
 		t.Errorf("%s, %d checks", got.Status, len(got.Checks))
 	}
 	var issued struct{ AccountID string }

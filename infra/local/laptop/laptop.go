@@ -45,6 +45,8 @@ const (
 type Options struct {
 	// Root is the project's folder, Out a folder for what is built; it may be kept between runs.
 	Root, Out string
+	// Environ is the environment of the commands that build and synthesise, as os.Environ gives it.
+	Environ []string
 	// APIAddress and AWSAddress are where to listen, such as "127.0.0.1:8080"; port 0 takes any.
 	APIAddress, AWSAddress string
 	Clock                  func() time.Time
@@ -204,12 +206,12 @@ func (l *Laptop) progress(step string) {
 func (l *Laptop) bringUp(ctx context.Context) error {
 	functions := filepath.Join(l.options.Out, "functions")
 	l.progress("building the functions")
-	if err := Build(ctx, l.options.Root, functions); err != nil {
+	if err := Build(ctx, l.options.Environ, l.options.Root, functions); err != nil {
 		return err
 	}
 	l.progress("synthesising the CDK app")
 	out := filepath.Join(l.options.Out, "cdk.out")
-	if err := Synthesise(ctx, l.options.Root, out, functions, l.issuerURL()); err != nil {
+	if err := Synthesise(ctx, l.options.Environ, l.options.Root, out, functions, l.issuerURL()); err != nil {
 		return err
 	}
 	a, err := assembly.Read(out)
@@ -268,7 +270,7 @@ func (l *Laptop) deploy(ctx context.Context, s assembly.Stack) error {
 		return fmt.Errorf("stack %s: %w", s.Name, err)
 	}
 	if made.Status != "CREATE_COMPLETE" {
-		return fmt.Errorf("stack %s is %s: %s", s.Name, made.Status, l.why(s))
+		return fmt.Errorf("stack %s is %s: %w", s.Name, made.Status, l.why(s))
 	}
 	return nil
 }

@@ -49,7 +49,7 @@ func run(m *testing.M) int {
 		return 1
 	}
 	pocket, err = laptop.Start(context.Background(), laptop.Options{
-		Root: root, Out: out, APIAddress: "127.0.0.1:0", AWSAddress: "127.0.0.1:0", Clock: now.Now,
+		Environ: os.Environ(), Root: root, Out: out, APIAddress: "127.0.0.1:0", AWSAddress: "127.0.0.1:0", Clock: now.Now,
 		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})), FunctionLog: logs.add,
 	})
 	if err != nil {
@@ -166,7 +166,7 @@ type connection struct {
 	ID, Name, Status, ExternalID, AccountID, RoleARN string
 	StatusReason                                     *struct{ Code, Message, Fix string }
 	Stack                                            *struct{ ID, Region, TemplateVersion string }
-	Checks                                           []struct{ Name, Verdict, Code string }
+	Checks                                           []struct{ Name, Verdict, Code, Message string }
 	Verification                                     *struct{ Attempt int }
 	Version                                          int64
 	Launch                                           *struct {

@@ -75,7 +75,7 @@ func createAPI(s Services) makeStep {
 	return func(_ context.Context, r *cfn.ResourceRequest) (cfn.Result, error) {
 		var p struct {
 			Name, Description, ProtocolType string
-			DisableExecuteApiEndpoint       flag
+			DisableExecuteApiEndpoint       flag //nolint:revive // the property's own name
 			CorsConfiguration               *struct {
 				AllowOrigins, AllowMethods, AllowHeaders, ExposeHeaders []string
 				MaxAge                                                  integer

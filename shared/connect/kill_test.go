@@ -1,0 +1,222 @@
+package connect_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"rolecall/shared/connect"
+)
+
+// A fuse ends the process at one external call: before it is made, or after it was made but before anybody knows.
+type fuse struct {
+	mu    sync.Mutex
+	left  int // calls until it burns; negative never
+	after bool
+	calls int
+}
+
+type died struct{}
+
+func (f *fuse) call(do func()) {
+	f.mu.Lock()
+	f.calls++
+	burn := f.left == 0
+	f.left--
+	f.mu.Unlock()
+	if burn && !f.after {
+		panic(died{})
+	}
+	do()
+	if burn {
+		panic(died{})
+	}
+}
+
+// mortal is the outside world seen through a fuse.
+type mortal struct {
+	*fuse
+	store *memory
+	acct  *account
+	queue *queued
+}
+
+// queued is a queue that delivers at least once: what a dead process held comes again.
+type queued struct {
+	mu      sync.Mutex
+	jobs    []connect.VerifyJob
+	answers []connect.Reply
+}
+
+func (m mortal) Connection(ctx context.Context, id connect.ConnectionID) (c connect.Connection, err error) {
+	m.call(func() { c, err = m.store.Connection(ctx, id) })
+	return c, err
+}
+
+func (m mortal) ConnectionAndFence(ctx context.Context, id connect.ConnectionID, s connect.StackID) (c connect.Connection, f connect.Fence, err error) {
+	m.call(func() {
+		m.store.mu.Lock()
+		f = m.store.fences[s]
+		m.store.mu.Unlock()
+		c, err = m.store.Connection(ctx, id)
+	})
+	return c, f, err
+}
+
+func (m mortal) Commit(ctx context.Context, ch connect.Change) (err error) {
+	m.call(func() { err = m.store.Commit(ctx, ch) })
+	return err
+}
+
+func (m mortal) RecordCheck(ctx context.Context, id connect.ConnectionID, at time.Time) (err error) {
+	m.call(func() { err = m.store.RecordCheck(ctx, id, at) })
+	return err
+}
+
+func (m mortal) Verify(_ context.Context, j connect.VerifyJob, _ time.Duration) error {
+	m.call(func() {
+		m.queue.mu.Lock()
+		defer m.queue.mu.Unlock()
+		m.queue.jobs = append(m.queue.jobs, j)
+	})
+	return nil
+}
+
+func (m mortal) Answer(_ context.Context, _ connect.ReplyTo, r connect.Reply) error {
+	m.call(func() {
+		m.queue.mu.Lock()
+		defer m.queue.mu.Unlock()
+		m.queue.answers = append(m.queue.answers, r)
+	})
+	return nil
+}
+
+func (m mortal) Token(context.Context, connect.ConnectionID, int) (connect.Secret, error) {
+	return connect.NewSecret("1"), nil
+}
+
+func (m mortal) Launch(context.Context, connect.ConnectionID, connect.Secret) (n int, err error) {
+	m.call(func() { n = 1 })
+	return n, nil
+}
+
+func (m mortal) AssumeRole(ctx context.Context, r connect.AssumeRequest) (s connect.Session, err error) {
+	m.call(func() {
+		m.store.mu.Lock()
+		defer m.store.mu.Unlock()
+		s, err = m.acct.AssumeRole(ctx, r)
+	})
+	return s, err
+}
+
+// life runs one request of a stack through callback and verify, with all deliveries that the fuse makes necessary.
+// twice delivers what a dead process held two times at once.
+func life(t *testing.T, cb connect.CallbackRequest, start connect.Connection, f *fuse, twice bool) (*memory, *queued) {
+	t.Helper()
+	store := newMemory(start)
+	b := newBench(start)
+	q := &queued{}
+	m := mortal{fuse: f, store: store, acct: b.acct, queue: q}
+	clock := func() time.Time { return noon.Add(time.Minute) }
+	callbacks := connect.Callbacks{Store: m, Tokens: m, Jobs: m, Clock: clock, Account: platformAccount}
+	verifications := connect.Verifications{
+		Store: m, Jobs: m, Answerer: m, Clock: clock, Jitter: func() float64 { return 0 },
+		Verifier: connect.Verifier{Platform: platform(), Assumer: m, Inspector: b.acct, Clock: clock},
+	}
+	// deliver handles a message until a process lives to its end.
+	deliver := func(handle func(redelivered bool) error) {
+		for redelivered := false; ; redelivered = true {
+			copies := 1
+			if redelivered && twice {
+				copies = 2
+			}
+			ok := make([]bool, copies)
+			var wg sync.WaitGroup
+			for i := range copies {
+				wg.Go(func() {
+					defer func() {
+						if p := recover(); p != nil {
+							if _, expected := p.(died); !expected {
+								panic(p)
+							}
+						}
+					}()
+					ok[i] = handle(redelivered) == nil
+				})
+			}
+			wg.Wait()
+			for _, alive := range ok {
+				if alive {
+					return
+				}
+			}
+		}
+	}
+	deliver(func(redelivered bool) error {
+		r := cb
+		r.Redelivered = redelivered
+		reply, err := callbacks.Receive(context.Background(), r)
+		if err != nil || reply == nil {
+			return err
+		}
+		return m.Answer(context.Background(), r.ReplyTo, *reply)
+	})
+	for n := 0; n < len(q.jobs); n++ {
+		if n > 50 {
+			t.Fatal("jobs multiply")
+		}
+		job := q.jobs[n]
+		deliver(func(redelivered bool) error {
+			j := job
+			j.Redelivered = redelivered
+			return verifications.Try(context.Background(), j)
+		})
+	}
+	return store, q
+}
+
+// Wherever a function dies, the stack is answered, the connection ends in the same state, and its events are whole.
+func TestKilledAtEveryCall(t *testing.T) {
+	pending := created(t)
+	request := func(kind connect.RequestType) connect.CallbackRequest {
+		cb := callback(t, kind, stackOne, "r1", 1)
+		cb.RoleARN = connect.RoleARN{}
+		return connect.CallbackRequest{
+			Callback: cb, ConnectionID: string(pending.ID()), Token: connect.NewSecret("1"), RoleARN: roleR1,
+			ReplyTo: connect.ReplyTo{StackID: stackOne},
+		}
+	}
+	for _, tt := range []struct {
+		kind   connect.RequestType
+		status connect.Status
+		events int
+	}{{connect.RequestCreate, connect.StatusEnabled, 2}, {connect.RequestDelete, connect.StatusDisconnected, 1}} {
+		whole := &fuse{left: -1}
+		life(t, request(tt.kind), pending, whole, false)
+		for _, after := range []bool{false, true} {
+			for _, twice := range []bool{false, true} {
+				for at := range whole.calls {
+					name := fmt.Sprintf("%s, call %d, after %t, twice %t", tt.kind, at, after, twice)
+					store, q := life(t, request(tt.kind), pending, &fuse{left: at, after: after}, twice)
+					if got := store.conns[pending.ID()].Status(); got != tt.status {
+						t.Errorf("%s: %s, want %s", name, got, tt.status)
+					}
+					if len(store.events) != tt.events {
+						t.Errorf("%s: %d events, want %d", name, len(store.events), tt.events)
+					}
+					if len(q.answers) == 0 {
+						t.Errorf("%s: the stack is never answered", name)
+					}
+					for _, a := range q.answers {
+						if !a.OK {
+							t.Errorf("%s: answered %+v", name, a)
+						}
+					}
+				}
+			}
+		}
+		t.Logf("%s: killed at each of %d calls, before and after it, retried once and twice at a time", tt.kind, whole.calls)
+	}
+}
