@@ -204,3 +204,71 @@ func TestTheSchemaIsTheContract(t *testing.T) {
 		t.Errorf("a new member: %v", err)
 	}
 }
+
+// Every type of the schema says in words what it is about and has a sample that is as the schema says.
+func TestEveryTypeIsDocumentedAndHasASample(t *testing.T) {
+	c := jsonschema.NewCompiler()
+	c.AssertFormat()
+	s, err := c.Compile("connection-event.v1.schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile("connection-event.v1.schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var doc struct {
+		Properties struct{ Type struct{ Enum []string } }
+		AllOf      []struct {
+			If   struct{ Properties struct{ Type struct{ Const string } } }
+			Then struct {
+				Properties struct {
+					Data struct {
+						Title, Description string
+						Required           []string
+					}
+				}
+			}
+		}
+	}
+	if err := json.Unmarshal(text, &doc); err != nil {
+		t.Fatal(err)
+	}
+	var shapes []string
+	for _, rule := range doc.AllOf {
+		kind, data := rule.If.Properties.Type.Const, rule.Then.Properties.Data
+		shapes = append(shapes, kind)
+		if data.Title == "" || data.Description == "" || len(data.Required) == 0 {
+			t.Errorf("%s: title %q, description %q, required %v", kind, data.Title, data.Description, data.Required)
+		}
+	}
+	if !slices.Equal(shapes, doc.Properties.Type.Enum) {
+		t.Errorf("types %v\nwith data %v", doc.Properties.Type.Enum, shapes)
+	}
+	files, err := filepath.Glob("samples/published/*.json")
+	if err != nil || len(files) != len(shapes) {
+		t.Errorf("%d samples of %d types, %v", len(files), len(shapes), err)
+	}
+	for _, kind := range shapes {
+		text, err := os.ReadFile(filepath.Join("samples/published", kind+".json"))
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		var e struct {
+			DetailType string `json:"detail-type"`
+			Source     string
+			Detail     map[string]any
+		}
+		if err := json.Unmarshal(text, &e); err != nil {
+			t.Errorf("%s: %v", kind, err)
+			continue
+		}
+		if e.DetailType != kind || e.Detail["type"] != kind || e.Source != events.Source {
+			t.Errorf("sample of %s: source %s, detail-type %s, type %v", kind, e.Source, e.DetailType, e.Detail["type"])
+		}
+		if err := s.Validate(e.Detail); err != nil {
+			t.Errorf("sample of %s: %v", kind, err)
+		}
+	}
+}

@@ -101,6 +101,20 @@ type published struct {
 func (w world) received() []published {
 	w.Helper()
 	var all []published
+	for _, body := range w.bodies() {
+		var p published
+		if err := json.Unmarshal([]byte(body), &p); err != nil {
+			w.Fatal(err)
+		}
+		all = append(all, p)
+	}
+	return all
+}
+
+// bodies are received, as the queue has them.
+func (w world) bodies() []string {
+	w.Helper()
+	var all []string
 	var none time.Duration
 	for {
 		got, err := w.queues.Receive(w.Context(), w.queue, sqs.ReceiveInput{Max: 10, Wait: &none})
@@ -111,11 +125,7 @@ func (w world) received() []published {
 			return all
 		}
 		for _, m := range got {
-			var p published
-			if err := json.Unmarshal([]byte(m.Body), &p); err != nil {
-				w.Fatal(err)
-			}
-			all = append(all, p)
+			all = append(all, m.Body)
 			if err := w.queues.DeleteMessage(w.queue, m.ReceiptHandle); err != nil {
 				w.Fatal(err)
 			}

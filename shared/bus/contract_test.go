@@ -1,12 +1,16 @@
 package bus_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"flag"
 	"go/ast"
 	"go/parser"
 	"go/token"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"testing"
@@ -261,6 +265,92 @@ func TestEveryEventIsPublishedAsTheSchemaSays(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+var update = flag.Bool("update", false, "write events/samples/published anew, from what the domain does")
+
+// Every type has a sample, of what a rule's target gets, whose data has the members that the domain really gives. Words
+// in a sample may fall behind; its shape may not. events_test.go holds the samples against the schema.
+func TestEveryEventHasASample(t *testing.T) {
+	w := newWorld(t)
+	for kind, e := range lived(t) {
+		t.Run(string(kind), func(t *testing.T) {
+			e.ConnectionID = "conn_01ka000000000000000000demx"
+			if kind != connect.EventCredentialsIssued {
+				e.ID = "evt_01ka000000000000000000demx_" + strconv.FormatInt(e.Sequence, 10)
+			}
+			if out, err := w.publisher.Handle(t.Context(), batch(e)); err != nil || len(out.BatchItemFailures) > 0 {
+				t.Fatalf("not published: %+v, error %v", out, err)
+			}
+			got := w.bodies()
+			if len(got) != 1 {
+				t.Fatalf("%d events", len(got))
+			}
+			file := filepath.Join("../../events/samples/published", string(kind)+".json")
+			if *update {
+				writeSample(t, file, got[0])
+			}
+			var sample, real envelope
+			readJSON(t, file, &sample)
+			if err := json.Unmarshal([]byte(got[0]), &real); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(members(real), members(sample)); diff != "" {
+				t.Errorf("%s (-published +sample); `go test ./shared/bus -run Sample -update` writes it anew:\n%s", file, diff)
+			}
+		})
+	}
+}
+
+type envelope struct {
+	DetailType string `json:"detail-type"`
+	Source     string
+	Detail     map[string]any
+}
+
+// members are the names that an event has, those of its data among them.
+func members(e envelope) []string {
+	names := []string{"detail-type " + e.DetailType, "source " + e.Source}
+	for name := range e.Detail {
+		names = append(names, name)
+	}
+	data, _ := e.Detail["data"].(map[string]any)
+	for name := range data {
+		names = append(names, "data."+name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// writeSample writes an event with an id that does not change each time.
+func writeSample(t *testing.T, file, body string) {
+	t.Helper()
+	var e map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(body), &e); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	out.WriteString("{")
+	for i, name := range []string{"version", "id", "detail-type", "source", "account", "time", "region", "resources", "detail"} {
+		if i > 0 {
+			out.WriteString(",")
+		}
+		value := e[name]
+		if name == "id" {
+			value = json.RawMessage(`"6f1e1c60-c6c4-41f0-a4a1-0a1b2c3d4e5f"`)
+		}
+		out.WriteString(strconv.Quote(name) + ":")
+		out.Write(value)
+	}
+	out.WriteString("}")
+	var indented bytes.Buffer
+	if err := json.Indent(&indented, out.Bytes(), "", "  "); err != nil {
+		t.Fatal(err)
+	}
+	indented.WriteString("\n")
+	if err := os.WriteFile(file, indented.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -233,3 +233,24 @@ func TestAPastedRole(t *testing.T) {
 		t.Errorf("credentials of %s", issued.AccountID)
 	}
 }
+
+// Another tenant that names somebody's role proves nothing with an external ID of its own.
+func TestAnotherTenantsRole(t *testing.T) {
+	t.Parallel()
+	rightful, thief := as(t, "acme-rightful"), as(t, "acme-thief")
+	c, stolen := rightful.create("Mine"), thief.create("Mine")
+	role := pastedRole(t, "222222222299", "Wanted", c.ExternalID, `"ec2:DescribeRegions","iam:GetRole"`)
+	body := `{"roleArn":"` + role + `"}`
+	done := make(chan answer)
+	go func() { done <- thief.call("PUT", "/v1/connections/"+stolen.ID+"/role", body) }()
+	rightful.want(http.StatusOK, "PUT", "/v1/connections/"+c.ID+"/role", body)
+	if a := <-done; a.status != http.StatusAccepted {
+		t.Errorf("the thief was told %d %s", a.status, a.body)
+	}
+	if got := thief.get(stolen.ID); got.Status == "enabled" {
+		t.Error("the thief's connection is enabled")
+	}
+	if got := rightful.get(c.ID); got.Status != "enabled" {
+		t.Errorf("the rightful one is %s", got.Status)
+	}
+}

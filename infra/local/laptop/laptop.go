@@ -61,6 +61,10 @@ type Options struct {
 	Patch func(name, template string) string
 }
 
+// maxEnvironments bounds how many processes of one function run at a time. An account of AWS has room for a thousand;
+// customers who wait for a role to spread hold one each for up to 20 seconds.
+const maxEnvironments = 50
+
 // A Laptop is the running pocket AWS with Rolecall in it.
 type Laptop struct {
 	APIURL string // http://localhost:8080
@@ -147,6 +151,7 @@ func (l *Laptop) assemble(life context.Context) error {
 	l.Lambda = lambda.New(lambda.Config{
 		Clock: clock, Credentials: l.functionCredentials, Log: l.options.FunctionLog, ExtraEnv: l.functionEnv,
 		Permit: l.permit, Deliver: l.deliver, Started: l.options.Started, Queue: queue{l.SQS}, Stream: stream{l.DynamoDB},
+		MaxEnvironments: maxEnvironments,
 	})
 	l.Scheduler = scheduler.New(clock, l.invokeScheduled, log)
 	issuer, err := oidc.New(oidc.Config{
