@@ -47,7 +47,8 @@ help: ## Say what there is to do
 
 # --- Run -------------------------------------------------------------------------------------------------------------
 
-dev: build build-laptop ## Run Rolecall and a pocket AWS on this machine: http://localhost:8080, AWS endpoint on :4566
+dev: ## Run Rolecall and a pocket AWS on this machine: http://localhost:8080, AWS endpoint on :4566
+	@# The laptop target builds the functions and synthesises the CDK app itself.
 	@# Built and exec'd, not `go run`: then Ctrl-C and kill reach the program itself, which ends what it started.
 	@go build -buildvcs=false -o build/pocket ./infra/local
 	@exec build/pocket
@@ -64,7 +65,7 @@ invoke: ## Invoke a function of the running `make dev`: make invoke FN=callback 
 # --- Check -----------------------------------------------------------------------------------------------------------
 
 test: SEQUENCES = 1000
-test: build build-laptop check-tidy ## Run all tests, under the race detector where there is a C compiler
+test: check-tidy ## Run all tests, under the race detector where there is a C compiler
 	@$(if $(RACE),,echo "no C compiler: testing without the race detector")
 	$(run-tests)
 
@@ -72,7 +73,7 @@ test-long: SEQUENCES = 20000
 test-long: TEST_ARGS += -timeout 4h
 test-long: export ROLECALL_LONG = 1
 test-long: export RAPID_CHECKS = 2000
-test-long: build build-laptop ## The same with 20 times the property sequences, and the tests that take long
+test-long: ## The same with 20 times the property sequences, and the tests that take long
 	$(run-tests)
 
 check-tidy:

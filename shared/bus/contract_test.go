@@ -349,7 +349,7 @@ func writeSample(t *testing.T, file, body string) {
 		t.Fatal(err)
 	}
 	indented.WriteString("\n")
-	if err := os.WriteFile(file, indented.Bytes(), 0o600); err != nil {
+	if err := os.WriteFile(file, indented.Bytes(), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }

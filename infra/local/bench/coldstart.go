@@ -30,12 +30,12 @@ func measure(ctx context.Context, functions []*function, starts int, clock func(
 	for round := range warmUp + starts {
 		for i := range functions {
 			f := functions[(i+round)%len(functions)]
-			took, err := l.start(ctx, f.bootstrap)
+			s, err := l.start(ctx, f.bootstrap)
 			if err != nil {
 				return fmt.Errorf("%s: %w", f.name, err)
 			}
 			if round >= warmUp {
-				f.starts = append(f.starts, took)
+				f.starts = append(f.starts, s)
 			}
 		}
 	}
@@ -72,8 +72,14 @@ func (l *launcher) next(_ http.ResponseWriter, r *http.Request) {
 	<-r.Context().Done()
 }
 
-// start answers how long a function took from exec to its first request for work, and ends it.
-func (l *launcher) start(ctx context.Context, bootstrap string) (time.Duration, error) {
+// A start is one of a function's: what its first request for work waited for.
+type start struct {
+	took time.Duration // from exec to the request
+	cpu  time.Duration // of all cores; unlike the time, it hardly depends on what else the machine does
+}
+
+// start starts a function and ends it at its first request for work.
+func (l *launcher) start(ctx context.Context, bootstrap string) (start, error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	var output bytes.Buffer
@@ -84,7 +90,7 @@ func (l *launcher) start(ctx context.Context, bootstrap string) (time.Duration, 
 	}
 	began := l.clock()
 	if err := cmd.Start(); err != nil {
-		return 0, err
+		return start{}, err
 	}
 	exited := make(chan error, 1)
 	go func() { exited <- cmd.Wait() }()
@@ -92,9 +98,9 @@ func (l *launcher) start(ctx context.Context, bootstrap string) (time.Duration, 
 	case at := <-l.asked:
 		cancel()
 		<-exited
-		return at.Sub(began), nil
+		return start{took: at.Sub(began), cpu: cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()}, nil
 	case err := <-exited:
-		return 0, errors.Join(fmt.Errorf("ended before it asked for work: %w", err), errors.New(output.String()))
+		return start{}, errors.Join(fmt.Errorf("ended before it asked for work: %w", err), errors.New(output.String()))
 	}
 }
 

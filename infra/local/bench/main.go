@@ -70,7 +70,7 @@ type function struct {
 	bootstrap string
 	size      int64 // bytes of the bootstrap, built for this machine
 	zip       int64 // bytes of what is deployed to AWS, 0 where nothing is
-	starts    []time.Duration
+	starts    []start
 }
 
 // find lists the functions in host, the minimal one first.

@@ -52,17 +52,34 @@ func fromCPUInfo(path string) string {
 func printStarts(out io.Writer, machine string, functions []*function) error {
 	_, _ = fmt.Fprintf(out, "\nCold starts: exec to first request for work, %d starts each\n%s\n\n", len(functions[0].starts), machine)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	_, _ = fmt.Fprintln(w, "function\tmedian\tmin\tmax\t× minimal\tbinary\tzip for AWS\t")
+	_, _ = fmt.Fprintln(w, "function\tmedian\tmin\tmax\t× minimal\tCPU\tbinary\tzip for AWS\t")
+	least := median(functions[0].times())
 	for _, f := range functions {
 		zip := "–"
 		if f.zip > 0 {
 			zip = megabytes(f.zip)
 		}
-		m := median(f.starts)
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%.2f\t%s\t%s\t\n", f.name, milliseconds(m), milliseconds(slices.Min(f.starts)),
-			milliseconds(slices.Max(f.starts)), float64(m)/float64(median(functions[0].starts)), megabytes(f.size), zip)
+		took := f.times()
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%.2f\t%s\t%s\t%s\t\n", f.name, milliseconds(median(took)), milliseconds(slices.Min(took)),
+			milliseconds(slices.Max(took)), float64(median(took))/float64(least), milliseconds(median(f.cpu())), megabytes(f.size), zip)
 	}
 	return w.Flush()
+}
+
+func (f *function) times() []time.Duration {
+	out := make([]time.Duration, 0, len(f.starts))
+	for _, s := range f.starts {
+		out = append(out, s.took)
+	}
+	return out
+}
+
+func (f *function) cpu() []time.Duration {
+	out := make([]time.Duration, 0, len(f.starts))
+	for _, s := range f.starts {
+		out = append(out, s.cpu)
+	}
+	return out
 }
 
 // median of at least one.

@@ -1,0 +1,78 @@
+package webhook
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strconv"
+	"time"
+
+	lambdaevents "github.com/aws/aws-lambda-go/events"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+)
+
+// Pauses before an event is posted again: doubled each time, so that a receiver that is down for an hour costs a dozen
+// tries, and capped, so that one that comes back waits no longer than that.
+const (
+	firstPause = 30 * time.Second
+	lastPause  = 2 * time.Hour
+)
+
+// A Handler posts the events of a queue. What could not be delivered comes back after a pause that grows with the number
+// of tries; the queue's own limit of tries ends in its dead-letter queue.
+type Handler struct {
+	Sender   *Sender
+	Client   *sqs.Client
+	QueueURL string
+	Log      *slog.Logger
+}
+
+// Handle posts each message and names the ones that must come again.
+func (h Handler) Handle(ctx context.Context, batch lambdaevents.SQSEvent) (lambdaevents.SQSEventResponse, error) {
+	var out lambdaevents.SQSEventResponse
+	for _, m := range batch.Records {
+		if h.deliver(ctx, m) {
+			continue
+		}
+		out.BatchItemFailures = append(out.BatchItemFailures, lambdaevents.SQSBatchItemFailure{ItemIdentifier: m.MessageId})
+	}
+	return out, nil
+}
+
+// deliver says whether the message is done with.
+func (h Handler) deliver(ctx context.Context, m lambdaevents.SQSMessage) bool {
+	err := h.Sender.Send(ctx, []byte(m.Body))
+	tries, _ := strconv.Atoi(m.Attributes["ApproximateReceiveCount"])
+	switch {
+	case err == nil:
+		h.Log.InfoContext(ctx, "event delivered", "messageId", m.MessageId, "tries", tries)
+		return true
+	case errors.Is(err, ErrGone):
+		h.Log.WarnContext(ctx, "event refused for good", "messageId", m.MessageId, "tries", tries)
+		return true
+	default:
+		wait := pause(tries)
+		h.Log.WarnContext(ctx, "event not delivered", "messageId", m.MessageId, "tries", tries, "again", wait.String(), "error", err)
+		h.postpone(ctx, m.ReceiptHandle, wait)
+		return false
+	}
+}
+
+// postpone hides the message for longer than the queue would. If that fails, the queue's own time is a pause as well.
+func (h Handler) postpone(ctx context.Context, handle string, d time.Duration) {
+	_, err := h.Client.ChangeMessageVisibility(ctx, &sqs.ChangeMessageVisibilityInput{
+		QueueUrl: &h.QueueURL, ReceiptHandle: &handle, VisibilityTimeout: int32(d / time.Second),
+	})
+	if err != nil {
+		h.Log.ErrorContext(ctx, "pause not set", "error", err)
+	}
+}
+
+// pause is how long a message waits that has been tried so often.
+func pause(tries int) time.Duration {
+	d := firstPause
+	for n := 1; n < tries && d < lastPause; n++ {
+		d *= 2
+	}
+	return min(d, lastPause)
+}
