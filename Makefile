@@ -12,12 +12,15 @@ FUZZTIME ?= 10s
 CDK_ARGS ?=
 ROLECALL_AWS_PORT ?= 4566
 TEST_ARGS ?=
+ARGS ?=
+NUMBER ?= 1
 
 # --- What follows from the checkout ----------------------------------------------------------------------------------
 
 FUNCTIONS := $(patsubst functions/%/main.go,%,$(wildcard functions/*/main.go))
 LAMBDA    := $(FUNCTIONS:%=build/lambda/%/bootstrap)
 LAPTOP    := $(FUNCTIONS:%=build/laptop/%/bootstrap)
+BENCH     := $(FUNCTIONS:%=build/bench/%/bootstrap) build/bench/minimal/bootstrap
 
 CDK  := npx --yes aws-cdk@2.1148.1
 TOOL := go tool -modfile=tools.mod
@@ -40,7 +43,7 @@ define run-tests
 	  exit $$failed
 endef
 
-.PHONY: help dev test test-long lint fmt build build-laptop synth diff deploy invoke fuzz bench clean check-tidy FORCE
+.PHONY: help dev test test-long lint fmt republish webhook-secret build build-laptop synth diff deploy invoke fuzz bench clean check-tidy FORCE
 
 help: ## Say what there is to do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -55,12 +58,13 @@ dev: ## Run Rolecall and a pocket AWS on this machine: http://localhost:8080, AW
 
 invoke: ## Invoke a function of the running `make dev`: make invoke FN=callback EVENT=events/samples/….json
 	@test -n "$(FN)" -a -n "$(EVENT)" || { echo "usage: make invoke FN=<function> EVENT=<file>, functions: $(FUNCTIONS)" >&2; exit 2; }
-	@test -r "$(EVENT)" || { echo "make invoke: cannot read $(EVENT)" >&2; exit 2; }
-	@# The pocket AWS takes any signature; the access key id names the platform's account.
-	@curl --silent --show-error --fail-with-body --data-binary "@$(EVENT)" \
-	  --header "Authorization: AWS4-HMAC-SHA256 Credential=111111111111/20260101/eu-west-1/lambda/aws4_request" \
-	  --header "Content-Type: application/json" \
-	  "http://127.0.0.1:$(ROLECALL_AWS_PORT)/2015-03-31/functions/rolecall-$(FN)/invocations" && echo
+	@go run ./infra/local/invoke -endpoint "http://127.0.0.1:$(ROLECALL_AWS_PORT)" -function "$(FN)" -event "$(EVENT)"
+
+republish: ## Put events on the bus again: what could not be delivered, or the table's; ARGS="-help" tells how
+	@go run ./infra/republish $(ARGS)
+
+webhook-secret: ## Show the secret that signs webhooks; NUMBER=2 for the second
+	@go run ./infra/secret -number $(NUMBER)
 
 # --- Check -----------------------------------------------------------------------------------------------------------
 
@@ -95,9 +99,9 @@ fuzz: ## Fuzz every target for FUZZTIME (10s); crashers stay in testdata/fuzz
 	    go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$dir" </dev/null; \
 	  done
 
-bench: build-laptop ## Run all benchmarks, cold starts of the functions among them
-	@dirs=$$(grep -rlE --include='*_test.go' --exclude-dir=node_modules '^func Benchmark' . | xargs -r -n1 dirname | sort -u); \
-	  if [ -z "$$dirs" ]; then echo "no benchmarks"; else go test -run '^$$' -bench . -benchmem $$dirs; fi
+bench: build $(BENCH) ## Measure cold starts and sizes of the functions, and run the Go benchmarks
+	@dirs=$$(grep -rlE --include='*_test.go' --exclude-dir=node_modules --exclude-dir=build '^func Benchmark' . | xargs -r -n1 dirname | sort -u); \
+	  go run ./infra/local/bench -host build/bench -deployed build/lambda $$dirs
 
 # --- Build and deploy ------------------------------------------------------------------------------------------------
 
@@ -111,6 +115,13 @@ $(LAMBDA): build/lambda/%/bootstrap: FORCE
 
 $(LAPTOP): build/laptop/%/bootstrap: FORCE
 	@$(GOBUILD) -tags lambda.norpc,laptop -o $@ ./functions/$*
+
+# As deployed but for the architecture, and a function that does nothing to compare with.
+$(filter-out %/minimal/bootstrap,$(BENCH)): build/bench/%/bootstrap: FORCE
+	@$(GOBUILD) -tags lambda.norpc -o $@ ./functions/$*
+
+build/bench/minimal/bootstrap: FORCE
+	@$(GOBUILD) -tags lambda.norpc -o $@ ./infra/local/bench/minimal
 
 synth: build ## Synthesise the CloudFormation templates into cdk.out
 	CDK_OUTDIR=cdk.out go run ./infra

@@ -82,7 +82,7 @@ func TestHTTPSamplesAreConsistent(t *testing.T) {
 }
 
 func TestQueueSamplesAreConsistent(t *testing.T) {
-	for _, function := range []string{"callback", "verify"} {
+	for _, function := range []string{"callback", "verify", "webhook"} {
 		t.Run(function, func(t *testing.T) {
 			e := decode[lambdaevents.SQSEvent](t, function)
 			if len(e.Records) != 1 {
@@ -220,7 +220,9 @@ func TestEveryTypeIsDocumentedAndHasASample(t *testing.T) {
 	var doc struct {
 		Properties struct{ Type struct{ Enum []string } }
 		AllOf      []struct {
-			If   struct{ Properties struct{ Type struct{ Const string } } }
+			If struct {
+				Properties struct{ Type struct{ Const string } }
+			}
 			Then struct {
 				Properties struct {
 					Data struct {

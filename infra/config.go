@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -31,6 +32,12 @@ import (
 //	corsOrigins       Exact origins of the SPAs, such as https://app.example.com; none by default.
 //	functionsDir      Folder that `make build` fills: <function>/bootstrap.
 //	checkInterval     How often an enabled connection is checked again, as a Go duration of whole minutes that divides 24h.
+//	webhookEndpoint   Where published events are posted, a public https URL; "" (the default) makes no webhook. See
+//	                  docs/webhooks.md.
+//	webhookSecrets    Numbers of the secrets that sign posts, the current one first: [1] to begin with, [2,1] while
+//	                  receivers change to the second, then [2].
+//	stsRate           How many requests a second the scheduled checks may make of STS in all, 2 to 10000. AWS answers some
+//	                  hundreds a second of one account and Region; customers who wait come first and share what is left.
 //	logRetentionDays  Of all log groups; one of the numbers that CloudWatch Logs takes.
 //	calledViaCloudFormation
 //	                  true adds aws:CalledVia = cloudformation.amazonaws.com to the topics' policy. Off, since it could not
@@ -47,6 +54,9 @@ const (
 	keyCORSOrigins      = "corsOrigins"
 	keyFunctionsDir     = "functionsDir"
 	keyCheckInterval    = "checkInterval"
+	keyWebhookEndpoint  = "webhookEndpoint"
+	keyWebhookSecrets   = "webhookSecrets"
+	keySTSRate          = "stsRate"
 	keyLogRetentionDays = "logRetentionDays"
 	keyCalledVia        = "calledViaCloudFormation"
 )
@@ -67,6 +77,9 @@ type config struct {
 	corsOrigins      []string
 	functionsDir     string
 	checkInterval    time.Duration
+	webhookEndpoint  string   // "" for none
+	webhookSecrets   []string // numbers
+	stsRate          int
 	logRetentionDays int
 	calledVia        bool
 }
@@ -77,6 +90,7 @@ var (
 	nameRE    = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9 ._&()+-]{0,62}[A-Za-z0-9.)+])?$`)
 	claimRE   = regexp.MustCompile(`^[A-Za-z0-9_.:/-]{1,128}$`)
 	wordRE    = regexp.MustCompile(`^[!-~]{1,256}$`)
+	numberRE  = regexp.MustCompile(`^[1-9][0-9]{0,5}$`)
 )
 
 // loadConfig reads and checks the context. All that is wrong is reported at once, each with its key and the fix.
@@ -92,6 +106,9 @@ func loadConfig(context func(string) any, getenv func(string) string) (config, e
 		corsOrigins:      r.origins(),
 		functionsDir:     r.text(keyFunctionsDir, nil, `a folder such as "build/lambda"`),
 		checkInterval:    r.interval(),
+		webhookEndpoint:  r.webhook(),
+		webhookSecrets:   r.list(keyWebhookSecrets, numberRE, 1, "numbers of secrets such as [1]"),
+		stsRate:          r.rate(),
 		logRetentionDays: r.retention(),
 		calledVia:        r.flag(keyCalledVia),
 	}
@@ -239,6 +256,28 @@ func (r *reader) origins() []string {
 	return origins
 }
 
+// webhook takes an address or http from loopback only, for the laptop: a deployed function refuses that, and more, itself.
+func (r *reader) webhook() string {
+	const fix = `a public https URL such as "https://hooks.example.com/rolecall", or "" for none`
+	if s := r.context(keyWebhookEndpoint); s == nil || s == "" {
+		return ""
+	}
+	s := r.text(keyWebhookEndpoint, nil, fix)
+	u, err := url.Parse(s)
+	if err != nil || u.Host == "" || u.User != nil || u.Fragment != "" || len(s) > 2048 || strings.ContainsAny(s, " \\") {
+		r.wrong(keyWebhookEndpoint, fix)
+		return ""
+	}
+	if isLoopback(u) && (u.Scheme == "http" || u.Scheme == "https") {
+		return s
+	}
+	if ip := net.ParseIP(u.Hostname()); u.Scheme != "https" || !strings.Contains(u.Host, ".") && ip == nil || ip != nil && (!ip.IsGlobalUnicast() || ip.IsPrivate()) {
+		r.wrong(keyWebhookEndpoint, fix)
+		return ""
+	}
+	return s
+}
+
 func (r *reader) interval() time.Duration {
 	s, _ := r.context(keyCheckInterval).(string)
 	d, err := time.ParseDuration(s)
@@ -248,6 +287,15 @@ func (r *reader) interval() time.Duration {
 		return 0
 	}
 	return d
+}
+
+func (r *reader) rate() int {
+	n, err := strconv.Atoi(fmt.Sprint(r.context(keySTSRate)))
+	if err != nil || n < sweepConcurrency || n > 10_000 {
+		r.wrong(keySTSRate, "a whole number from 2 to 10000, such as 60")
+		return 0
+	}
+	return n
 }
 
 func (r *reader) retention() int {
@@ -268,8 +316,8 @@ func (r *reader) flag(key string) bool {
 }
 
 // checkFunctions looks for the built functions before CDK does, to say what to do.
-func checkFunctions(dir string) error {
-	for _, name := range functionNames() {
+func checkFunctions(dir string, more ...string) error {
+	for _, name := range append(functionNames(), more...) {
 		file := filepath.Join(dir, name, "bootstrap")
 		if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("%s is not there: run `make build`, or set context %q to the folder that holds <function>/bootstrap",

@@ -31,7 +31,8 @@ func TestDefaults(t *testing.T) {
 	want := config{
 		account: "111111111111", homeRegion: "eu-west-1", regions: []string{"eu-west-1", "us-east-1"}, partition: "aws",
 		platformName: "Rolecall", issuer: "https://issuer.example.com", audience: []string{"rolecall"}, tenantClaim: "tenant_id",
-		functionsDir: "build/lambda", checkInterval: 24 * time.Hour, logRetentionDays: 90,
+		functionsDir: "build/lambda", checkInterval: 24 * time.Hour, stsRate: 60, logRetentionDays: 90,
+		webhookSecrets: []string{"1"},
 	}
 	if d := cmp.Diff(want, got, cmp.AllowUnexported(config{})); d != "" {
 		t.Error(d)
@@ -40,7 +41,7 @@ func TestDefaults(t *testing.T) {
 
 func TestContextAsTheCommandLineHasIt(t *testing.T) {
 	got, err := load(t, map[string]any{
-		"regions": "us-gov-east-1,us-gov-west-1", "homeRegion": "us-gov-west-1", "logRetentionDays": "30", "corsOrigins": "https://a.example,http://localhost:5173",
+		"regions": "us-gov-east-1,us-gov-west-1", "homeRegion": "us-gov-west-1", "logRetentionDays": "30", "stsRate": "600", "corsOrigins": "https://a.example,http://localhost:5173",
 		"calledViaCloudFormation": "true", "audience": `["one","two"]`, "issuer": "http://127.0.0.1:8080",
 	}, "222222222222")
 	if err != nil {
@@ -50,7 +51,7 @@ func TestContextAsTheCommandLineHasIt(t *testing.T) {
 		account: "222222222222", homeRegion: "us-gov-west-1", regions: []string{"us-gov-west-1", "us-gov-east-1"}, partition: "aws-us-gov",
 		platformName: "Rolecall", issuer: "http://127.0.0.1:8080", audience: []string{"one", "two"}, tenantClaim: "tenant_id",
 		corsOrigins:  []string{"https://a.example", "http://localhost:5173"},
-		functionsDir: "build/lambda", checkInterval: 24 * time.Hour, logRetentionDays: 30, calledVia: true,
+		functionsDir: "build/lambda", checkInterval: 24 * time.Hour, stsRate: 600, webhookSecrets: []string{"1"}, logRetentionDays: 30, calledVia: true,
 	}
 	if d := cmp.Diff(want, got, cmp.AllowUnexported(config{})); d != "" {
 		t.Error(d)
@@ -91,6 +92,11 @@ func TestWrongContextNamesTheKey(t *testing.T) {
 		{"checkInterval", "7h"},
 		{"checkInterval", "48h"},
 		{"checkInterval", 24.0},
+		{"stsRate", 1.0},
+		{"stsRate", 10_001.0},
+		{"stsRate", 60.5},
+		{"stsRate", "60/s"},
+		{"stsRate", nil},
 		{"logRetentionDays", 91.0},
 		{"logRetentionDays", nil},
 		{"calledViaCloudFormation", "perhaps"},

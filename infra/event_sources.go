@@ -9,7 +9,8 @@ import (
 // eventRecords admits new event records and nothing else of the table's stream.
 const eventRecords = `{"eventName":["INSERT"],"dynamodb":{"Keys":{"SK":{"S":[{"prefix":"EVENT#"}]}}}}`
 
-// sweepConcurrency bounds what the sweep takes of the STS limit, which customers who wait share.
+// sweepConcurrency is how many sweeps run at the same time; each takes its share of the STS limit, which functions/verify
+// knows. A message holds a hundred connections: more than one would keep an invocation from ending in time.
 const sweepConcurrency = 2
 
 // addEventSources feeds the functions. Callbacks and work of customers who wait come one by one: a customer's stack that
@@ -17,7 +18,7 @@ const sweepConcurrency = 2
 func (p *platform) addEventSources() {
 	p.fromQueue("CallbackSource", fnCallback, p.callbacks, 1, 0)
 	p.fromQueue("VerifyNowSource", fnVerify, p.verifyNow, 1, 0)
-	p.fromQueue("VerifySweepSource", fnVerify, p.verifySweep, 10, sweepConcurrency)
+	p.fromQueue("VerifySweepSource", fnVerify, p.verifySweep, 1, sweepConcurrency)
 	awslambda.NewCfnEventSourceMapping(p.stack, jsii.String("PublishSource"), &awslambda.CfnEventSourceMappingProps{
 		FunctionName:     p.functions[fnPublish].Ref(),
 		EventSourceArn:   p.table.TableStreamArn(),

@@ -3,6 +3,7 @@ package main
 import (
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
@@ -67,7 +68,7 @@ func specs() []spec {
 			envTable, envPartition, envAccount, envRegions, envMACKey, envTopic, envVerifyNow,
 		}},
 		{fnVerify, "Rolecall: proves roles safe and answers customers' stacks.", verifyTimeout, assumingPath, []string{
-			envTable, envPartition, envAccount, envRegions, envVerifyNow,
+			envTable, envPartition, envAccount, envRegions, envVerifyNow, envVerifySweep, envInterval, envSTSRate,
 		}},
 		{fnRefresh, "Rolecall: every minute, finds the connections that are due.", refreshTimeout, "/", []string{
 			envTable, envVerifySweep, envInterval,
@@ -94,6 +95,7 @@ const (
 	envVerifyNow       = "ROLECALL_VERIFY_NOW_QUEUE_URL"
 	envVerifySweep     = "ROLECALL_VERIFY_SWEEP_QUEUE_URL"
 	envInterval        = "ROLECALL_CHECK_INTERVAL"
+	envSTSRate         = "ROLECALL_STS_RATE"
 	envBus             = "ROLECALL_BUS_NAME"
 )
 
@@ -113,6 +115,7 @@ func (p *platform) values() map[string]*string {
 		envVerifyNow:       p.verifyNow.QueueUrl(),
 		envVerifySweep:     p.verifySweep.QueueUrl(),
 		envInterval:        jsii.String(p.cfg.checkInterval.String()),
+		envSTSRate:         jsii.String(strconv.Itoa(p.cfg.stsRate)),
 		envBus:             p.bus.EventBusName(),
 	}
 }

@@ -37,7 +37,7 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	if err := checkFunctions(cfg.functionsDir); err != nil {
+	if err := checkFunctions(cfg.functionsDir, cfg.optionalFunctions()...); err != nil {
 		return err
 	}
 	if err := build(app, cfg); err != nil {

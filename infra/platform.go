@@ -42,6 +42,7 @@ func build(app awscdk.App, cfg config) error {
 	}
 	p.addFunctions()
 	p.addEventSources()
+	p.addWebhook()
 	p.addSchedule()
 	p.addHTTPAPI()
 	p.addOutputs()
@@ -69,6 +70,7 @@ func newStack(app awscdk.App, cfg config, id, region, description string) awscdk
 func (p *platform) addOutputs() {
 	p.output("TableName", "DynamoDB table", p.table.TableName())
 	p.output("BusName", "EventBridge bus with what happens to connections", p.bus.EventBusName())
+	p.output("UndeliveredName", "S3 bucket with what the stream could not deliver; `make republish` sends it again", p.undelivered.BucketName())
 	p.output("TemplateUrl", "what customers' stacks are made from", p.template.url)
 	p.output("TopicName", "SNS topic of each supported Region that takes callbacks", jsii.String(topicName))
 }

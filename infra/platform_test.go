@@ -99,7 +99,9 @@ func TestFunctions(t *testing.T) {
 			"ROLECALL_MAC_KEY_ARN", "ROLECALL_PLATFORM_NAME", "ROLECALL_TENANT_CLAIM", "ROLECALL_VERIFY_NOW_QUEUE_URL", "ROLECALL_CHECK_INTERVAL",
 		}),
 		"Callback": slices.Concat(common, []string{"ROLECALL_MAC_KEY_ARN", "ROLECALL_TOPIC_NAME", "ROLECALL_VERIFY_NOW_QUEUE_URL"}),
-		"Verify":   slices.Concat(common, []string{"ROLECALL_VERIFY_NOW_QUEUE_URL"}),
+		"Verify":   slices.Concat(common, []string{
+			"ROLECALL_VERIFY_NOW_QUEUE_URL", "ROLECALL_VERIFY_SWEEP_QUEUE_URL", "ROLECALL_CHECK_INTERVAL", "ROLECALL_STS_RATE",
+		}),
 		"Refresh":  {"ROLECALL_TABLE", "ROLECALL_VERIFY_SWEEP_QUEUE_URL", "ROLECALL_CHECK_INTERVAL"},
 		"Publish":  {"ROLECALL_BUS_NAME"},
 	}
@@ -399,7 +401,7 @@ func TestOutputs(t *testing.T) {
 		got = append(got, name)
 	}
 	slices.Sort(got)
-	if d := cmp.Diff([]string{"ApiUrl", "BusName", "TableName", "TemplateUrl", "TopicName"}, got); d != "" {
+	if d := cmp.Diff([]string{"ApiUrl", "BusName", "TableName", "TemplateUrl", "TopicName", "UndeliveredName"}, got); d != "" {
 		t.Error(d)
 	}
 }

@@ -27,6 +27,11 @@ func (p *platform) addQueues() {
 // newQueue makes a queue and its dead-letter queue. A message is hidden for six times as long as its function may take,
 // as AWS advises, so that none is worked on twice while Lambda still tries.
 func (p *platform) newQueue(id, name string, functionTimeout float64) awssqs.Queue {
+	return p.newPatientQueue(id, name, functionTimeout, receives)
+}
+
+// newPatientQueue is newQueue with a number of tries of its own.
+func (p *platform) newPatientQueue(id, name string, functionTimeout float64, tries int) awssqs.Queue {
 	dead := awssqs.NewQueue(p.stack, jsii.String(id+"Dead"), &awssqs.QueueProps{
 		QueueName:       jsii.String(name + "-dlq"),
 		Encryption:      awssqs.QueueEncryption_SQS_MANAGED,
@@ -43,7 +48,7 @@ func (p *platform) newQueue(id, name string, functionTimeout float64) awssqs.Que
 		EnforceSSL:        jsii.Bool(true),
 		RetentionPeriod:   awscdk.Duration_Days(jsii.Number(4)),
 		VisibilityTimeout: awscdk.Duration_Seconds(jsii.Number(6 * functionTimeout)),
-		DeadLetterQueue:   &awssqs.DeadLetterQueue{Queue: dead, MaxReceiveCount: jsii.Number(receives)},
+		DeadLetterQueue:   &awssqs.DeadLetterQueue{Queue: dead, MaxReceiveCount: jsii.Number(tries)},
 	})
 }
 

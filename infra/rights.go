@@ -33,7 +33,7 @@ func (p *platform) rights() map[string][]awsiam.PolicyStatement {
 		fnVerify: {
 			allow("Table", storeActions(), table),
 			allow("TakeWork", consume(), p.verifyNow.QueueArn(), p.verifySweep.QueueArn()),
-			allow("TryAgainLater", []string{"sqs:SendMessage"}, p.verifyNow.QueueArn()),
+			allow("TryAgainLater", []string{"sqs:SendMessage"}, p.verifyNow.QueueArn(), p.verifySweep.QueueArn()),
 			allow("OpenAccessKeys", []string{"kms:Decrypt"}, p.sealingKey.KeyArn()),
 			p.assumeCustomersRoles(),
 			p.neverOwnRoles(),

@@ -27,8 +27,13 @@ func (r right) String() string {
 // rightsOf walks everything in the templates that grants: roles' policies and trust, policies of resources, permissions.
 func rightsOf(t *testing.T) []right {
 	t.Helper()
+	return rightsIn(t, assembly.stacks)
+}
+
+func rightsIn(t *testing.T, stacks map[string]template) []right {
+	t.Helper()
 	var all []right
-	for stack, tpl := range assembly.stacks {
+	for stack, tpl := range stacks {
 		for id, r := range tpl.Resources {
 			add := func(holder string, document any) {
 				all = append(all, statements(stack, holder, document)...)

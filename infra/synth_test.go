@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -23,6 +24,7 @@ var update = flag.Bool("update", false, "write the golden files")
 var assembly struct {
 	dir    string
 	stacks map[string]template
+	hooked map[string]template // the same with a webhook
 }
 
 type template struct {
@@ -60,39 +62,48 @@ func withAssembly(m *testing.M) (int, error) {
 	if err := os.Setenv("CDK_VALIDATION", "true"); err != nil {
 		return 0, err
 	}
-	if err := synthesise(dir); err != nil {
+
+	if assembly.stacks, err = synthesise(dir, "out", nil); err != nil {
+		return 0, err
+	}
+	assembly.dir = filepath.Join(dir, "out")
+	if assembly.hooked, err = synthesise(dir, hookedDir, map[string]any{keyWebhookEndpoint: "https://hooks.example.com/rolecall"}); err != nil {
 		return 0, err
 	}
 	return m.Run(), nil
 }
 
-func synthesise(dir string) error {
+// hookedDir is the folder, beside assembly.dir, of the assembly with a webhook.
+const hookedDir = "hooked"
+
+func synthesise(dir, out string, more map[string]any) (map[string]template, error) {
 	functions := filepath.Join(dir, "functions")
-	for _, name := range functionNames() {
+	for _, name := range append(functionNames(), fnWebhook) {
 		if err := writeBootstrap(functions, name); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	context, err := readContext(filepath.Join("..", "cdk.json"))
 	if err != nil {
-		return err
+		return nil, err
 	}
+	maps.Copy(context, more)
 	context[keyFunctionsDir] = functions
 	context[keyCORSOrigins] = []any{"https://app.example.com"}
-	assembly.dir = filepath.Join(dir, "out")
+	out = filepath.Join(dir, out)
 	app := awscdk.NewApp(&awscdk.AppProps{
-		AnalyticsReporting: jsii.Bool(false), TreeMetadata: jsii.Bool(false), Context: &context, Outdir: jsii.String(assembly.dir),
+		AnalyticsReporting: jsii.Bool(false), TreeMetadata: jsii.Bool(false), Context: &context, Outdir: jsii.String(out),
 	})
 	cfg, err := loadConfig(contextOf(app), func(string) string { return "" })
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := build(app, cfg); err != nil {
-		return err
+		return nil, err
 	}
 	awscdk.Aspects_Of(app).Add(cdknag.NewAwsSolutionsChecks(&cdknag.NagPackProps{Verbose: jsii.Bool(true)}), nil)
 	app.Synth(nil)
-	return readTemplates()
+	return readTemplates(out)
 }
 
 func writeBootstrap(dir, name string) error {
@@ -102,24 +113,24 @@ func writeBootstrap(dir, name string) error {
 	return os.WriteFile(filepath.Join(dir, name, "bootstrap"), []byte(name), 0o600)
 }
 
-func readTemplates() error {
-	files, err := filepath.Glob(filepath.Join(assembly.dir, "*.template.json"))
+func readTemplates(dir string) (map[string]template, error) {
+	files, err := filepath.Glob(filepath.Join(dir, "*.template.json"))
 	if err != nil || len(files) == 0 {
-		return errors.Join(err, errors.New("nothing was synthesised"))
+		return nil, errors.Join(err, errors.New("nothing was synthesised"))
 	}
-	assembly.stacks = map[string]template{}
+	stacks := map[string]template{}
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		var t template
 		if err := json.Unmarshal(text, &t); err != nil {
-			return fmt.Errorf("%s: %w", file, err)
+			return nil, fmt.Errorf("%s: %w", file, err)
 		}
-		assembly.stacks[strings.TrimSuffix(filepath.Base(file), ".template.json")] = t
+		stacks[strings.TrimSuffix(filepath.Base(file), ".template.json")] = t
 	}
-	return nil
+	return stacks, nil
 }
 
 // home is the home stack's template.

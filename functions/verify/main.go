@@ -12,7 +12,7 @@ import (
 )
 
 func main() {
-	c, err := config.Load(config.Table, config.Platform, config.VerifyNow)
+	c, err := config.Load(config.Table, config.Platform, config.VerifyNow, config.VerifySweep, config.CheckInterval, config.STSRate)
 	if err != nil {
 		slog.Error("configuration", "error", err)
 		os.Exit(1)

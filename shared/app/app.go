@@ -3,6 +3,8 @@ package app
 
 import (
 	"crypto/rand"
+	"errors"
+	"io"
 	"log/slog"
 	"math/big"
 	"net"
@@ -12,6 +14,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -42,11 +45,27 @@ func awsConfig(c config.Config) aws.Config {
 			os.Getenv("AWS_ACCESS_KEY_ID"), os.Getenv("AWS_SECRET_ACCESS_KEY"), os.Getenv("AWS_SESSION_TOKEN")),
 		HTTPClient: awshttp.NewBuildableClient().WithTimeout(callTimeout),
 		APIOptions: []func(*middleware.Stack) error{withholdEcho},
+		Retryer:    retryer,
 	}
 	if c.Endpoint != "" {
 		cfg.BaseEndpoint = &c.Endpoint
 	}
 	return cfg
+}
+
+// retryer tries again what the SDK's own does, and what came back cut off, which that takes for the last word: it says no
+// more than a connection that broke a moment earlier, and nothing that is asked here does harm when it is asked twice.
+func retryer() aws.Retryer {
+	return retry.NewStandard(func(o *retry.StandardOptions) {
+		o.Retryables = append(o.Retryables, retry.IsErrorRetryableFunc(cutOff))
+	})
+}
+
+func cutOff(err error) aws.Ternary {
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return aws.TrueTernary
+	}
+	return aws.UnknownTernary
 }
 
 func logger(c config.Config) *slog.Logger {
@@ -69,6 +88,16 @@ func assumer(c config.Config) customer.Assumer {
 	return customer.Assumer{Client: sts.NewFromConfig(awsConfig(c))}
 }
 
+// paced is the assumer of a sweep: its requests, those that the SDK repeats among them, keep to a share of the limit.
+func paced(c config.Config, perSecond float64, parallel int) customer.Assumer {
+	cfg := awsConfig(c)
+	pool := awshttp.NewBuildableClient().WithTimeout(callTimeout).WithTransportOptions(func(t *http.Transport) {
+		t.MaxIdleConnsPerHost = parallel // or connections would be made again and again
+	})
+	cfg.HTTPClient = customer.NewPace(pool, perSecond, time.Now)
+	return customer.Assumer{Client: sts.NewFromConfig(cfg)}
+}
+
 func verifications(c config.Config) (connect.Verifications, error) {
 	expects, err := expectations()
 	if err != nil {
@@ -80,7 +109,8 @@ func verifications(c config.Config) (connect.Verifications, error) {
 			Platform: c.Platform, Assumer: assumer(c), Clock: time.Now, Expects: expects,
 			Inspector: customer.Inspector{HTTP: plainClient(), Clock: time.Now, Endpoint: c.Endpoint},
 		},
-		Jobs: jobs(c), Answerer: customresource.NewSender(nil), Clock: time.Now, Jitter: jitter,
+		Jobs: jobs(c), Sweeps: jobs(c), Answerer: customresource.NewSender(nil), Clock: time.Now, Jitter: jitter,
+		Interval: c.CheckInterval,
 	}, nil
 }
 

@@ -37,9 +37,10 @@ var environments = map[string][]string{
 		"TEMPLATE_URL", "TEMPLATE_VERSION", "TEMPLATE_SHA256", "VERIFY_NOW_QUEUE_URL", "CHECK_INTERVAL",
 	},
 	"callback": {"TABLE", "PARTITION", "PLATFORM_ACCOUNT", "REGIONS", "MAC_KEY_ARN", "TOPIC_NAME", "VERIFY_NOW_QUEUE_URL"},
-	"verify":   {"TABLE", "PARTITION", "PLATFORM_ACCOUNT", "REGIONS", "VERIFY_NOW_QUEUE_URL", "CHECK_INTERVAL"},
+	"verify":   {"TABLE", "PARTITION", "PLATFORM_ACCOUNT", "REGIONS", "VERIFY_NOW_QUEUE_URL", "VERIFY_SWEEP_QUEUE_URL", "CHECK_INTERVAL", "STS_RATE"},
 	"refresh":  {"TABLE", "VERIFY_SWEEP_QUEUE_URL", "CHECK_INTERVAL"},
 	"publish":  {"BUS_NAME"},
+	"webhook":  {"WEBHOOK_ENDPOINT", "WEBHOOK_KEY_ARN", "WEBHOOK_SECRETS", "WEBHOOK_QUEUE_URL"},
 }
 
 // values are of all variables, for a function beside the given AWS endpoint.
@@ -48,9 +49,12 @@ func values(endpoint string) map[string]string {
 		"TABLE": "rolecall", "PARTITION": "aws", "PLATFORM_ACCOUNT": "111111111111", "PLATFORM_NAME": "Acme",
 		"TENANT_CLAIM": "tenant_id", "REGIONS": "eu-west-1,us-east-1", "MAC_KEY_ARN": "arn:aws:kms:eu-west-1:111111111111:key/1",
 		"TEMPLATE_URL": "https://templates.example/1.0.0/connection.yaml", "TEMPLATE_VERSION": "1.0.0", "TEMPLATE_SHA256": "abc",
-		"TOPIC_NAME": "rolecall-callbacks", "BUS_NAME": "rolecall", "CHECK_INTERVAL": "24h",
+		"TOPIC_NAME": "rolecall-callbacks", "BUS_NAME": "rolecall", "CHECK_INTERVAL": "24h", "STS_RATE": "60",
 		"VERIFY_NOW_QUEUE_URL":   endpoint + "/111111111111/rolecall-verify-now",
 		"VERIFY_SWEEP_QUEUE_URL": endpoint + "/111111111111/rolecall-verify-sweep",
+		"WEBHOOK_ENDPOINT":       "https://hooks.example.com/events",
+		"WEBHOOK_KEY_ARN":        "arn:aws:kms:eu-west-1:111111111111:key/2", "WEBHOOK_SECRETS": "2,1",
+		"WEBHOOK_QUEUE_URL": endpoint + "/111111111111/rolecall-webhook",
 	}
 }
 
@@ -83,7 +87,8 @@ func needs(t testing.TB, function string) []config.Need {
 	t.Helper()
 	known := map[string]config.Need{
 		"Table": config.Table, "Platform": config.Platform, "Presentation": config.Presentation, "Callbacks": config.Callbacks,
-		"VerifyNow": config.VerifyNow, "VerifySweep": config.VerifySweep, "CheckInterval": config.CheckInterval, "Bus": config.Bus,
+		"VerifyNow": config.VerifyNow, "VerifySweep": config.VerifySweep, "CheckInterval": config.CheckInterval, "STSRate": config.STSRate, "Bus": config.Bus,
+		"Webhook": config.Webhook,
 	}
 	path := filepath.Join("../../functions", function, "main.go")
 	file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
@@ -141,6 +146,8 @@ func compose(t testing.TB, function string, c config.Config) any {
 		handler = app.Refresh(c)
 	case "publish":
 		handler = app.Publish(c)
+	case "webhook":
+		handler, err = app.Webhook(c)
 	default:
 		t.Fatalf("nobody composes %s", function)
 	}
@@ -306,6 +313,28 @@ func TestPublishTakesItsSample(t *testing.T) {
 		t.Errorf("failed: %+v", out)
 	}
 	wantRequests(t, a, "PutEvents")
+}
+
+// No receiver is asked while nobody can sign: the message is put off and comes again.
+func TestWebhookKeepsWhatItCannotSign(t *testing.T) {
+	a := newAWS(t, map[string]string{"ChangeMessageVisibility": `{}`})
+	var out events.SQSEventResponse
+	invoke(t, "webhook", a, &out)
+	if len(out.BatchItemFailures) != 1 || out.BatchItemFailures[0].ItemIdentifier != "2f2e2d2c-2b2a-4229-8827-262524232221" {
+		t.Errorf("failures %+v, want the one message", out)
+	}
+	asked := a.requests()
+	if len(asked) < 2 || asked[0] != "GenerateMac" || asked[len(asked)-1] != "ChangeMessageVisibility" {
+		t.Errorf("asked of AWS: %v", asked)
+	}
+}
+
+func TestWebhookRefusesAnEndpointThatIsNotPublic(t *testing.T) {
+	c := configured(t, "webhook", "http://127.0.0.1:1")
+	c.WebhookEndpoint = "https://169.254.169.254/"
+	if _, err := app.Webhook(c); err == nil || strings.Contains(err.Error(), "169.254") {
+		t.Errorf("error %v", err)
+	}
 }
 
 // The callback's answer would go to CloudFormation itself, so that its sample is parsed and not acted upon.

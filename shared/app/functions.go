@@ -9,6 +9,8 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"rolecall/shared/bus"
 	"rolecall/shared/config"
@@ -18,6 +20,7 @@ import (
 	"rolecall/shared/httpapi"
 	"rolecall/shared/queue"
 	"rolecall/shared/store"
+	"rolecall/shared/webhook"
 	"rolecall/templates"
 )
 
@@ -93,22 +96,30 @@ func Callback(c config.Config) func(context.Context, events.SQSEvent) (events.SQ
 	return h.Handle
 }
 
-// sweepParallel bounds how many connections one invocation re-checks at the same time.
-const sweepParallel = 10
+// sweeps is how many sweeps run at the same time and so share the limit of STS: the CDK app lets the queue start no more.
+const sweeps = 2
 
-// Verify makes tries and re-checks.
+// Verify makes tries and re-checks. Only re-checks keep to a rate: nobody waits for them.
 func Verify(c config.Config) (func(context.Context, events.SQSEvent) (events.SQSEventResponse, error), error) {
-	v, err := verifications(c)
+	tries, err := verifications(c)
 	if err != nil {
 		return nil, err
 	}
-	return queue.Handler{Verifications: v, Parallel: sweepParallel, Log: logger(c)}.Handle, nil
+	share := float64(c.STSRate) / sweeps
+	parallel := parallelAt(share)
+	swept := tries
+	swept.Verifier.Assumer = paced(c, share, parallel)
+	return queue.Handler{Tries: tries, Sweeps: swept, Jobs: jobs(c), Parallel: parallel, Log: logger(c)}.Handle, nil
 }
+
+// parallelAt is how many connections are checked at the same time under a limit of so many requests of STS a second: as
+// many as use it up while each check of two requests takes up to 0.4 s. More would only wait for their turn.
+func parallelAt(rate float64) int { return max(1, int(rate/5)) }
 
 // Refresh queues the connections that have become due.
 func Refresh(c config.Config) func(context.Context) error {
 	log := logger(c)
-	s := connect.Sweeping{Store: tableStore(c), Jobs: jobs(c), Clock: time.Now, Interval: c.CheckInterval}
+	s := connect.Sweeping{Store: tableStore(c), Jobs: jobs(c), Clock: time.Now, Interval: c.CheckInterval, Jitter: jitter}
 	return func(ctx context.Context) error {
 		queued, err := s.Tick(ctx)
 		level := slog.LevelInfo
@@ -124,4 +135,18 @@ func Refresh(c config.Config) func(context.Context) error {
 func Publish(c config.Config) func(context.Context, events.DynamoDBEvent) (events.DynamoDBEventResponse, error) {
 	p := bus.Publisher{Client: eventbridge.NewFromConfig(awsConfig(c)), Bus: c.Bus, Read: store.EventOf, Log: logger(c)}
 	return p.Handle
+}
+
+// Webhook posts published events to the endpoint that was configured.
+func Webhook(c config.Config) (func(context.Context, events.SQSEvent) (events.SQSEventResponse, error), error) {
+	endpoint, err := webhook.ParseEndpoint(c.WebhookEndpoint)
+	if err != nil {
+		return nil, err
+	}
+	secrets := webhook.NewSecrets(kms.NewFromConfig(awsConfig(c)), c.WebhookKeyARN, c.WebhookSecrets)
+	h := webhook.Handler{
+		Sender: webhook.NewSender(endpoint, secrets.Get, time.Now),
+		Client: sqs.NewFromConfig(awsConfig(c)), QueueURL: c.WebhookURL, Log: logger(c),
+	}
+	return h.Handle, nil
 }

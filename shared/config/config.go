@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -29,7 +30,12 @@ type Config struct {
 	VerifyNowURL    string
 	VerifySweepURL  string
 	CheckInterval   time.Duration
+	STSRate         int // requests a second that all sweeps together may make
 	Bus             string
+	WebhookEndpoint string // as configured; shared/webhook judges it
+	WebhookKeyARN   string
+	WebhookSecrets  []int  // numbers of the secrets to sign with, the current one first
+	WebhookURL      string // of the queue
 	Endpoint        string // a laptop's AWS endpoint; else ""
 	Region          string
 	LogLevel        slog.Level
@@ -47,7 +53,9 @@ const (
 	VerifyNow
 	VerifySweep
 	CheckInterval
+	STSRate
 	Bus
+	Webhook
 )
 
 // Load reads what a function needs, and reports everything that is wrong at once.
@@ -86,8 +94,13 @@ func (r *reader) read(c *Config, n Need) {
 		c.VerifySweepURL = r.text("ROLECALL_VERIFY_SWEEP_QUEUE_URL")
 	case CheckInterval:
 		c.CheckInterval = r.interval("ROLECALL_CHECK_INTERVAL")
+	case STSRate:
+		c.STSRate = r.rate("ROLECALL_STS_RATE")
 	case Bus:
 		c.Bus = r.text("ROLECALL_BUS_NAME")
+	case Webhook:
+		c.WebhookEndpoint, c.WebhookKeyARN = r.text("ROLECALL_WEBHOOK_ENDPOINT"), r.text("ROLECALL_WEBHOOK_KEY_ARN")
+		c.WebhookSecrets, c.WebhookURL = r.numbers("ROLECALL_WEBHOOK_SECRETS"), r.text("ROLECALL_WEBHOOK_QUEUE_URL")
 	}
 }
 
@@ -147,6 +160,28 @@ func (r *reader) regions(name string) []connect.Region {
 		out = append(out, region)
 	}
 	return out
+}
+
+func (r *reader) numbers(name string) []int {
+	var out []int
+	for _, s := range strings.Split(r.text(name), ",") {
+		n, err := strconv.Atoi(s)
+		if err != nil || n < 1 {
+			r.fail(name, "must be a comma-separated list of numbers from 1")
+			return nil
+		}
+		out = append(out, n)
+	}
+	return out
+}
+
+// rate is at least 2, for two sweeps that run at the same time share it.
+func (r *reader) rate(name string) int {
+	n, err := strconv.Atoi(r.text(name))
+	if err != nil || n < 2 || n > 10_000 {
+		r.fail(name, "must be a whole number from 2 to 10000")
+	}
+	return n
 }
 
 // interval admits those that divide a day into whole minutes, so that every slot has its turn equally often.

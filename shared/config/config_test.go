@@ -15,7 +15,7 @@ import (
 
 var everything = []config.Need{
 	config.Table, config.Platform, config.Presentation, config.Callbacks, config.VerifyNow, config.VerifySweep,
-	config.CheckInterval, config.Bus,
+	config.CheckInterval, config.STSRate, config.Bus, config.Webhook,
 }
 
 // environment is complete: every variable that any function reads.
@@ -38,7 +38,12 @@ var environment = map[string]string{
 	"ROLECALL_VERIFY_NOW_QUEUE_URL":   "https://sqs.example/now",
 	"ROLECALL_VERIFY_SWEEP_QUEUE_URL": "https://sqs.example/sweep",
 	"ROLECALL_CHECK_INTERVAL":         "6h",
+	"ROLECALL_STS_RATE":               "60",
 	"ROLECALL_BUS_NAME":               "rolecall",
+	"ROLECALL_WEBHOOK_ENDPOINT":       "https://hooks.example.com/",
+	"ROLECALL_WEBHOOK_KEY_ARN":        "arn:aws:kms:eu-west-1:011111111111:key/2",
+	"ROLECALL_WEBHOOK_SECRETS":        "2,1",
+	"ROLECALL_WEBHOOK_QUEUE_URL":      "https://sqs.example/webhook",
 }
 
 // set puts the complete environment in place, with changes: pairs of name and value.
@@ -70,7 +75,9 @@ func TestLoadReadsEveryVariable(t *testing.T) {
 		TemplateURL: "https://templates.example/1/connection.yaml", TemplateVersion: "1.0.0", TemplateSHA256: "abc",
 		ConsoleURL: "http://localhost:4566", TopicName: "rolecall-callbacks",
 		VerifyNowURL: "https://sqs.example/now", VerifySweepURL: "https://sqs.example/sweep",
-		CheckInterval: 6 * time.Hour, Bus: "rolecall",
+		CheckInterval: 6 * time.Hour, STSRate: 60, Bus: "rolecall",
+		WebhookEndpoint: "https://hooks.example.com/", WebhookKeyARN: "arn:aws:kms:eu-west-1:011111111111:key/2",
+		WebhookSecrets: []int{2, 1}, WebhookURL: "https://sqs.example/webhook",
 		Endpoint: "http://127.0.0.1:4566", Region: "eu-west-1", LogLevel: slog.LevelDebug,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -105,7 +112,11 @@ func TestEachNeedAsksForItsOwnVariables(t *testing.T) {
 		"verify now":     {config.VerifyNow, []string{"ROLECALL_VERIFY_NOW_QUEUE_URL"}},
 		"verify sweep":   {config.VerifySweep, []string{"ROLECALL_VERIFY_SWEEP_QUEUE_URL"}},
 		"check interval": {config.CheckInterval, []string{"ROLECALL_CHECK_INTERVAL"}},
+		"STS rate":       {config.STSRate, []string{"ROLECALL_STS_RATE"}},
 		"bus":            {config.Bus, []string{"ROLECALL_BUS_NAME"}},
+		"webhook": {config.Webhook, []string{
+			"ROLECALL_WEBHOOK_ENDPOINT", "ROLECALL_WEBHOOK_KEY_ARN", "ROLECALL_WEBHOOK_SECRETS", "ROLECALL_WEBHOOK_QUEUE_URL",
+		}},
 	}
 	if len(tests) != len(everything) {
 		t.Fatalf("%d needs are tried, there are %d", len(tests), len(everything))
@@ -172,6 +183,8 @@ func TestMalformedVariablesAreNamed(t *testing.T) {
 		"ROLECALL_PARTITION":        {"AWS", "aws-iso", "arn:aws", " aws"},
 		"ROLECALL_PLATFORM_ACCOUNT": {"1", "11111111111", "1111111111111", "11111111111a", "1111-1111-1111", "١١١١١١١١١١١١", "111111111111\n"},
 		"ROLECALL_REGIONS":          {",", "eu-west-1,", "eu-west-1, us-east-1", "eu-west-1;us-east-1", "EU-WEST-1", "eu-west", "eu-west-1,eu-west-1/x"},
+		"ROLECALL_WEBHOOK_SECRETS":  {"0", "-1", "one", "1,", "1, 2", "1;2"},
+		"ROLECALL_STS_RATE":         {"0", "1", "-60", "60/s", "1e3", "10001", "60.5", " 60"},
 		"ROLECALL_CHECK_INTERVAL": {
 			"24", "1d", "0", "0s", "-1h", "30s", "59s", "90s", "7h", "25h", "48h", "1h0m1s", "1m0.5s", "2562047h47m16s", "9999999h",
 		},
@@ -193,6 +206,8 @@ func TestWellFormedVariablesAreTaken(t *testing.T) {
 		"ROLECALL_PARTITION":        {"aws", "aws-us-gov", "aws-cn"},
 		"ROLECALL_PLATFORM_ACCOUNT": {"000000000000", "999999999999"},
 		"ROLECALL_REGIONS":          {"eu-west-1", "us-gov-west-1", "eu-west-1,ap-southeast-2,mx-central-1"},
+		"ROLECALL_WEBHOOK_SECRETS":  {"1", "7", "3,2,1"},
+		"ROLECALL_STS_RATE":         {"2", "60", "600", "10000"},
 		"ROLECALL_CHECK_INTERVAL":   {"1m", "60s", "5m", "1h", "6h0m0s", "24h", "24h0m0s", "1440m"},
 	} {
 		for _, value := range values {

@@ -101,7 +101,7 @@ func newHistory(t *rapid.T, tb testing.TB) *history {
 	}
 	clock := func() time.Time { return h.now }
 	h.u = connect.Verifications{
-		Store: h.store, Jobs: h.out, Answerer: h.out, Clock: clock, Jitter: func() float64 { return 0 },
+		Store: h.store, Jobs: h.out, Sweeps: h.out, Answerer: h.out, Clock: clock, Jitter: func() float64 { return 0 },
 		Verifier: connect.Verifier{Platform: platform(), Assumer: h, Inspector: h, Clock: clock},
 	}
 	h.cbs = connect.Callbacks{Store: h.store, Tokens: h, Jobs: h.out, Clock: clock, Account: platformAccount}

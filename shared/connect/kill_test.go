@@ -55,6 +55,10 @@ func (m mortal) Connection(ctx context.Context, id connect.ConnectionID) (c conn
 	return c, err
 }
 
+func (m mortal) Bare(ctx context.Context, id connect.ConnectionID) (connect.Connection, error) {
+	return m.Connection(ctx, id)
+}
+
 func (m mortal) ConnectionAndFence(ctx context.Context, id connect.ConnectionID, s connect.StackID) (c connect.Connection, f connect.Fence, err error) {
 	m.call(func() {
 		m.store.mu.Lock()

@@ -23,17 +23,42 @@ func TestPermissionsOfTheSet(t *testing.T) {
 		fixes   []string
 	}{
 		{name: "all there", verdict: connect.Passed},
-		{"one missing", rules{"iam:ListRoles": missing}, connect.Failed, connect.CodePermissionsMissing,
-			[]string{"set read-only: iam:ListRoles"}, []string{"ReadOnlyAccess", "Roles, R1", grant("*", "iam:ListRoles")}},
-		{"two missing", rules{"iam:ListRoles": missing, "s3:ListAllMyBuckets": missing}, connect.Failed, connect.CodePermissionsMissing,
-			[]string{"iam:ListRoles, s3:ListAllMyBuckets"}, []string{grant("*", "iam:ListRoles", "s3:ListAllMyBuckets")}},
-		{"denied by a policy of the role", rules{"iam:ListRoles": forbidden}, connect.Failed, connect.CodePermissionsMissing,
-			[]string{"iam:ListRoles"}, []string{"Remove the Deny of iam:ListRoles"}},
-		{"the boundary", rules{"iam:ListRoles": bounded}, connect.Failed, connect.CodePermissionsMissing,
-			[]string{"iam:ListRoles"}, []string{"permissions boundary does not allow iam:ListRoles", `{"Effect":"Allow","Action":["iam:ListRoles"],"Resource":"*"}`}},
+		{
+			"one missing",
+			rules{"iam:ListRoles": missing},
+			connect.Failed, connect.CodePermissionsMissing,
+			[]string{"set read-only: iam:ListRoles"},
+			[]string{"ReadOnlyAccess", "Roles, R1", grant("*", "iam:ListRoles")},
+		},
+		{
+			"two missing",
+			rules{"iam:ListRoles": missing, "s3:ListAllMyBuckets": missing},
+			connect.Failed, connect.CodePermissionsMissing,
+			[]string{"iam:ListRoles, s3:ListAllMyBuckets"},
+			[]string{grant("*", "iam:ListRoles", "s3:ListAllMyBuckets")},
+		},
+		{
+			"denied by a policy of the role",
+			rules{"iam:ListRoles": forbidden},
+			connect.Failed, connect.CodePermissionsMissing,
+			[]string{"iam:ListRoles"},
+			[]string{"Remove the Deny of iam:ListRoles"},
+		},
+		{
+			"the boundary",
+			rules{"iam:ListRoles": bounded},
+			connect.Failed, connect.CodePermissionsMissing,
+			[]string{"iam:ListRoles"},
+			[]string{"permissions boundary does not allow iam:ListRoles", `{"Effect":"Allow","Action":["iam:ListRoles"],"Resource":"*"}`},
+		},
 		{"undecided", rules{"iam:ListRoles": undecided}, connect.Unknown, connect.CodeNotAsked, []string{"iam:ListRoles"}, []string{"service control policies"}},
-		{"missing beside undecided", rules{"iam:ListRoles": missing, "s3:ListAllMyBuckets": undecided}, connect.Failed, connect.CodePermissionsMissing,
-			[]string{": iam:ListRoles"}, nil},
+		{
+			"missing beside undecided",
+			rules{"iam:ListRoles": missing, "s3:ListAllMyBuckets": undecided},
+			connect.Failed, connect.CodePermissionsMissing,
+			[]string{": iam:ListRoles"},
+			nil,
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -4,17 +4,22 @@ import (
 	"context"
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"time"
 )
 
-// Slots is how many slots the enabled connections are spread over: one for each minute of a day.
+// Slots is how many slots the connections that serve are spread over: one for each minute of a day.
 const Slots = 1440
 
 // Slot is the connection's slot, fixed for its life.
 func Slot(id ConnectionID) int {
+	return int(hash(id) % Slots)
+}
+
+func hash(id ConnectionID) uint32 {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(id)) // a hash never fails
-	return int(h.Sum32() % Slots)
+	return h.Sum32()
 }
 
 // A SweepStore tells which connections are due.
@@ -25,14 +30,14 @@ type SweepStore interface {
 	Advance(ctx context.Context, from, to time.Time) error
 	// Due lists connections due in a minute, a page at a time.
 	Due(ctx context.Context, minute time.Time, cursor string) (Page[ConnectionID], error)
-	// InSlot lists enabled connections of a slot, a page at a time.
+	// InSlot lists the connections of a slot that serve, or served until they degraded, a page at a time.
 	InSlot(ctx context.Context, slot int, cursor string) (Page[ConnectionID], error)
 }
 
 // SweepJobs queues connections to look at.
 type SweepJobs interface {
-	// Sweep queues up to SweepBatch connections as one job.
-	Sweep(ctx context.Context, ids []ConnectionID) error
+	// Sweep queues up to SweepBatch connections as one job, to be taken up after delay, 15 minutes at most.
+	Sweep(ctx context.Context, ids []ConnectionID, delay time.Duration) error
 }
 
 // SweepBatch is the most connections of one job.
@@ -43,8 +48,13 @@ type Sweeping struct {
 	Store    SweepStore
 	Jobs     SweepJobs
 	Clock    func() time.Time
-	Interval time.Duration // between two checks of an enabled connection; a day at most
+	Interval time.Duration  // between two checks of an enabled connection; a day at most
+	Jitter   func() float64 // in [-1,1]
 }
+
+// sweepSpread is the stretch of time over which a tick's jobs are spread: a minute holds as many as any other, so that
+// STS need not answer them all in its first seconds. The first job goes at once.
+const sweepSpread = 45 * time.Second
 
 // maxCatchUp bounds the minutes of one tick; further missed ones are caught up by the next.
 const maxCatchUp = 60
@@ -62,39 +72,42 @@ func (u Sweeping) Tick(ctx context.Context) (int, error) {
 	if from.IsZero() {
 		from = now.Add(-time.Minute)
 	}
-	queued := 0
+	t := tick{Sweeping: u}
 	for n := 0; from.Before(now) && n < maxCatchUp; n++ {
 		minute := from.Add(time.Minute)
-		k, err := u.minute(ctx, minute)
-		queued += k
-		if err != nil {
-			return queued, fmt.Errorf("sweep %s: %w", minute.Format(time.RFC3339), err)
+		if err := t.minute(ctx, minute); err != nil {
+			return t.queued, fmt.Errorf("sweep %s: %w", minute.Format(time.RFC3339), err)
 		}
 		if err := u.Store.Advance(ctx, cursor, minute); err != nil {
-			return queued, err
+			return t.queued, err
 		}
 		cursor, from = minute, minute
 	}
-	return queued, nil
+	return t.queued, nil
 }
 
-func (u Sweeping) minute(ctx context.Context, minute time.Time) (int, error) {
-	queued, err := u.queueAll(ctx, func(cursor string) (Page[ConnectionID], error) {
-		return u.Store.Due(ctx, minute, cursor)
+// A tick counts what it has queued.
+type tick struct {
+	Sweeping
+	queued int
+}
+
+func (t *tick) minute(ctx context.Context, minute time.Time) error {
+	err := t.queueAll(ctx, func(cursor string) (Page[ConnectionID], error) {
+		return t.Store.Due(ctx, minute, cursor)
 	})
 	if err != nil {
-		return queued, err
+		return err
 	}
-	for _, slot := range SlotsAt(minute, u.Interval) {
-		n, err := u.queueAll(ctx, func(cursor string) (Page[ConnectionID], error) {
-			return u.Store.InSlot(ctx, slot, cursor)
+	for _, slot := range SlotsAt(minute, t.Interval) {
+		err := t.queueAll(ctx, func(cursor string) (Page[ConnectionID], error) {
+			return t.Store.InSlot(ctx, slot, cursor)
 		})
-		queued += n
 		if err != nil {
-			return queued, err
+			return err
 		}
 	}
-	return queued, nil
+	return nil
 }
 
 // SlotsAt are the slots whose turn it is in a minute, so that each slot has its turn once in an interval. The interval
@@ -122,23 +135,43 @@ func NextTurn(id ConnectionID, interval time.Duration, now time.Time) time.Time 
 	return time.Unix((minute+wait)*60, 0).UTC()
 }
 
-func (u Sweeping) queueAll(ctx context.Context, list func(cursor string) (Page[ConnectionID], error)) (int, error) {
-	queued, cursor := 0, ""
+// week is how often all checks are made of a role that serves; in between, two of them must do.
+const week = 7 * 24 * time.Hour
+
+// fullTurn says that this turn of the connection's slot is the one in a week in which all checks are made. It follows
+// from the id alone, so that nothing need be kept or read for it; the connections of a slot are spread over the week.
+func fullTurn(id ConnectionID, interval time.Duration, now time.Time) bool {
+	if interval <= 0 {
+		return false
+	}
+	turns, own := int64(week/interval), int64(hash(id)/Slots)
+	begun := NextTurn(id, interval, now).Add(-interval)
+	return begun.Unix()/int64(interval/time.Second)%turns == own%turns
+}
+
+func (t *tick) queueAll(ctx context.Context, list func(cursor string) (Page[ConnectionID], error)) error {
+	cursor := ""
 	for {
 		page, err := list(cursor)
 		if err != nil {
-			return queued, err
+			return err
 		}
-		for ids := page.Items; len(ids) > 0; {
-			n := min(len(ids), SweepBatch)
-			if err := u.Jobs.Sweep(ctx, ids[:n]); err != nil {
-				return queued, err
+		for ids := range slices.Chunk(page.Items, SweepBatch) {
+			if err := t.Jobs.Sweep(ctx, ids, t.delay()); err != nil {
+				return err
 			}
-			queued, ids = queued+n, ids[n:]
+			t.queued += len(ids)
 		}
 		if page.Next == "" {
-			return queued, nil
+			return nil
 		}
 		cursor = page.Next
 	}
+}
+
+func (t *tick) delay() time.Duration {
+	if t.queued == 0 {
+		return 0
+	}
+	return time.Duration((1 + t.Jitter()) / 2 * float64(sweepSpread))
 }

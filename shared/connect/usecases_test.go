@@ -18,6 +18,7 @@ type memory struct {
 	fences  map[connect.StackID]connect.Fence
 	events  []connect.Event
 	checked []connect.ConnectionID
+	bare    int
 	before  func() // runs once, before the next commit
 }
 
@@ -37,6 +38,11 @@ func (m *memory) Connection(_ context.Context, id connect.ConnectionID) (connect
 		return c, connect.ErrNotFound
 	}
 	return c, nil
+}
+
+func (m *memory) Bare(ctx context.Context, id connect.ConnectionID) (connect.Connection, error) {
+	m.bare++
+	return m.Connection(ctx, id)
 }
 
 func (m *memory) ConnectionAndFence(ctx context.Context, id connect.ConnectionID, s connect.StackID) (connect.Connection, connect.Fence, error) {
@@ -77,12 +83,18 @@ func (m *memory) Note(_ context.Context, e connect.Event) error {
 type outbox struct {
 	jobs    []connect.VerifyJob
 	delays  []time.Duration
+	sweeps  []connect.ConnectionID
 	answers []connect.Reply
 	fail    error
 }
 
 func (o *outbox) Verify(_ context.Context, j connect.VerifyJob, d time.Duration) error {
 	o.jobs, o.delays = append(o.jobs, j), append(o.delays, d)
+	return nil
+}
+
+func (o *outbox) Sweep(_ context.Context, ids []connect.ConnectionID, d time.Duration) error {
+	o.sweeps, o.delays = append(o.sweeps, ids...), append(o.delays, d)
 	return nil
 }
 
@@ -112,7 +124,7 @@ func newBench(c connect.Connection) *bench {
 	}, trust: platform().TrustPolicy(c.Snapshot().ExternalID)}}
 	clock := func() time.Time { return b.now }
 	b.u = connect.Verifications{
-		Store: b.store, Jobs: b.out, Answerer: b.out, Clock: clock, Jitter: func() float64 { return 0 },
+		Store: b.store, Jobs: b.out, Sweeps: b.out, Answerer: b.out, Clock: clock, Jitter: func() float64 { return 0 },
 		Verifier: connect.Verifier{Platform: platform(), Assumer: b.acct, Inspector: b.acct, Clock: clock},
 	}
 	return b
@@ -398,7 +410,7 @@ func TestSweepLooksAtWhatIsDue(t *testing.T) {
 		if err := b.u.Sweep(context.Background(), c.ID()); err != nil {
 			t.Fatal(err)
 		}
-		if len(b.store.checked) != 1 || len(b.store.events) != 0 || len(b.acct.asked) != 2 {
+		if len(b.store.checked) != 1 || len(b.store.events) != 0 || len(b.acct.asked) != 2 || b.store.bare != 1 {
 			t.Errorf("%d times kept, %d events, %d calls of STS", len(b.store.checked), len(b.store.events), len(b.acct.asked))
 		}
 	})

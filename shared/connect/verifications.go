@@ -10,6 +10,8 @@ import (
 // A VerificationStore is what verifying needs of a store.
 type VerificationStore interface {
 	Connection(ctx context.Context, id ConnectionID) (Connection, error)
+	// Bare is Connection without the time of the last check that changed nothing, for those who have no use for it.
+	Bare(ctx context.Context, id ConnectionID) (Connection, error)
 	Commit(ctx context.Context, ch Change) error
 	// RecordCheck keeps the time of a check that changed nothing. It bumps no version.
 	RecordCheck(ctx context.Context, id ConnectionID, at time.Time) error
@@ -25,9 +27,11 @@ type Verifications struct {
 	Store    VerificationStore
 	Verifier Verifier
 	Jobs     Jobs
+	Sweeps   SweepJobs
 	Answerer Answerer
 	Clock    func() time.Time
 	Jitter   func() float64 // in [-1,1]
+	Interval time.Duration  // between two checks of an enabled connection; a day at most
 }
 
 // probeTime bounds one try's questions to AWS, so that there is time left to commit and to answer. What has not been
@@ -277,9 +281,9 @@ func (o Outcome) answered() bool {
 }
 
 // Sweep looks at a connection because the schedule says so: a serving role is checked again, one that waited too long
-// expires, a run whose message was lost goes on.
+// expires, a run whose message was lost goes on. A healthy role costs one read, two calls of STS and one small write.
 func (u Verifications) Sweep(ctx context.Context, id ConnectionID) error {
-	c, err := u.Store.Connection(ctx, id)
+	c, err := u.Store.Bare(ctx, id)
 	if errors.Is(err, ErrNotFound) {
 		return nil
 	}
@@ -292,7 +296,7 @@ func (u Verifications) Sweep(ctx context.Context, id ConnectionID) error {
 	}
 	switch c.s.Status {
 	case StatusEnabled, StatusDegraded:
-		_, err = u.settle(ctx, c, u.Verifier.Recheck(ctx, c.subject(c.s.RoleARN)), ActorRolecall)
+		err = u.sweepServing(ctx, c)
 	case StatusPending:
 		if c.Expired(now) {
 			ch, expireErr := c.Expire(now)
@@ -309,4 +313,28 @@ func (u Verifications) Sweep(ctx context.Context, id ConnectionID) error {
 		return nil // somebody else has just seen to it
 	}
 	return err
+}
+
+// sweepServing checks the role of a connection that serves, or served until it degraded.
+func (u Verifications) sweepServing(ctx context.Context, c Connection) error {
+	o := u.look(ctx, c)
+	if _, err := u.settle(ctx, c, o, ActorRolecall); err != nil {
+		return err
+	}
+	if o.answered() || c.s.NextVerificationAt.IsZero() {
+		return nil
+	}
+	// Nothing was found out and so nothing was written: the minute in which it is due has gone by.
+	return u.Sweeps.Sweep(ctx, []ConnectionID{c.s.ID}, degradedInterval)
+}
+
+// look makes all checks once a week, and as long as denials are being counted: two checks could neither confirm nor
+// clear what another one has found.
+func (u Verifications) look(ctx context.Context, c Connection) Outcome {
+	ctx, done := context.WithTimeout(ctx, probeTime)
+	defer done()
+	if c.s.Strikes > 0 || c.s.Status == StatusDegraded || fullTurn(c.s.ID, u.Interval, u.Clock()) {
+		return u.Verifier.Verify(ctx, c.subject(c.s.RoleARN))
+	}
+	return u.Verifier.Recheck(ctx, c.subject(c.s.RoleARN))
 }

@@ -77,10 +77,18 @@ func TestVerify(t *testing.T) {
 		{"GetRole denied", account{assume: exact, trustE: errDenied}, [6]connect.Verdict{p, p, p, p, u, p}, connect.CodeTrustUnreadable, true, 4},
 		{"GetRole fails", account{assume: exact, trustE: down}, [6]connect.Verdict{p, p, p, p, u, p}, connect.CodeSTSUnavailable, true, 4},
 		{"trust is no JSON", account{assume: exact, trust: "{"}, [6]connect.Verdict{p, p, p, p, u, p}, connect.CodeTrustUnreadable, true, 4},
-		{"trust admits everybody", account{assume: exact, trust: strings.Replace(clean, `{"AWS":"arn:aws:iam::111111111111:root"}`, `"*"`, 1)},
-			[6]connect.Verdict{p, p, p, p, f, p}, connect.CodeTrustTooBroad, false, 3},
-		{"a permission is missing", account{assume: exact, trust: clean, rules: map[string]connect.Ruling{"iam:ListRoles": connect.RulingMissing}},
-			[6]connect.Verdict{p, p, p, p, p, f}, connect.CodePermissionsMissing, false, 3},
+		{
+			"trust admits everybody",
+			account{assume: exact, trust: strings.Replace(clean, `{"AWS":"arn:aws:iam::111111111111:root"}`, `"*"`, 1)},
+			[6]connect.Verdict{p, p, p, p, f, p},
+			connect.CodeTrustTooBroad, false, 3,
+		},
+		{
+			"a permission is missing",
+			account{assume: exact, trust: clean, rules: map[string]connect.Ruling{"iam:ListRoles": connect.RulingMissing}},
+			[6]connect.Verdict{p, p, p, p, p, f},
+			connect.CodePermissionsMissing, false, 3,
+		},
 		{"permissions may not be asked", account{assume: exact, trust: clean, rulesE: errDenied}, [6]connect.Verdict{p, p, p, p, p, u}, connect.CodeNotAsked, true, 3},
 		{"the simulator fails", account{assume: exact, trust: clean, rulesE: down}, [6]connect.Verdict{p, p, p, p, p, u}, connect.CodeSTSUnavailable, true, 3},
 	}

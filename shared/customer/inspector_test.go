@@ -104,9 +104,12 @@ func TestPermissionsAreRuledUpon(t *testing.T) {
 	}
 	role := roleARN(t, made.ARN)
 	want := []connect.ActionRuling{
-		{Action: "ec2:RunInstances", Ruling: connect.RulingAllowed}, {Action: "lambda:CreateFunction", Ruling: connect.RulingMissing},
-		{Action: "s3:PutObject", Ruling: connect.RulingForbidden}, {Action: "rds:CreateDBInstance", Ruling: connect.RulingBounded},
-		{Action: "sqs:SendMessage", Ruling: connect.RulingUndecided}, {Action: "sns:Publish", Ruling: connect.RulingAllowed},
+		{Action: "ec2:RunInstances", Ruling: connect.RulingAllowed},
+		{Action: "lambda:CreateFunction", Ruling: connect.RulingMissing},
+		{Action: "s3:PutObject", Ruling: connect.RulingForbidden},
+		{Action: "rds:CreateDBInstance", Ruling: connect.RulingBounded},
+		{Action: "sqs:SendMessage", Ruling: connect.RulingUndecided},
+		{Action: "sns:Publish", Ruling: connect.RulingAllowed},
 	}
 	var actions []string
 	for _, r := range want {

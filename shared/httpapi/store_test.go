@@ -143,6 +143,10 @@ func (m *memory) Events(_ context.Context, id connect.ConnectionID, q connect.Ev
 	return pageOf(events, q.Cursor, q.Limit)
 }
 
+func (m *memory) Bare(ctx context.Context, id connect.ConnectionID) (connect.Connection, error) {
+	return m.Connection(ctx, id)
+}
+
 func (m *memory) RecordCheck(_ context.Context, id connect.ConnectionID, at time.Time) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

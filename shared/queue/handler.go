@@ -7,25 +7,39 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"sync"
+	"time"
 
 	"github.com/aws/aws-lambda-go/events"
 
 	"rolecall/shared/connect"
 )
 
-// A Verifications makes tries and looks at connections that are due.
-type Verifications interface {
+// Tries makes tries that somebody waits for.
+type Tries interface {
 	Try(ctx context.Context, job connect.VerifyJob) error
+}
+
+// Sweeps looks at connections that are due.
+type Sweeps interface {
 	Sweep(ctx context.Context, id connect.ConnectionID) error
 }
 
 // A Handler works off batches of jobs from both queues. Each message stands or falls alone.
 type Handler struct {
-	Verifications Verifications
+	Tries  Tries
+	Sweeps Sweeps
+	// Jobs takes back the connections of a sweep message that could not be looked at.
+	Jobs connect.SweepJobs
 	// Parallel bounds the connections of one sweep message that are checked at the same time.
 	Parallel int
 	Log      *slog.Logger
 }
+
+// finishing is what the end of an invocation is kept free for: to finish the checks that have begun, and to hand back
+// those that have not.
+const finishing = 10 * time.Second
+
+var errNoTime = errors.New("no time was left to look at any connection")
 
 // Handle works off a batch; the messages of a batch run at the same time, for somebody waits for each of them.
 func (h Handler) Handle(ctx context.Context, batch events.SQSEvent) (events.SQSEventResponse, error) {
@@ -57,7 +71,7 @@ func (h Handler) record(ctx context.Context, r events.SQSMessage) (err error) {
 	}
 	if job.Try != nil {
 		h.Log.InfoContext(ctx, "try", "connectionId", job.Try.ConnectionID, "run", job.Try.Run, "attempt", job.Try.Attempt)
-		return h.Verifications.Try(ctx, *job.Try)
+		return h.Tries.Try(ctx, *job.Try)
 	}
 	return h.sweep(ctx, job.Sweep)
 }
@@ -69,21 +83,75 @@ func recovered(err *error) {
 	}
 }
 
-// sweep looks at every connection even if some of them fail.
+// sweep looks at connections. Those that failed, or that there was no time for, become a message of their own, so that
+// what has been done is not done again. Messages shrink on the way: one of which nothing succeeds comes again as it is,
+// and ends in the dead-letter queue.
 func (h Handler) sweep(ctx context.Context, ids []connect.ConnectionID) error {
-	errs := make([]error, len(ids))
+	left, err := h.look(ctx, ids)
+	if len(left) == 0 {
+		return nil
+	}
+	if err == nil {
+		err = errNoTime
+	}
+	if len(left) == len(ids) {
+		return err
+	}
+	if again := h.Jobs.Sweep(ctx, left, 0); again != nil {
+		return errors.Join(err, again)
+	}
+	h.Log.WarnContext(ctx, "sweep goes on", "looked", len(ids)-len(left), "left", len(left), "error", err)
+	return nil
+}
+
+// look answers which connections are left to look at, and what failed.
+func (h Handler) look(ctx context.Context, ids []connect.ConnectionID) (left []connect.ConnectionID, err error) {
+	beginning, end := h.beginning(ctx)
+	defer end()
+	done, errs := make([]bool, len(ids)), make([]error, len(ids))
 	places := make(chan struct{}, max(1, h.Parallel))
 	var wg sync.WaitGroup
 	for i, id := range ids {
-		places <- struct{}{}
+		if !placed(beginning, places) {
+			break
+		}
 		wg.Go(func() {
 			defer func() { <-places }()
 			defer recovered(&errs[i])
-			if err := h.Verifications.Sweep(ctx, id); err != nil {
+			if err := h.Sweeps.Sweep(ctx, id); err != nil {
 				errs[i] = fmt.Errorf("%s: %w", id, err)
+				return
 			}
+			done[i] = true
 		})
 	}
 	wg.Wait()
-	return errors.Join(errs...)
+	for i, id := range ids {
+		if !done[i] {
+			left = append(left, id)
+		}
+	}
+	return left, errors.Join(errs...)
+}
+
+// beginning is the part of an invocation in which checks may begin.
+func (Handler) beginning(ctx context.Context) (context.Context, context.CancelFunc) {
+	end, ok := ctx.Deadline()
+	if !ok {
+		return ctx, func() {}
+	}
+	return context.WithDeadline(ctx, end.Add(-finishing))
+}
+
+// placed waits for a place, but not beyond the end of ctx.
+func placed(ctx context.Context, places chan<- struct{}) bool {
+	if ctx.Err() != nil {
+		return false
+	}
+	select {
+	case <-ctx.Done():
+		return false
+	case places <- struct{}{}:
+		return true
+	}
 }

@@ -29,6 +29,18 @@ type verifications struct {
 	try       func(connect.VerifyJob) error
 	sweep     func(connect.ConnectionID) error
 	busy, top int
+	handed    handed
+}
+
+// handed is what comes back to the queue.
+type handed struct {
+	batches [][]connect.ConnectionID
+	fail    error
+}
+
+func (b *handed) Sweep(_ context.Context, ids []connect.ConnectionID, _ time.Duration) error {
+	b.batches = append(b.batches, ids)
+	return b.fail
 }
 
 func (v *verifications) Try(_ context.Context, job connect.VerifyJob) error {
@@ -59,7 +71,7 @@ func (v *verifications) Sweep(_ context.Context, id connect.ConnectionID) error 
 }
 
 func handler(v *verifications, log *bytes.Buffer) queue.Handler {
-	return queue.Handler{Verifications: v, Parallel: 3, Log: slog.New(slog.NewJSONHandler(log, nil))}
+	return queue.Handler{Tries: v, Sweeps: v, Jobs: &v.handed, Parallel: 3, Log: slog.New(slog.NewJSONHandler(log, nil))}
 }
 
 // batch makes a message of each body, as SQS brings it the first time.
@@ -203,9 +215,8 @@ func TestASweepGoesOnPastWhatFails(t *testing.T) {
 		return nil
 	}}
 	var log bytes.Buffer
-	got := failures(t, handler(v, &log), batch(sweep(all...), sweep(30)))
-	if diff := cmp.Diff([]string{"m0"}, got); diff != "" {
-		t.Errorf("failures (-want +got):\n%s", diff)
+	if got := failures(t, handler(v, &log), batch(sweep(all...), sweep(30))); len(got) > 0 {
+		t.Errorf("what has been done would be done again: %v failed", got)
 	}
 	slices.Sort(v.sweeps)
 	var want []connect.ConnectionID
@@ -215,10 +226,76 @@ func TestASweepGoesOnPastWhatFails(t *testing.T) {
 	if diff := cmp.Diff(want, v.sweeps); diff != "" {
 		t.Errorf("looked at (-want +got):\n%s", diff)
 	}
+	if diff := cmp.Diff([][]connect.ConnectionID{{id(0), id(7), id(13), id(24)}}, v.handed.batches); diff != "" {
+		t.Errorf("handed back (-want +got):\n%s", diff)
+	}
 	for _, n := range []int{0, 13} {
 		if !strings.Contains(log.String(), string(id(n))+": not now") {
 			t.Errorf("the log does not say that %s failed: %s", id(n), log.String())
 		}
+	}
+}
+
+// A message that only shrinks ends: what can never be looked at is left alone in the end, and comes to the dead letters.
+func TestASweepOfWhichNothingSucceedsFails(t *testing.T) {
+	v := &verifications{sweep: func(connect.ConnectionID) error { return errors.New("never") }}
+	got := failures(t, handler(v, &bytes.Buffer{}), batch(sweep(1, 2, 3), sweep(4)))
+	if diff := cmp.Diff([]string{"m0", "m1"}, got); diff != "" || len(v.handed.batches) > 0 {
+		t.Errorf("failures (-want +got):\n%s\nhanded back %v", diff, v.handed.batches)
+	}
+}
+
+func TestASweepThatCannotHandBackComesAgainWhole(t *testing.T) {
+	v := &verifications{sweep: func(c connect.ConnectionID) error {
+		if c == id(2) {
+			return errors.New("not now")
+		}
+		return nil
+	}}
+	v.handed.fail = errors.New("no queue")
+	if diff := cmp.Diff([]string{"m0"}, failures(t, handler(v, &bytes.Buffer{}), batch(sweep(1, 2, 3)))); diff != "" {
+		t.Errorf("failures (-want +got):\n%s", diff)
+	}
+}
+
+// An invocation has 20 seconds, of which the last ten are for what has begun; each look here takes two.
+func TestASweepHandsBackWhatItHasNoTimeFor(t *testing.T) {
+	for name, tt := range map[string]struct {
+		timeout time.Duration
+		looked  int
+		left    []int
+		failed  int
+	}{
+		"time for all":     {time.Minute, 6, nil, 0},
+		"time for some":    {15 * time.Second, 3, []int{4, 5, 6}, 0}, // at 0, 2 and 4 s, and none at 6
+		"time for nothing": {10 * time.Second, 0, nil, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				v := &verifications{sweep: func(connect.ConnectionID) error {
+					time.Sleep(2 * time.Second)
+					return nil
+				}}
+				h := handler(v, &bytes.Buffer{})
+				h.Parallel = 1
+				ctx, done := context.WithTimeout(t.Context(), tt.timeout)
+				defer done()
+				out, err := h.Handle(ctx, batch(sweep(1, 2, 3, 4, 5, 6)))
+				if err != nil || len(out.BatchItemFailures) != tt.failed || len(v.sweeps) != tt.looked {
+					t.Errorf("%v, %d failed, looked at %d", err, len(out.BatchItemFailures), len(v.sweeps))
+				}
+				var want [][]connect.ConnectionID
+				if tt.left != nil {
+					want = [][]connect.ConnectionID{nil}
+					for _, n := range tt.left {
+						want[0] = append(want[0], id(n))
+					}
+				}
+				if diff := cmp.Diff(want, v.handed.batches); diff != "" {
+					t.Errorf("handed back (-want +got):\n%s", diff)
+				}
+			})
+		})
 	}
 }
 

@@ -50,12 +50,12 @@ func (j Jobs) Verify(ctx context.Context, job connect.VerifyJob, delay time.Dura
 }
 
 // Sweep implements connect.SweepJobs.
-func (j Jobs) Sweep(ctx context.Context, ids []connect.ConnectionID) error {
+func (j Jobs) Sweep(ctx context.Context, ids []connect.ConnectionID, delay time.Duration) error {
 	m := message{ConnectionIDs: make([]string, len(ids))}
 	for i, id := range ids {
 		m.ConnectionIDs[i] = string(id)
 	}
-	return j.send(ctx, j.SweepURL, m, 0)
+	return j.send(ctx, j.SweepURL, m, delay)
 }
 
 func (j Jobs) send(ctx context.Context, url string, m message, delay time.Duration) error {

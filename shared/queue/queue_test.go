@@ -150,7 +150,7 @@ func TestAJobArrivesWhole(t *testing.T) {
 func TestASweepArrivesInOrder(t *testing.T) {
 	w := newWorld(t)
 	ids := []connect.ConnectionID{id(3), id(1), id(2)}
-	if err := w.jobs.Sweep(t.Context(), ids); err != nil {
+	if err := w.jobs.Sweep(t.Context(), ids, 0); err != nil {
 		t.Fatal(err)
 	}
 	bodies := w.received(w.sweep)
@@ -227,7 +227,7 @@ func TestAQueueThatDoesNotAnswer(t *testing.T) {
 			defer server.Close()
 			jobs := queue.Jobs{Client: client(server.URL), NowURL: server.URL + "/1/now", SweepURL: server.URL + "/1/sweep"}
 			for _, err := range []error{
-				jobs.Verify(t.Context(), fullJob(), time.Second), jobs.Sweep(t.Context(), []connect.ConnectionID{id(1)}),
+				jobs.Verify(t.Context(), fullJob(), time.Second), jobs.Sweep(t.Context(), []connect.ConnectionID{id(1)}, 0),
 			} {
 				var e *connect.Error
 				if !errors.As(err, &e) || e.Kind != connect.KindUnavailable {

@@ -15,7 +15,7 @@ const (
 	attrSK = "SK"
 
 	indexTenant = "tenant" // a tenant's connections, by id, which sorts by time
-	indexSlot   = "slot"   // enabled connections by slot
+	indexSlot   = "slot"   // enabled and degraded connections by slot
 	indexDue    = "due"    // connections by the minute in which they must be looked at
 
 	skMeta      = "META"

@@ -238,7 +238,7 @@ func toConnection(c connect.Connection) connectionRecord {
 // index puts the connection into the sparse indexes that its state belongs to.
 func (r *connectionRecord) index(c connect.Connection) {
 	s := c.Snapshot()
-	if s.Status == connect.StatusEnabled {
+	if s.Status == connect.StatusEnabled || s.Status == connect.StatusDegraded { // should it be missed when it is due
 		r.SlotPK, r.SlotSK = slotPK(connect.Slot(s.ID)), string(s.ID)
 	}
 	if due := c.DueAt(); !due.IsZero() {

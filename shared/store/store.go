@@ -90,6 +90,15 @@ func (s *Store) Connection(ctx context.Context, id connect.ConnectionID) (connec
 	return connectionOf(found)
 }
 
+// Bare reads the connection's own record alone: half of what Connection costs.
+func (s *Store) Bare(ctx context.Context, id connect.ConnectionID) (connect.Connection, error) {
+	found, err := s.read(ctx, metaKey(id))
+	if err != nil {
+		return connect.Connection{}, err
+	}
+	return connectionOf(found)
+}
+
 func connectionOf(found map[string]item) (connect.Connection, error) {
 	meta, ok := found[skMeta]
 	if !ok {

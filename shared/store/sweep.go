@@ -61,7 +61,7 @@ func (s *Store) Due(ctx context.Context, minute time.Time, cursor string) (conne
 	return s.ids(ctx, indexDue, "due", duePK(minute), cursor)
 }
 
-// InSlot lists the enabled connections of a slot.
+// InSlot lists the connections of a slot that serve, or served until they degraded.
 func (s *Store) InSlot(ctx context.Context, slot int, cursor string) (connect.Page[connect.ConnectionID], error) {
 	return s.ids(ctx, indexSlot, "slot", slotPK(slot), cursor)
 }

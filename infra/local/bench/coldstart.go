@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"time"
 )
 
@@ -83,29 +82,29 @@ func (l *launcher) start(ctx context.Context, bootstrap string) (start, error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	var output bytes.Buffer
-	cmd := exec.CommandContext(ctx, bootstrap) //nolint:gosec // running what was built is what this program is for
-	cmd.Env, cmd.Dir, cmd.Stdout, cmd.Stderr = l.env, filepath.Dir(bootstrap), &output, &output
-	if !filepath.IsAbs(bootstrap) {
-		cmd.Path = "./" + filepath.Base(bootstrap)
-	}
+	cmd := exec.CommandContext(ctx, bootstrap)
+	cmd.Env, cmd.Stdout, cmd.Stderr = l.env, &output, &output
 	began := l.clock()
 	if err := cmd.Start(); err != nil {
 		return start{}, err
 	}
-	exited := make(chan error, 1)
-	go func() { exited <- cmd.Wait() }()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = cmd.Wait() // ProcessState tells
+	}()
 	select {
 	case at := <-l.asked:
 		cancel()
-		<-exited
+		<-ended
 		return start{took: at.Sub(began), cpu: cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()}, nil
-	case err := <-exited:
-		return start{}, errors.Join(fmt.Errorf("ended before it asked for work: %w", err), errors.New(output.String()))
+	case <-ended:
+		return start{}, errors.Join(fmt.Errorf("ended before it asked for work: %v", cmd.ProcessState), errors.New(output.String()))
 	}
 }
 
-// environment is complete for every function; nothing of this machine's own is in it. AWS_CA_BUNDLE above all must stay
-// out: it costs several milliseconds that no function in AWS spends.
+// environment is complete for every function (one that misses a variable ends, and names it); nothing of this machine's
+// own is in it. AWS_CA_BUNDLE above all must stay out: it costs several milliseconds that no function in AWS spends.
 func environment(api string) []string {
 	return []string{
 		"PATH=" + os.DevNull,
@@ -133,6 +132,11 @@ func environment(api string) []string {
 		"ROLECALL_VERIFY_NOW_QUEUE_URL=https://sqs.eu-west-1.amazonaws.com/111111111111/rolecall-verify-now",
 		"ROLECALL_VERIFY_SWEEP_QUEUE_URL=https://sqs.eu-west-1.amazonaws.com/111111111111/rolecall-verify-sweep",
 		"ROLECALL_CHECK_INTERVAL=24h",
+		"ROLECALL_STS_RATE=300",
 		"ROLECALL_BUS_NAME=rolecall",
+		"ROLECALL_WEBHOOK_ENDPOINT=https://example.com/rolecall",
+		"ROLECALL_WEBHOOK_KEY_ARN=arn:aws:kms:eu-west-1:111111111111:key/00000000-0000-4000-8000-000000000001",
+		"ROLECALL_WEBHOOK_SECRETS=1",
+		"ROLECALL_WEBHOOK_QUEUE_URL=https://sqs.eu-west-1.amazonaws.com/111111111111/rolecall-webhook",
 	}
 }

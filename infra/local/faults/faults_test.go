@@ -445,12 +445,18 @@ func TestOverHTTP(t *testing.T) {
 		want               string
 	}{
 		{"GET", "/_local/faults", "", 200, `{"items":[]}`},
-		{"POST", "/_local/faults", `{"service":"sts","kind":"error500"}`, 201,
-			`{"id":"fault-1","service":"sts","kind":"error500","when":"before","rate":1,"hits":0}`},
-		{"POST", "/_local/faults", `{"service":"dynamodb","operation":"PutItem","kind":"hang","when":"after","rate":0.25,"count":3,"delay":"1500ms","caller":"verify","seed":9}`, 201,
-			`{"id":"fault-2","service":"dynamodb","operation":"PutItem","kind":"hang","when":"after","rate":0.25,"count":3,"delay":"1.5s","caller":"verify","seed":9,"hits":0}`},
-		{"POST", "/_local/faults", `{"service":"cfn-response","kind":"truncated"}`, 201,
-			`{"id":"fault-3","service":"cfn-response","kind":"truncated","when":"after","rate":1,"hits":0}`},
+		{
+			"POST", "/_local/faults", `{"service":"sts","kind":"error500"}`, 201,
+			`{"id":"fault-1","service":"sts","kind":"error500","when":"before","rate":1,"hits":0}`,
+		},
+		{
+			"POST", "/_local/faults", `{"service":"dynamodb","operation":"PutItem","kind":"hang","when":"after","rate":0.25,"count":3,"delay":"1500ms","caller":"verify","seed":9}`, 201,
+			`{"id":"fault-2","service":"dynamodb","operation":"PutItem","kind":"hang","when":"after","rate":0.25,"count":3,"delay":"1.5s","caller":"verify","seed":9,"hits":0}`,
+		},
+		{
+			"POST", "/_local/faults", `{"service":"cfn-response","kind":"truncated"}`, 201,
+			`{"id":"fault-3","service":"cfn-response","kind":"truncated","when":"after","rate":1,"hits":0}`,
+		},
 		{"DELETE", "/_local/faults/fault-2", "", 204, ""},
 		{"DELETE", "/_local/faults/fault-2", "", 404, `{"error":"there is no fault \"fault-2\""}`},
 		{"GET", "/_local/faults", "", 200, `{"items":[` +

@@ -59,8 +59,10 @@ func handmades() []handmade {
 
 		{name: "Regions denied", condition: exactly, rights: `"iam:GetRole"`, status: "failed", code: "REGIONS_DENIED"},
 		{name: "permissions missing", condition: exactly, rights: asks, status: "failed", code: "PERMISSIONS_MISSING", says: "cloudformation:DescribeStacks"},
-		{name: "permissions beyond the boundary", condition: exactly, rights: `"*"`, boundary: `{"Effect":"Allow","NotAction":"sqs:*","Resource":"*"}`,
-			status: "failed", code: "PERMISSIONS_MISSING", says: "sqs:ListQueues"},
+		{
+			name: "permissions beyond the boundary", condition: exactly, rights: `"*"`, boundary: `{"Effect":"Allow","NotAction":"sqs:*","Resource":"*"}`,
+			status: "failed", code: "PERMISSIONS_MISSING", says: "sqs:ListQueues",
+		},
 		{name: "permissions there", condition: exactly, rights: `"*"`, status: "enabled", trust: "passed"},
 	}
 }
@@ -82,9 +84,9 @@ func TestTrustPolicyTable(t *testing.T) {
 	took := time.Since(began)
 	var table strings.Builder
 	w := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "ROLE\tVERDICT\tCODE\tTRUST_POLICY\tAFTER")
+	_, _ = fmt.Fprintln(w, "ROLE\tVERDICT\tCODE\tTRUST_POLICY\tAFTER")
 	for _, v := range verdicts {
-		fmt.Fprintln(w, v)
+		_, _ = fmt.Fprintln(w, v)
 	}
 	_ = w.Flush()
 	t.Logf("%d roles in %s\n%s", len(rows), took.Round(time.Second), table.String())

@@ -170,8 +170,13 @@ func TestTenantsCannotSeeEachOther(t *testing.T) {
 	c := acme.create("Mine")
 	nobodys := c.ID[:len(c.ID)-6] + "000000"
 	routes := []struct{ method, path, body string }{
-		{"GET", "", ""}, {"DELETE", "", ""}, {"POST", "/launch", ""}, {"GET", "/events", ""},
-		{"PUT", "/role", `{"roleArn":"arn:aws:iam::222222222222:role/x"}`}, {"POST", "/verify", ""}, {"GET", "/credentials", ""},
+		{"GET", "", ""},
+		{"DELETE", "", ""},
+		{"POST", "/launch", ""},
+		{"GET", "/events", ""},
+		{"PUT", "/role", `{"roleArn":"arn:aws:iam::222222222222:role/x"}`},
+		{"POST", "/verify", ""},
+		{"GET", "/credentials", ""},
 	}
 	for _, r := range routes {
 		theirs := other.call(r.method, "/v1/connections/"+c.ID+r.path, r.body)

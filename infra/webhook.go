@@ -1,0 +1,98 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsevents"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awssqs"
+	"github.com/aws/jsii-runtime-go"
+)
+
+// fnWebhook is built always and deployed only with an endpoint.
+const fnWebhook = "webhook"
+
+const (
+	queueWebhook   = "rolecall-webhook"
+	webhookTimeout = 15 // seconds: a post may take five, and KMS and SQS are asked too
+	// webhookReceives is how often an event is posted before it goes to the dead-letter queue. The function's pauses, 30 s
+	// and doubled up to two hours, make a day of it.
+	webhookReceives = 20
+	// webhookConcurrency keeps a receiver that is slow from taking the account's functions.
+	webhookConcurrency = 5
+)
+
+// Environment variables of the webhook's function.
+const (
+	envWebhookEndpoint = "ROLECALL_WEBHOOK_ENDPOINT"
+	envWebhookKey      = "ROLECALL_WEBHOOK_KEY_ARN"
+	envWebhookSecrets  = "ROLECALL_WEBHOOK_SECRETS"
+	envWebhookQueue    = "ROLECALL_WEBHOOK_QUEUE_URL"
+)
+
+// optionalFunctions are those that are deployed besides functionNames.
+func (c config) optionalFunctions() []string {
+	if c.webhookEndpoint == "" {
+		return nil
+	}
+	return []string{fnWebhook}
+}
+
+// addWebhook makes what posts published events to the endpoint; without one, nothing at all.
+func (p *platform) addWebhook() {
+	if p.cfg.webhookEndpoint == "" {
+		return
+	}
+	// The secrets that sign are made from this key (package webhook under shared), so that none is stored anywhere.
+	// Whoever removes the webhook is done with them; KMS waits 30 days before it deletes.
+	key := awskms.NewKey(p.stack, jsii.String("WebhookKey"), &awskms.KeyProps{
+		Description:   jsii.String("Rolecall: makes the secrets that sign webhooks"),
+		KeySpec:       awskms.KeySpec_HMAC_256,
+		KeyUsage:      awskms.KeyUsage_GENERATE_VERIFY_MAC,
+		RemovalPolicy: awscdk.RemovalPolicy_DESTROY,
+	})
+	queue := p.newPatientQueue("Webhooks", queueWebhook, webhookTimeout, webhookReceives)
+	p.functions[fnWebhook] = p.newFunction(
+		spec{fnWebhook, "Rolecall: posts published events to the configured endpoint.", webhookTimeout, "/", []string{
+			envWebhookEndpoint, envWebhookKey, envWebhookSecrets, envWebhookQueue,
+		}},
+		[]awsiam.PolicyStatement{
+			allow("TakeEvents", append(consume(), "sqs:ChangeMessageVisibility"), queue.QueueArn()),
+			allow("MakeSecrets", []string{"kms:GenerateMac"}, key.KeyArn()),
+		},
+		map[string]*string{
+			envWebhookEndpoint: jsii.String(p.cfg.webhookEndpoint),
+			envWebhookKey:      key.KeyArn(),
+			envWebhookSecrets:  jsii.String(strings.Join(p.cfg.webhookSecrets, ",")),
+			envWebhookQueue:    queue.QueueUrl(),
+		})
+	p.fromQueue("WebhookSource", fnWebhook, queue, 1, webhookConcurrency)
+	p.addWebhookRule(queue)
+	p.output("WebhookKeyArn", "KMS key that makes the webhook's secrets", key.KeyArn())
+}
+
+// addWebhookRule sends every event of Rolecall to the queue. What EventBridge cannot deliver there for a day goes to the
+// queue's own dead-letter queue, from which a redrive brings it back.
+func (p *platform) addWebhookRule(queue awssqs.Queue) {
+	dead := queue.DeadLetterQueue().Queue
+	rule := awsevents.NewCfnRule(p.stack, jsii.String("WebhookRule"), &awsevents.CfnRuleProps{
+		Description:  jsii.String("Rolecall: events for the webhook"),
+		EventBusName: p.bus.EventBusName(),
+		EventPattern: map[string]any{"source": []string{"rolecall"}, "account": []string{p.cfg.account}},
+		Targets: []any{&awsevents.CfnRule_TargetProperty{
+			Id: jsii.String("queue"), Arn: queue.QueueArn(),
+			DeadLetterConfig: &awsevents.CfnRule_DeadLetterConfigProperty{Arn: dead.QueueArn()},
+		}},
+	})
+	for _, q := range []awssqs.IQueue{queue, dead} {
+		q.AddToResourcePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
+			Sid:        jsii.String("EventsOfTheRule"),
+			Principals: &[]awsiam.IPrincipal{awsiam.NewServicePrincipal(jsii.String("events.amazonaws.com"), nil)},
+			Actions:    jsii.Strings("sqs:SendMessage"),
+			Resources:  &[]*string{q.QueueArn()},
+			Conditions: &map[string]any{"ArnEquals": map[string]any{"aws:SourceArn": rule.AttrArn()}},
+		}))
+	}
+}
