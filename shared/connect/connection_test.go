@@ -140,10 +140,13 @@ func TestTriesEndWhenTheySay(t *testing.T) {
 		tries := 0
 		for c.Status() == connect.StatusVerifying {
 			v, _ := c.Trial()
+			if tries == 8 && v.NextTryAt.Before(v.Deadline) {
+				t.Fatalf("the last try comes at %s, before a denial is definitive", v.NextTryAt)
+			}
 			if v.NextTryAt.After(noon.Add(112 * time.Second)) {
 				t.Fatalf("try %d is set for %s", tries, v.NextTryAt)
 			}
-			ch, err := c.Tried(v.Run, v.Attempt, settling, 1, v.NextTryAt)
+			ch, err := c.Tried(v.Run, v.Attempt, settling, -1, v.NextTryAt)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -151,6 +154,24 @@ func TestTriesEndWhenTheySay(t *testing.T) {
 		}
 		if tries != 9 || c.Status() != connect.StatusFailed {
 			t.Fatalf("%s after %d tries, want failed after 9", c.Status(), tries)
+		}
+	})
+	t.Run("a trust policy that AWS failed to show is read before anything is enabled", func(t *testing.T) {
+		c := in(t, connect.StatusVerifying)
+		v, _ := c.Trial()
+		unread := with(good(noon), connect.CheckTrustPolicy, connect.Unknown, connect.CodeSTSUnavailable)
+		ch := must[connect.Change](t)(c.Tried(v.Run, 0, unread, 0, noon))
+		if got := ch.Connection().Status(); got != connect.StatusVerifying {
+			t.Errorf("%s before the deadline", got)
+		}
+		late := must[connect.Change](t)(c.Tried(v.Run, 0, unread, 0, v.Deadline))
+		if got := late.Connection().Status(); got != connect.StatusEnabled {
+			t.Errorf("%s after the deadline", got)
+		}
+		denied := with(good(noon), connect.CheckTrustPolicy, connect.Unknown, connect.CodeTrustUnreadable)
+		pasted := must[connect.Change](t)(c.Tried(v.Run, 0, denied, 0, noon))
+		if got := pasted.Connection().Status(); got != connect.StatusEnabled {
+			t.Errorf("%s: a pasted role need not be able to read itself", got)
 		}
 	})
 	t.Run("AWS's own failures never fail it", func(t *testing.T) {

@@ -79,11 +79,11 @@ func (c Connection) Tried(run int64, attempt int, o Outcome, jitter float64, now
 	if v == nil || v.Run != run || v.Attempt != attempt {
 		return Change{}, ErrSuperseded
 	}
-	if o.Proven() {
+	settled := !now.Before(v.Deadline)
+	if o.Proven() && (settled || !c.mayYetRead(o)) {
 		return c.provenChange(o, now), nil
 	}
 	reason, settling, denied := o.denial()
-	settled := attempt+1 >= len(tries()) || !now.Before(v.Deadline)
 	if denied && (settled || !settling) {
 		return c.refusedChange(o, reason, now), nil
 	}
@@ -96,10 +96,24 @@ func nextTry(v Verification, jitter float64, now time.Time) time.Time {
 	}
 	offset := float64(tries()[v.Attempt+1]) * (1 + 0.1*jitter)
 	at := v.StartedAt.Add(time.Duration(offset))
+	if v.Attempt+2 == len(tries()) && at.Before(v.Deadline) {
+		at = v.Deadline // the last try decides, so it comes when a denial is definitive
+	}
 	if at.Before(now) {
 		return now
 	}
 	return at
+}
+
+// mayYetRead says that the trust policy could not be read, but should be readable by another try: AWS itself failed, or
+// the role is of our template, which lets it read itself once IAM has spread that right.
+func (c Connection) mayYetRead(o Outcome) bool {
+	for _, k := range o.Checks {
+		if k.Name == CheckTrustPolicy && k.Verdict == Unknown {
+			return k.Reason.Code == CodeSTSUnavailable || !c.s.Stack.ID.IsZero()
+		}
+	}
+	return false
 }
 
 func (c Connection) triedChange(o Outcome, next, now time.Time) Change {

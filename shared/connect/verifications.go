@@ -318,6 +318,9 @@ func (u Verifications) Sweep(ctx context.Context, id ConnectionID) error {
 // sweepServing checks the role of a connection that serves, or served until it degraded.
 func (u Verifications) sweepServing(ctx context.Context, c Connection) error {
 	o := u.look(ctx, c)
+	if err := ctx.Err(); err != nil && !o.answered() {
+		return err // the end has come, and not from AWS
+	}
 	if _, err := u.settle(ctx, c, o, ActorRolecall); err != nil {
 		return err
 	}
