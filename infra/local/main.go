@@ -34,7 +34,8 @@ func run(ctx context.Context) error {
 	l, err := laptop.Start(ctx, laptop.Options{
 		Environ: os.Environ(), Root: root, Out: filepath.Join(root, "build", "laptop"),
 		APIAddress: "127.0.0.1:" + portFrom("ROLECALL_PORT", "8080"), AWSAddress: "127.0.0.1:" + portFrom("ROLECALL_AWS_PORT", "4566"),
-		Clock: time.Now, Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+		Context: contextFrom("ROLECALL_WEBHOOK_ENDPOINT"),
+		Clock:   time.Now, Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 		FunctionLog: func(function, line string) {
 			fmt.Printf("%-10s %s\n", strings.TrimPrefix(function, "rolecall-"), line)
 		},
@@ -56,4 +57,12 @@ func portFrom(variable, fallback string) string {
 		return p
 	}
 	return fallback
+}
+
+// contextFrom is the CDK context that the environment asks for: a webhook, perhaps to a receiver on this machine.
+func contextFrom(variable string) map[string]any {
+	if endpoint := os.Getenv(variable); endpoint != "" {
+		return map[string]any{"webhookEndpoint": endpoint}
+	}
+	return nil
 }

@@ -36,7 +36,10 @@ type clients struct {
 func connectTo(cfg aws.Config, log *slog.Logger) clients {
 	return clients{
 		stacks: cloudformation.NewFromConfig(cfg), tables: dynamodb.NewFromConfig(cfg), buses: eventbridge.NewFromConfig(cfg), log: log,
-		objects: s3.NewFromConfig(cfg, func(o *s3.Options) { o.UsePathStyle = o.BaseEndpoint != nil || cfg.BaseEndpoint != nil }),
+		objects: s3.NewFromConfig(cfg, func(o *s3.Options) {
+			o.UsePathStyle = cfg.BaseEndpoint != nil || o.BaseEndpoint != nil // a laptop's hosts have no names for buckets
+			o.DisableLogOutputChecksumValidationSkipped = true
+		}),
 	}
 }
 

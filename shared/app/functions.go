@@ -122,12 +122,12 @@ func Refresh(c config.Config) func(context.Context) error {
 	s := connect.Sweeping{Store: tableStore(c), Jobs: jobs(c), Clock: time.Now, Interval: c.CheckInterval, Jitter: jitter}
 	return func(ctx context.Context) error {
 		queued, err := s.Tick(ctx)
-		level := slog.LevelInfo
 		if err != nil {
-			level = slog.LevelError
+			log.ErrorContext(ctx, "sweep", "queued", queued, "error", err)
+			return err
 		}
-		log.Log(ctx, level, "sweep", "queued", queued, "error", err)
-		return err
+		log.InfoContext(ctx, "sweep", "queued", queued)
+		return nil
 	}
 }
 

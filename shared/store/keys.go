@@ -22,6 +22,7 @@ const (
 	skChecked   = "CHECKED"
 	eventPrefix = "EVENT#"
 	minuteForm  = "2006-01-02T15:04"
+	noteTime    = "2006-01-02T15:04:05.000000000Z" // always as long, so that it sorts
 )
 
 type key struct {
@@ -37,11 +38,11 @@ func metaKey(id connect.ConnectionID) key { return key{connectionPK(id), skMeta}
 
 func checkedKey(id connect.ConnectionID) key { return key{connectionPK(id), skChecked} }
 
-// eventKey sorts notes behind the change in whose state they were made.
+// eventKey sorts notes behind the change in whose state they were made, and by time among themselves.
 func eventKey(e connect.Event, note bool) key {
 	sk := fmt.Sprintf("%s%010d", eventPrefix, e.Sequence)
 	if note {
-		sk += "#" + e.ID
+		sk += "#" + e.At.UTC().Format(noteTime) + "#" + e.ID
 	}
 	return key{connectionPK(e.ConnectionID), sk}
 }

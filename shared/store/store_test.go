@@ -418,6 +418,13 @@ func TestTimeline(t *testing.T) {
 	if err := s.Note(ctx, note); err != nil {
 		t.Fatal(err)
 	}
+	for i, id := range []string{"evt_z", "evt_a", "evt_m"} { // later ones, whose ids sort anyhow
+		later := note
+		later.ID, later.At = id, note.At.Add(time.Duration(i+1)*time.Second)
+		if err := s.Note(ctx, later); err != nil {
+			t.Fatal(err)
+		}
+	}
 	ch, err := c.Delete(noon.Add(2*time.Hour), "ada")
 	commit(t, s, ch, err)
 	var got []connect.Event
@@ -433,16 +440,20 @@ func TestTimeline(t *testing.T) {
 		}
 	}
 	var types []connect.EventType
-	for _, e := range got {
+	for i, e := range got {
 		types = append(types, e.Type)
+		if i > 0 && e.At.After(got[i-1].At) {
+			t.Errorf("%s at %s is older than %s at %s", got[i-1].ID, got[i-1].At, e.ID, e.At)
+		}
 	}
+	issued := connect.EventCredentialsIssued
 	want := []connect.EventType{
-		connect.EventDeleted, connect.EventCredentialsIssued, connect.EventEnabled, connect.EventRoleReported, connect.EventCreated,
+		connect.EventDeleted, issued, issued, issued, issued, connect.EventEnabled, connect.EventRoleReported, connect.EventCreated,
 	}
 	if !slices.Equal(types, want) {
 		t.Fatalf("timeline %v, want %v", types, want)
 	}
-	if d := cmp.Diff(note, got[1]); d != "" {
+	if d := cmp.Diff(note, got[4]); d != "" {
 		t.Error(d)
 	}
 	after, err := s.Connection(ctx, c.ID())

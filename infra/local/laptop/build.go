@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -30,15 +31,17 @@ func Build(ctx context.Context, environ []string, root, out string) error {
 	return nil
 }
 
-// Synthesise runs the CDK app for the laptop's platform and writes its cloud assembly to out.
-func Synthesise(ctx context.Context, environ []string, root, out, functions, issuer string) error {
+// Synthesise runs the CDK app for the laptop's platform and writes its cloud assembly to out. more is further CDK context.
+func Synthesise(ctx context.Context, environ []string, root, out, functions, issuer string, more map[string]any) error {
 	if err := removeAll(out); err != nil {
 		return err
 	}
-	settings, err := json.Marshal(map[string]any{
+	given := map[string]any{
 		"account": Account, "homeRegion": HomeRegion, "functionsDir": functions, "issuer": issuer,
 		"audience": []string{Audience}, "tenantClaim": TenantClaim,
-	})
+	}
+	maps.Copy(given, more)
+	settings, err := json.Marshal(given)
 	if err != nil {
 		return err
 	}

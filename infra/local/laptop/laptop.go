@@ -59,6 +59,8 @@ type Options struct {
 	Progress func(step string)
 	// Patch may change a stack's template before it is deployed, for tests of what happens then; may be nil.
 	Patch func(name, template string) string
+	// Context is CDK context beside the laptop's own, such as {"webhookEndpoint": "http://127.0.0.1:9000/"}; may be nil.
+	Context map[string]any
 }
 
 // maxEnvironments bounds how many processes of one function run at a time. An account of AWS has room for a thousand;
@@ -216,7 +218,7 @@ func (l *Laptop) bringUp(ctx context.Context) error {
 	}
 	l.progress("synthesising the CDK app")
 	out := filepath.Join(l.options.Out, "cdk.out")
-	if err := Synthesise(ctx, l.options.Environ, l.options.Root, out, functions, l.issuerURL()); err != nil {
+	if err := Synthesise(ctx, l.options.Environ, l.options.Root, out, functions, l.issuerURL(), l.options.Context); err != nil {
 		return err
 	}
 	a, err := assembly.Read(out)
