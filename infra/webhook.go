@@ -28,7 +28,7 @@ const (
 const (
 	envWebhookEndpoint = "ROLECALL_WEBHOOK_ENDPOINT"
 	envWebhookKey      = "ROLECALL_WEBHOOK_KEY_ARN"
-	envWebhookSecrets  = "ROLECALL_WEBHOOK_SECRETS"
+	envWebhookSecrets  = "ROLECALL_WEBHOOK_SECRETS" //nolint:gosec // a variable's name; it holds numbers, no secret
 	envWebhookQueue    = "ROLECALL_WEBHOOK_QUEUE_URL"
 )
 

@@ -38,8 +38,9 @@ func main() {
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 	case err != nil:
-		fmt.Fprintln(os.Stderr, "republish:", err) //nolint:forbidigo // a command speaks to whoever called it
-		os.Exit(1)                                 //nolint:gocritic // nothing is deferred that matters now
+		fmt.Fprintln(os.Stderr, "republish:", err)
+		stop()
+		os.Exit(1)
 	}
 }
 

@@ -21,7 +21,7 @@ import (
 func main() {
 	err := run(context.Background(), os.Args[1:], os.Stdout, os.Stderr)
 	if err != nil && !errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintln(os.Stderr, "webhook-secret:", err) //nolint:forbidigo // a command speaks to whoever called it
+		fmt.Fprintln(os.Stderr, "webhook-secret:", err)
 		os.Exit(1)
 	}
 }

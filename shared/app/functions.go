@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"crypto/rand"
-	"log/slog"
 	"net/http"
 	"time"
 

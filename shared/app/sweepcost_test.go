@@ -306,7 +306,7 @@ func heap() int64 {
 	runtime.GC()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc) //nolint:gosec // no heap has 8 exabytes
+	return int64(m.HeapAlloc)
 }
 
 // A check of a healthy connection costs the same whether a thousand are due or a hundred thousand (with ROLECALL_LONG;

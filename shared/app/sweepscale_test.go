@@ -299,13 +299,13 @@ func TestAMillionDue(t *testing.T) {
 	if os.Getenv("ROLECALL_LONG") != "" {
 		n, limit = 1_000_000, 600
 	}
-	real := time.Now()
+	started := time.Now()
 	s := simulate(t, n, limit)
 	took := s.lastCall.Sub(s.began)
 	floor := time.Duration(s.calls) * time.Second / time.Duration(limit)
 	t.Logf("%d due, %d requests of STS at %d a second: %s, %.2f%% over the floor of %s (simulated in %s)",
 		n, s.calls, limit, took.Round(time.Second), 100*(took.Seconds()/floor.Seconds()-1), floor.Round(time.Second),
-		time.Since(real).Round(time.Second))
+		time.Since(started).Round(time.Second))
 	if took > floor*105/100 {
 		t.Errorf("%s is more than 5%% over %s", took, floor)
 	}

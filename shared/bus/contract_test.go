@@ -291,12 +291,12 @@ func TestEveryEventHasASample(t *testing.T) {
 			if *update {
 				writeSample(t, file, got[0])
 			}
-			var sample, real envelope
+			var sample, published envelope
 			readJSON(t, file, &sample)
-			if err := json.Unmarshal([]byte(got[0]), &real); err != nil {
+			if err := json.Unmarshal([]byte(got[0]), &published); err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(members(real), members(sample)); diff != "" {
+			if diff := cmp.Diff(members(published), members(sample)); diff != "" {
 				t.Errorf("%s (-published +sample); `go test ./shared/bus -run Sample -update` writes it anew:\n%s", file, diff)
 			}
 		})

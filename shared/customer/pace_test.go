@@ -38,7 +38,7 @@ func TestAPaceIsKept(t *testing.T) {
 			var wg sync.WaitGroup
 			for range many {
 				wg.Go(func() {
-					if _, err := p.Do(request(t.Context())); err != nil {
+					if _, err := p.Do(request(t.Context())); err != nil { //nolint:bodyclose // there is none
 						t.Error(err)
 					}
 				})
@@ -75,7 +75,7 @@ func TestWhoLeavesSendsNothing(t *testing.T) {
 		ctx, leave := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		defer leave()
 		for range 3 {
-			if _, err := p.Do(request(ctx)); !errors.Is(err, context.DeadlineExceeded) {
+			if _, err := p.Do(request(ctx)); !errors.Is(err, context.DeadlineExceeded) { //nolint:bodyclose // nothing was answered
 				t.Errorf("error %v", err)
 			}
 		}

@@ -61,7 +61,7 @@ func (h Handler) deliver(ctx context.Context, m lambdaevents.SQSMessage) bool {
 // postpone hides the message for longer than the queue would. If that fails, the queue's own time is a pause as well.
 func (h Handler) postpone(ctx context.Context, handle string, d time.Duration) {
 	_, err := h.Client.ChangeMessageVisibility(ctx, &sqs.ChangeMessageVisibilityInput{
-		QueueUrl: &h.QueueURL, ReceiptHandle: &handle, VisibilityTimeout: int32(d / time.Second),
+		QueueUrl: &h.QueueURL, ReceiptHandle: &handle, VisibilityTimeout: int32(d / time.Second), //nolint:gosec // two hours at most
 	})
 	if err != nil {
 		h.Log.ErrorContext(ctx, "pause not set", "error", err)

@@ -104,7 +104,7 @@ func TestWhatAnswersMean(t *testing.T) {
 }
 
 func TestErrorsTellNoSecret(t *testing.T) {
-	s := posting(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	s := posting(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 		panic(http.ErrAbortHandler)
 	}), noSecret)
 	err := s.Send(t.Context(), []byte(event))
