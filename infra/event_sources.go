@@ -16,9 +16,9 @@ const sweepConcurrency = 2
 // addEventSources feeds the functions. Callbacks and work of customers who wait come one by one: a customer's stack that
 // answers slowly holds up no other.
 func (p *platform) addEventSources() {
-	p.fromQueue("CallbackSource", fnCallback, p.callbacks, 1, 0)
-	p.fromQueue("VerifyNowSource", fnVerify, p.verifyNow, 1, 0)
-	p.fromQueue("VerifySweepSource", fnVerify, p.verifySweep, 1, sweepConcurrency)
+	p.fromQueue("CallbackSource", fnCallback, p.callbacks, 0)
+	p.fromQueue("VerifyNowSource", fnVerify, p.verifyNow, 0)
+	p.fromQueue("VerifySweepSource", fnVerify, p.verifySweep, sweepConcurrency)
 	awslambda.NewCfnEventSourceMapping(p.stack, jsii.String("PublishSource"), &awslambda.CfnEventSourceMappingProps{
 		FunctionName:     p.functions[fnPublish].Ref(),
 		EventSourceArn:   p.table.TableStreamArn(),
@@ -38,11 +38,11 @@ func (p *platform) addEventSources() {
 	})
 }
 
-func (p *platform) fromQueue(id, function string, queue awssqs.Queue, batch, concurrency int) {
+func (p *platform) fromQueue(id, function string, queue awssqs.Queue, concurrency int) {
 	props := &awslambda.CfnEventSourceMappingProps{
 		FunctionName:          p.functions[function].Ref(),
 		EventSourceArn:        queue.QueueArn(),
-		BatchSize:             jsii.Number(batch),
+		BatchSize:             jsii.Number(1),
 		FunctionResponseTypes: jsii.Strings("ReportBatchItemFailures"),
 	}
 	if concurrency > 0 {

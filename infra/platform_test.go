@@ -99,11 +99,11 @@ func TestFunctions(t *testing.T) {
 			"ROLECALL_MAC_KEY_ARN", "ROLECALL_PLATFORM_NAME", "ROLECALL_TENANT_CLAIM", "ROLECALL_VERIFY_NOW_QUEUE_URL", "ROLECALL_CHECK_INTERVAL",
 		}),
 		"Callback": slices.Concat(common, []string{"ROLECALL_MAC_KEY_ARN", "ROLECALL_TOPIC_NAME", "ROLECALL_VERIFY_NOW_QUEUE_URL"}),
-		"Verify":   slices.Concat(common, []string{
+		"Verify": slices.Concat(common, []string{
 			"ROLECALL_VERIFY_NOW_QUEUE_URL", "ROLECALL_VERIFY_SWEEP_QUEUE_URL", "ROLECALL_CHECK_INTERVAL", "ROLECALL_STS_RATE",
 		}),
-		"Refresh":  {"ROLECALL_TABLE", "ROLECALL_VERIFY_SWEEP_QUEUE_URL", "ROLECALL_CHECK_INTERVAL"},
-		"Publish":  {"ROLECALL_BUS_NAME"},
+		"Refresh": {"ROLECALL_TABLE", "ROLECALL_VERIFY_SWEEP_QUEUE_URL", "ROLECALL_CHECK_INTERVAL"},
+		"Publish": {"ROLECALL_BUS_NAME"},
 	}
 	functions := home().ofType("AWS::Lambda::Function")
 	for name, want := range environment {
@@ -215,6 +215,9 @@ func TestEventSources(t *testing.T) {
 	}
 	if c := flat(sources["VerifySweepSource"].Properties["ScalingConfig"]); c != "MaximumConcurrency=2" {
 		t.Errorf("sweep: %s", c)
+	}
+	if n := sources["VerifySweepSource"].Properties["BatchSize"]; n != 1.0 {
+		t.Errorf("an invocation takes %v messages of a hundred connections", n)
 	}
 	if c := sources["VerifyNowSource"].Properties["ScalingConfig"]; c != nil {
 		t.Errorf("customers who wait share %v", c)

@@ -68,7 +68,7 @@ func (p *platform) addWebhook() {
 			envWebhookSecrets:  jsii.String(strings.Join(p.cfg.webhookSecrets, ",")),
 			envWebhookQueue:    queue.QueueUrl(),
 		})
-	p.fromQueue("WebhookSource", fnWebhook, queue, 1, webhookConcurrency)
+	p.fromQueue("WebhookSource", fnWebhook, queue, webhookConcurrency)
 	p.addWebhookRule(queue)
 	p.output("WebhookKeyArn", "KMS key that makes the webhook's secrets", key.KeyArn())
 }

@@ -42,11 +42,12 @@ type Rendered struct {
 	Key     string // in the template bucket; another body has another key, so what lies under a key never changes
 }
 
+// As in the manifest, no form counts repetitions.
 var (
-	accountRE  = regexp.MustCompile(`^[0-9]{12}$`)
-	platformRE = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9 ._&()+-]{0,62}[A-Za-z0-9.)+])?$`)
-	topicRE    = regexp.MustCompile(`^[A-Za-z0-9_-]{1,256}$`)
-	regionRE   = regexp.MustCompile(`^[a-z]{2}(-[a-z]+){1,2}-[0-9]{1,2}$`)
+	accountRE  = regexp.MustCompile(`^[0-9]+$`)
+	platformRE = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9 ._&()+-]*[A-Za-z0-9.)+])?$`)
+	topicRE    = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
+	regionRE   = regexp.MustCompile(`^[a-z][a-z]-[a-z]+(-[a-z]+)?-[0-9][0-9]?$`)
 )
 
 // Connection renders the template that connects one account. An error names the value of p that cannot be published.
@@ -85,11 +86,11 @@ func (p Publication) validate() error {
 	switch {
 	case !slices.Contains([]string{"aws", "aws-us-gov", "aws-cn"}, p.Partition):
 		return fmt.Errorf("templates: partition %q is none of aws, aws-us-gov, aws-cn", p.Partition)
-	case !accountRE.MatchString(p.PlatformAccount) || p.PlatformAccount == "000000000000":
+	case len(p.PlatformAccount) != 12 || !accountRE.MatchString(p.PlatformAccount) || p.PlatformAccount == "000000000000":
 		return fmt.Errorf("templates: platform account %q is not a 12-digit account", p.PlatformAccount)
-	case !platformRE.MatchString(p.PlatformName):
+	case len(p.PlatformName) > 64 || !platformRE.MatchString(p.PlatformName):
 		return fmt.Errorf("templates: platform name %q is not 1 to 64 letters, digits, spaces and ._&()+-", p.PlatformName)
-	case !topicRE.MatchString(p.TopicName):
+	case len(p.TopicName) > 256 || !topicRE.MatchString(p.TopicName):
 		return fmt.Errorf("templates: topic name %q is not a name of SNS", p.TopicName)
 	case len(p.Regions) == 0:
 		return errors.New("templates: no Regions are supported")
