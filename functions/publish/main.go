@@ -7,7 +7,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/lambda"
 
-	"rolecall/shared/app"
+	"rolecall/shared/app/publish"
 	"rolecall/shared/config"
 )
 
@@ -17,5 +17,5 @@ func main() {
 		slog.Error("configuration", "error", err)
 		os.Exit(1)
 	}
-	lambda.Start(app.Publish(c))
+	lambda.Start(publish.New(c))
 }

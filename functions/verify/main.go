@@ -7,7 +7,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/lambda"
 
-	"rolecall/shared/app"
+	"rolecall/shared/app/verify"
 	"rolecall/shared/config"
 )
 
@@ -17,7 +17,7 @@ func main() {
 		slog.Error("configuration", "error", err)
 		os.Exit(1)
 	}
-	handle, err := app.Verify(c)
+	handle, err := verify.New(c)
 	if err != nil {
 		slog.Error("composition", "error", err)
 		os.Exit(1)

@@ -7,7 +7,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/lambda"
 
-	"rolecall/shared/app"
+	"rolecall/shared/app/webhook"
 	"rolecall/shared/config"
 )
 
@@ -17,7 +17,7 @@ func main() {
 		slog.Error("configuration", "error", err)
 		os.Exit(1)
 	}
-	handle, err := app.Webhook(c)
+	handle, err := webhook.New(c)
 	if err != nil {
 		slog.Error("composition", "error", err)
 		os.Exit(1)

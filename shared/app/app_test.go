@@ -19,7 +19,13 @@ import (
 	"github.com/aws/aws-lambda-go/lambda"
 	"go.uber.org/goleak"
 
-	"rolecall/shared/app"
+	"rolecall/shared/app/api"
+	"rolecall/shared/app/broker"
+	"rolecall/shared/app/callback"
+	"rolecall/shared/app/publish"
+	"rolecall/shared/app/refresh"
+	"rolecall/shared/app/verify"
+	"rolecall/shared/app/webhook"
 	"rolecall/shared/config"
 	"rolecall/shared/customresource"
 )
@@ -135,19 +141,19 @@ func compose(t testing.TB, function string, c config.Config) any {
 	var err error
 	switch function {
 	case "api":
-		handler, err = app.API(c)
+		handler, err = api.New(c)
 	case "broker":
-		handler, err = app.Broker(c)
+		handler, err = broker.New(c)
 	case "callback":
-		handler = app.Callback(c)
+		handler = callback.New(c)
 	case "verify":
-		handler, err = app.Verify(c)
+		handler, err = verify.New(c)
 	case "refresh":
-		handler = app.Refresh(c)
+		handler = refresh.New(c)
 	case "publish":
-		handler = app.Publish(c)
+		handler = publish.New(c)
 	case "webhook":
-		handler, err = app.Webhook(c)
+		handler, err = webhook.New(c)
 	default:
 		t.Fatalf("nobody composes %s", function)
 	}
@@ -332,7 +338,7 @@ func TestWebhookKeepsWhatItCannotSign(t *testing.T) {
 func TestWebhookRefusesAnEndpointThatIsNotPublic(t *testing.T) {
 	c := configured(t, "webhook", "http://127.0.0.1:1")
 	c.WebhookEndpoint = "https://169.254.169.254/"
-	if _, err := app.Webhook(c); err == nil || strings.Contains(err.Error(), "169.254") {
+	if _, err := webhook.New(c); err == nil || strings.Contains(err.Error(), "169.254") {
 		t.Errorf("error %v", err)
 	}
 }

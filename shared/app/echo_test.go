@@ -25,7 +25,7 @@ func TestASignatureErrorDoesNotShowTheToken(t *testing.T) {
 		_, _ = w.Write([]byte(`{"__type":"InvalidSignatureException","message":"The canonical string was x-amz-security-token:` + r.Header.Get("X-Amz-Security-Token") + `"}`))
 	}))
 	defer server.Close()
-	cfg := awsConfig(config.Config{Region: "eu-west-1", Endpoint: server.URL})
+	cfg := AWS(config.Config{Region: "eu-west-1", Endpoint: server.URL})
 	body := "x"
 	_, sqsErr := sqs.NewFromConfig(cfg).SendMessage(context.Background(), &sqs.SendMessageInput{QueueUrl: &server.URL, MessageBody: &body})
 	_, kmsErr := kms.NewFromConfig(cfg).GenerateMac(context.Background(), &kms.GenerateMacInput{KeyId: &body, MacAlgorithm: "HMAC_SHA_256", Message: []byte(body)})

@@ -44,7 +44,7 @@ func TestWhatIsTriedAgain(t *testing.T) {
 			defer server.Close()
 			t.Setenv("AWS_ACCESS_KEY_ID", "ASIA1")
 			t.Setenv("AWS_SECRET_ACCESS_KEY", "secret")
-			client := sts.NewFromConfig(awsConfig(config.Config{Region: "eu-west-1", Endpoint: server.URL}))
+			client := sts.NewFromConfig(AWS(config.Config{Region: "eu-west-1", Endpoint: server.URL}))
 			_, err := client.GetCallerIdentity(t.Context(), &sts.GetCallerIdentityInput{})
 			if (err == nil) != tt.passed || asked.Load() != tt.asked {
 				t.Errorf("asked %d times: %v", asked.Load(), err)

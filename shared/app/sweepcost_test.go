@@ -272,8 +272,8 @@ func (w *sweptTable) sweep(slot, due int) sweepBill {
 					w.t.Errorf("a message failed: %v", err)
 				}
 				mu.Lock()
-				if worked++; worked%250 == 0 {
-					most = max(most, heap()-before)
+				if worked++; worked%25 == 0 {
+					most = max(most, heap()-before); w.t.Log("DEBUG", worked, (heap()-before)>>10)
 				}
 				mu.Unlock()
 			}

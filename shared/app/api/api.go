@@ -1,0 +1,33 @@
+// Package api composes the function that answers the routes that take no right in any customer's account.
+package api
+
+import (
+	"crypto/rand"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+
+	"rolecall/shared/app"
+	"rolecall/shared/app/front"
+	"rolecall/shared/config"
+	"rolecall/shared/connect"
+	"rolecall/shared/httpapi"
+	"rolecall/shared/store"
+	"rolecall/shared/token"
+	"rolecall/templates"
+)
+
+// New makes the function that answers the routes that take no right in any customer's account.
+func New(c config.Config) (front.Function, error) {
+	manifest, err := templates.Permissions()
+	if err != nil {
+		return nil, err
+	}
+	cfg := app.AWS(c)
+	table := &store.Store{Client: dynamodb.NewFromConfig(cfg), Table: c.Table}
+	return front.BehindGateway(c, httpapi.NewAPI(httpapi.APIParts{
+		Connections: connect.Connections{Store: table, Replays: table, Deployment: front.Deployment(c, manifest), Clock: time.Now, Random: rand.Reader},
+		Tokens:      token.MAC{Client: kms.NewFromConfig(cfg), KeyARN: c.MACKeyARN}, Log: app.Logger(c),
+	})), nil
+}

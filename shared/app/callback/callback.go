@@ -1,0 +1,39 @@
+// Package callback composes the function that receives what customers' stacks report.
+package callback
+
+import (
+	"context"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+
+	"rolecall/shared/app"
+	"rolecall/shared/config"
+	"rolecall/shared/connect"
+	"rolecall/shared/customresource"
+	"rolecall/shared/queue"
+	"rolecall/shared/store"
+	"rolecall/shared/token"
+)
+
+// New makes the function that receives what customers' stacks report.
+func New(c config.Config) func(context.Context, events.SQSEvent) (events.SQSEventResponse, error) {
+	cfg := app.AWS(c)
+	h := customresource.Handler{
+		Receiver: connect.Callbacks{
+			Store:  &store.Store{Client: dynamodb.NewFromConfig(cfg), Table: c.Table},
+			Tokens: token.MAC{Client: kms.NewFromConfig(cfg), KeyARN: c.MACKeyARN},
+			Jobs:   queue.Jobs{Client: sqs.NewFromConfig(cfg), NowURL: c.VerifyNowURL},
+			Clock:  time.Now, Account: c.Platform.Account,
+		},
+		Answerer: customresource.NewSender(nil),
+		Topics: customresource.Topics{
+			Partition: c.Platform.Partition, Account: c.Platform.Account, Name: c.TopicName, Regions: c.Regions,
+		},
+		Log: app.Logger(c),
+	}
+	return h.Handle
+}

@@ -1,0 +1,40 @@
+// Package front is what the functions behind the HTTP API have in common.
+package front
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/aws/aws-lambda-go/events"
+
+	"rolecall/shared/config"
+	"rolecall/shared/connect"
+	"rolecall/shared/gateway"
+	"rolecall/shared/httpapi"
+	"rolecall/templates"
+)
+
+// A Function answers one request that API Gateway hands over.
+type Function = func(context.Context, events.APIGatewayV2HTTPRequest) (events.APIGatewayV2HTTPResponse, error)
+
+// BehindGateway makes a function of a handler.
+func BehindGateway(c config.Config, h http.Handler) Function {
+	identify := func(ctx context.Context, claims gateway.Claims) context.Context {
+		return httpapi.Identify(ctx, claims.Tenant, claims.Subject, claims.Scopes)
+	}
+	return gateway.Function{Handler: h, TenantClaim: c.TenantClaim, Identify: identify}.Handle
+}
+
+// Deployment is what answers tell of the platform.
+func Deployment(c config.Config, manifest templates.Manifest) connect.Deployment {
+	d := connect.Deployment{
+		Platform: c.Platform, PlatformName: c.PlatformName, Regions: c.Regions, TemplateURL: c.TemplateURL,
+		TemplateVersion: c.TemplateVersion, TemplateSHA256: c.TemplateSHA256, ConsoleURL: c.ConsoleURL, CheckInterval: c.CheckInterval,
+	}
+	for _, s := range manifest.Sets {
+		d.Permissions = append(d.Permissions, connect.PermissionSet{
+			Name: connect.Permissions(s.Name), Description: s.Description, Warning: s.Warning,
+		})
+	}
+	return d
+}

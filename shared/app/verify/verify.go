@@ -1,0 +1,95 @@
+// Package verify composes the function that makes tries and re-checks.
+package verify
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+
+	"rolecall/shared/app"
+	"rolecall/shared/config"
+	"rolecall/shared/connect"
+	"rolecall/shared/customer"
+	"rolecall/shared/customresource"
+	"rolecall/shared/queue"
+	"rolecall/shared/store"
+	"rolecall/templates"
+)
+
+// sweeps is how many sweeps run at the same time and so share the limit of STS: the CDK app lets the queue start no more.
+const sweeps = 2
+
+// New makes the function that makes tries and re-checks. Only re-checks keep to a rate: nobody waits for them.
+func New(c config.Config) (func(context.Context, events.SQSEvent) (events.SQSEventResponse, error), error) {
+	manifest, err := templates.Permissions()
+	if err != nil {
+		return nil, err
+	}
+	cfg := app.AWS(c)
+	tries := Verifications(c, cfg, manifest)
+	share := float64(c.STSRate) / sweeps
+	parallel := parallelAt(share)
+	swept := tries
+	swept.Verifier.Assumer = paced(cfg, share, parallel)
+	return queue.Handler{Tries: tries, Sweeps: swept, Jobs: jobs(c, cfg), Parallel: parallel, Log: app.Logger(c)}.Handle, nil
+}
+
+// parallelAt is how many connections are checked at the same time under a limit of so many requests of STS a second: as
+// many as use it up while each check of two requests takes up to 0.4 s. More would only wait for their turn.
+func parallelAt(rate float64) int { return max(1, int(rate/5)) }
+
+// Verifications are the tries of one run; broker makes them, too.
+func Verifications(c config.Config, cfg aws.Config, manifest templates.Manifest) connect.Verifications {
+	jobs := jobs(c, cfg)
+	return connect.Verifications{
+		Store: &store.Store{Client: dynamodb.NewFromConfig(cfg), Table: c.Table},
+		Verifier: connect.Verifier{
+			Platform: c.Platform, Assumer: customer.Assumer{Client: sts.NewFromConfig(cfg)}, Clock: time.Now, Expects: expectations(manifest),
+			Inspector: customer.Inspector{HTTP: plainClient(), Clock: time.Now, Endpoint: c.Endpoint},
+		},
+		Jobs: jobs, Sweeps: jobs, Answerer: customresource.NewSender(nil), Clock: time.Now, Jitter: app.Jitter,
+		Interval: c.CheckInterval,
+	}
+}
+
+func jobs(c config.Config, cfg aws.Config) queue.Jobs {
+	return queue.Jobs{Client: sqs.NewFromConfig(cfg), NowURL: c.VerifyNowURL, SweepURL: c.VerifySweepURL}
+}
+
+// expectations are what verification asks about each permission set, from the one manifest of them.
+func expectations(manifest templates.Manifest) map[connect.Permissions]connect.Expectation {
+	out := map[connect.Permissions]connect.Expectation{}
+	for _, s := range manifest.Sets {
+		out[connect.Permissions(s.Name)] = connect.Expectation{Policies: s.ManagedPolicies, Actions: s.Expects}
+	}
+	return out
+}
+
+// paced is the assumer of a sweep: its requests, those that the SDK repeats among them, keep to a share of the limit.
+func paced(cfg aws.Config, perSecond float64, parallel int) customer.Assumer {
+	pool := awshttp.NewBuildableClient().WithTimeout(app.CallTimeout).WithTransportOptions(func(t *http.Transport) {
+		t.MaxIdleConnsPerHost = parallel // or connections would be made again and again
+	})
+	cfg.HTTPClient = customer.NewPace(pool, perSecond, time.Now)
+	return customer.Assumer{Client: sts.NewFromConfig(cfg)}
+}
+
+// plainClient is for requests that are signed here: they follow no redirect, for a signature holds for one host.
+func plainClient() *http.Client {
+	return &http.Client{
+		Timeout: app.CallTimeout,
+		Transport: &http.Transport{
+			DialContext:         (&net.Dialer{Timeout: 3 * time.Second}).DialContext,
+			TLSHandshakeTimeout: 3 * time.Second, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 4, IdleConnTimeout: 90 * time.Second,
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
