@@ -39,22 +39,30 @@ func TestStatusMachine(t *testing.T) {
 		do   func(connect.Connection) (connect.Change, error)
 		want row
 	}{
-		{"launch", func(c connect.Connection) (connect.Change, error) { return c.Launch(late, "ada") },
-			row{pending: pending, expired: pending, disconnected: pending, failed: failed}},
-		{"report role", func(c connect.Connection) (connect.Change, error) { return c.ReportRole(role(t, roleR2), late, "ada") },
-			row{pending: verifying, verifying: verifying, failed: verifying, enabled: enabled, degraded: degraded}},
-		{"retry", func(c connect.Connection) (connect.Change, error) { return c.Retry(late, "ada") },
-			row{failed: verifying}},
+		{
+			"launch", func(c connect.Connection) (connect.Change, error) { return c.Launch(late, "ada") },
+			row{pending: pending, expired: pending, disconnected: pending, failed: failed},
+		},
+		{
+			"report role", func(c connect.Connection) (connect.Change, error) { return c.ReportRole(role(t, roleR2), late, "ada") },
+			row{pending: verifying, verifying: verifying, failed: verifying, enabled: enabled, degraded: degraded},
+		},
+		{
+			"retry", func(c connect.Connection) (connect.Change, error) { return c.Retry(late, "ada") },
+			row{failed: verifying},
+		},
 		{"try passes", tried(good(late)), row{verifying: enabled}},
 		{"try is denied for good", tried(denied), row{verifying: failed}},
 		{"re-check passes", rechecked(good(late)), row{degraded: enabled}},
 		{"re-check is denied", rechecked(denied), row{enabled: enabled, degraded: degraded}},
 		{"expire", func(c connect.Connection) (connect.Change, error) { return c.Expire(late) }, row{pending: expired}},
-		{"delete", func(c connect.Connection) (connect.Change, error) { return c.Delete(late, "ada") },
+		{
+			"delete", func(c connect.Connection) (connect.Change, error) { return c.Delete(late, "ada") },
 			row{
 				pending: deleted, verifying: deleted, enabled: deleted, degraded: deleted, failed: deleted,
 				disconnected: deleted, expired: deleted,
-			}},
+			},
+		},
 	}
 	for _, a := range actions {
 		for _, from := range connect.Statuses() {

@@ -181,7 +181,7 @@ func (h *history) commands(tb testing.TB) map[string]func(*rapid.T) {
 				t.Fatal(err)
 			}
 		},
-		"a role is pasted": func(t *rapid.T) {
+		"a role is pasted": func(*rapid.T) {
 			_, err := h.u.ReportRole(context.Background(), target, h.drawRole(tb).String(), 0)
 			h.domain(err)
 		},
