@@ -102,6 +102,8 @@ fuzz: ## Fuzz every target for FUZZTIME (10s); crashers stay in testdata/fuzz
 bench: build $(BENCH) ## Measure cold starts and sizes of the functions, and run the Go benchmarks
 	@dirs=$$(grep -rlE --include='*_test.go' --exclude-dir=node_modules --exclude-dir=build '^func Benchmark' . | xargs -r -n1 dirname | sort -u); \
 	  go run ./infra/local/bench -host build/bench -deployed build/lambda $$dirs
+	@# What a million connections take, and cost a month, on a virtual clock.
+	@ROLECALL_LONG=1 go test -count=1 -run '^TestAMillionDue$$' -v ./shared/app
 
 # --- Build and deploy ------------------------------------------------------------------------------------------------
 

@@ -498,6 +498,26 @@ func TestSweepIndexes(t *testing.T) {
 	if err != nil || !slices.Contains(due.Items, pending.ID()) {
 		t.Errorf("due: %v, %v", due.Items, err)
 	}
+	denied := good(noon)
+	denied.Checks[0].Verdict, denied.Checks[0].Reason = connect.Failed, connect.Reason{Code: connect.CodeRoleNotAssumable}
+	for i := range 3 {
+		ch, ok := c.Rechecked(denied, "ada", noon.Add(time.Duration(6*i)*time.Minute))
+		if !ok {
+			t.Fatal("a denial changed nothing")
+		}
+		c = commit(t, s, ch, nil)
+	}
+	if c.Status() != connect.StatusDegraded || !inSlot(c.ID()) {
+		t.Errorf("a %s connection has no slot to be found in, should it be missed when it is due", c.Status())
+	}
+	due, err = s.Due(ctx, noon.Add(27*time.Minute), "")
+	if err != nil || !slices.Contains(due.Items, c.ID()) {
+		t.Errorf("a quarter of an hour after it degraded is due: %v, %v", due.Items, err)
+	}
+	bare, err := s.Bare(ctx, c.ID())
+	if err != nil || bare.Version() != c.Version() {
+		t.Errorf("bare: version %d, %v", bare.Version(), err)
+	}
 	ch, err := c.Delete(noon, "ada")
 	commit(t, s, ch, err)
 	if inSlot(c.ID()) {

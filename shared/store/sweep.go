@@ -66,11 +66,14 @@ func (s *Store) InSlot(ctx context.Context, slot int, cursor string) (connect.Pa
 	return s.ids(ctx, indexSlot, "slot", slotPK(slot), cursor)
 }
 
+// idPage is how many ids are read at a time: a page as large as DynamoDB gives them takes megabytes of memory.
+const idPage = 1000
+
 // ids reads a page of a sparse index whose sort key is the connection's id.
 func (s *Store) ids(ctx context.Context, index, prefix, pk, cursor string) (connect.Page[connect.ConnectionID], error) {
 	var page connect.Page[connect.ConnectionID]
 	in := &dynamodb.QueryInput{
-		TableName: &s.Table, IndexName: &index,
+		TableName: &s.Table, IndexName: &index, Limit: aws.Int32(idPage),
 		KeyConditionExpression:    aws.String(prefix + "PK = :pk"),
 		ExpressionAttributeValues: item{":pk": text(pk)},
 	}
