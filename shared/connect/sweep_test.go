@@ -280,3 +280,17 @@ func TestAnOutageForgetsNobodyWhoIsDue(t *testing.T) {
 		t.Errorf("queued %v after %v", b.out.sweeps, b.out.delays)
 	}
 }
+
+// An invocation that ends in the middle of a check has not made it: the connection must be handed back.
+func TestACheckCutShortIsNoCheck(t *testing.T) {
+	c := in(t, connect.StatusEnabled)
+	b := newBench(c)
+	ctx, end := context.WithCancel(t.Context())
+	b.acct.assume = func(connect.AssumeRequest) error {
+		end()
+		return ctx.Err()
+	}
+	if err := b.u.Sweep(ctx, c.ID()); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
+	}
+}
