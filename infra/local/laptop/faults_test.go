@@ -533,3 +533,62 @@ func TestFaultsOverHTTP(t *testing.T) {
 	nobody.want(http.StatusNoContent, "DELETE", faults.Path, "")
 	acme.want(http.StatusOK, "GET", "/v1/connections", "")
 }
+
+// What AWS fails to answer proves nothing: a role that serves goes on serving, without so much as a strike.
+func TestAFailureIsNoDenial(t *testing.T) {
+	x := as(t, "acme-no-denial")
+	c := x.create("Serving")
+	role := pastedRole(t, "500000000000", "Serving", c.ExternalID, `"ec2:DescribeRegions","iam:GetRole"`)
+	x.want(http.StatusOK, "PUT", "/v1/connections/"+c.ID+"/role", `{"roleArn":"`+role+`"}`)
+	before := x.get(c.ID)
+	kinds := []string{`"kind":"error500"`, `"kind":"throttle429"`, `"kind":"reset"`, `"kind":"reset","when":"after"`, `"kind":"truncated"`, `"kind":"hang","delay":"50ms"`}
+	for _, service := range []string{"sts", "ec2", "iam"} {
+		for _, kind := range kinds {
+			t.Run(service+" "+kind, func(t *testing.T) {
+				inject(t, fmt.Sprintf(`{"service":%q,%s}`, service, kind))
+				x := tenant{t, x.token}
+				var got connection
+				x.want(http.StatusOK, "POST", "/v1/connections/"+c.ID+"/verify", "").into(t, &got)
+				unknown := 0
+				for _, k := range got.Checks {
+					if k.Verdict == "failed" {
+						t.Errorf("%s failed with %s", k.Name, k.Code)
+					}
+					if k.Verdict == "unknown" {
+						unknown++
+					}
+				}
+				if unknown == 0 || hits() == 0 {
+					t.Errorf("%d checks unknown, %d calls struck", unknown, hits())
+				}
+				if after := x.get(c.ID); after.Status != "enabled" || after.StatusReason != nil {
+					t.Errorf("%s: %+v", after.Status, after.StatusReason)
+				}
+			})
+		}
+	}
+	if after := x.get(c.ID); after.Version != before.Version {
+		t.Errorf("version %d, was %d: %+v", after.Version, before.Version, x.timeline(c.ID))
+	}
+}
+
+// While STS is down, stacks are answered in time all the same, with success: the connection goes on verifying, and is
+// enabled once STS is back.
+func TestSTSIsDown(t *testing.T) {
+	if os.Getenv("ROLECALL_LONG") == "" {
+		t.Skip("takes two minutes: the deadline of a verification is the function's own")
+	}
+	skipWaits(t)
+	x := as(t, "acme-sts-down")
+	inject(t, `{"service":"sts","kind":"error500","caller":"verify"}`)
+	r := drive(t, x, "STS is down", "500000000001")
+	r.finish(t, x)
+	if r.status != string(types.StackStatusCreateComplete) || r.verdict != "verifying" {
+		t.Errorf("stack %s, connection %s: %v", r.status, r.verdict, r.reasons)
+	}
+	pocket.Faults.Clear()
+	settled(t) // until the next try has been made
+	if got := x.get(r.connection.ID); got.Status != "enabled" {
+		t.Errorf("%s after STS came back", got.Status)
+	}
+}

@@ -51,7 +51,7 @@ func TestJourney(t *testing.T) {
 		Expiration      time.Time
 	}
 	a.into(t, &creds)
-	if left := time.Until(creds.Expiration); left < 25*time.Minute || left > 31*time.Minute || creds.AccountID != "222222222222" {
+	if left := creds.Expiration.Sub(now.Now()); left < 25*time.Minute || left > 31*time.Minute || creds.AccountID != "222222222222" {
 		t.Errorf("account %s, %s left", creds.AccountID, left)
 	}
 	who := identity(t, creds.AccessKeyID, creds.SecretAccessKey, creds.Token)
