@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strings"
 	"time"
+	"unicode"
 
 	"golang.org/x/text/unicode/norm"
 )
@@ -202,13 +203,13 @@ func (e ExternalID) Wrong() ExternalID {
 // A Name is what people call a connection: 1–64 characters, unique within its tenant for ever.
 type Name string
 
-// ParseName reads a name: Unicode form C, no control characters, no space at either end.
+// ParseName reads a name: Unicode form C, nothing that does not show or that reorders what does, no space at either end.
 func ParseName(s string) (Name, error) {
 	n := norm.NFC.String(s)
 	count := 0
 	for _, r := range n {
 		count++
-		if r < ' ' || r == 0x7f || r == 0xfffd || (r >= 0x80 && r < 0xa0) || r == 0x2028 || r == 0x2029 || isBidiControl(r) {
+		if r == unicode.ReplacementChar || isInvisible(r) {
 			return "", nameError()
 		}
 	}
@@ -221,19 +222,26 @@ func ParseName(s string) (Name, error) {
 func nameError() error {
 	return &Error{
 		Kind: KindInvalid, Code: CodeNameInvalid,
-		Message: "a name has 1 to 64 characters, no control characters and no space at either end",
+		Message: "a name has 1 to 64 characters, none of them invisible (joiners and variation selectors of emoji are), and no space at either end",
 		Fix:     "Choose another name.",
 	}
 }
 
-// isBidiControl tells characters that reorder text: a name that reads like another one is a trap.
-func isBidiControl(r rune) bool {
-	return (r >= 0x200b && r <= 0x200f) || (r >= 0x202a && r <= 0x202e) || (r >= 0x2060 && r <= 0x2069) || r == 0xfeff
+// isInvisible tells characters that show nothing, or have no meaning of their own: with them a name could read like another
+// one and be none the less another.
+func isInvisible(r rune) bool {
+	switch {
+	case unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co, unicode.Cs, unicode.Zl, unicode.Zp, unicode.Variation_Selector):
+		return true
+	case unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r), r == 0x2800: // Hangul fillers and their like, blank braille
+		return true
+	}
+	return false
 }
 
 // Folded is the form in which names are compared and reserved: compatibility form, lower case, and "ss" for the one
 // letter whose upper case is two.
 func (n Name) Folded() string {
-	folded := strings.ToLower(strings.ToUpper(norm.NFKC.String(string(n))))
+	folded := strings.ToLower(norm.NFKC.String(strings.ToUpper(norm.NFKC.String(string(n)))))
 	return norm.NFKC.String(strings.NewReplacer("ß", "ss", "ẞ", "ss").Replace(folded))
 }

@@ -58,7 +58,7 @@ func isPlain(raw string) bool {
 func afterHost(raw string, stack connect.StackID, local string) (string, bool) {
 	if local != "" {
 		if rest, ok := strings.CutPrefix(raw, "http://"+local); ok {
-			return rest, true
+			return rest, strings.HasPrefix(rest, "/_cfn-response/")
 		}
 	}
 	rest, ok := strings.CutPrefix(raw, "https://")

@@ -190,8 +190,11 @@ func target(c call, id string, version int64) connect.Target {
 
 func (a api) created(ctx context.Context, c connect.Connection) (reply, error) {
 	re, err := a.one(ctx, c)
+	if err != nil { // it has been made, and its name is used up: say so; the launch can be read any time
+		a.Log.WarnContext(ctx, "launch not shown", slog.String("connectionId", string(c.ID())), slog.Any("error", err))
+	}
 	re.status, re.location = http.StatusCreated, "/v1/connections/"+string(c.ID())
-	return re, err
+	return re, nil
 }
 
 func (a api) one(ctx context.Context, c connect.Connection) (reply, error) {

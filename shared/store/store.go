@@ -185,7 +185,9 @@ func (s *Store) Connections(
 		if err != nil {
 			return page, err
 		}
-		in.ExclusiveStartKey = tenantStart(tenant, id)
+		if in.ExclusiveStartKey, err = tenantStart(tenant, id); err != nil {
+			return page, err
+		}
 	}
 	for range listPages {
 		out, err := s.Client.Query(ctx, in)
@@ -228,14 +230,14 @@ func filter(in *dynamodb.QueryInput, q connect.ListQuery) {
 }
 
 // tenantStart builds the whole key from the caller's own tenant: a cursor can lead nowhere else.
-func tenantStart(t connect.TenantID, cursor string) item {
+func tenantStart(t connect.TenantID, cursor string) (item, error) {
 	id, err := connect.ParseConnectionID(cursor)
 	if err != nil {
-		return nil
+		return nil, errCursor
 	}
 	start := metaKey(id).item()
 	start["tenantPK"], start["tenantSK"] = text(tenantPK(t)), text(string(id))
-	return start
+	return start, nil
 }
 
 func writeCursor(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }

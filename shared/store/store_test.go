@@ -400,8 +400,8 @@ func TestList(t *testing.T) {
 	if err == nil && slices.ContainsFunc(foreign.Items, func(c connect.Connection) bool { return c.TenantID() != "other" }) {
 		t.Error("a cursor led to another tenant")
 	}
-	for _, bad := range []string{"x", "!", strings.Repeat("A", 1000)} {
-		if _, err := s.Connections(ctx, "acme", connect.ListQuery{Limit: 5, Cursor: bad}); bad != "x" && !errors.Is(err, &connect.Error{Code: connect.CodeCursorInvalid}) {
+	for _, bad := range []string{"anything", "!", strings.Repeat("A", 1000)} {
+		if _, err := s.Connections(ctx, "acme", connect.ListQuery{Limit: 5, Cursor: bad}); !errors.Is(err, &connect.Error{Code: connect.CodeCursorInvalid}) {
 			t.Errorf("cursor %.10q: %v", bad, err)
 		}
 	}

@@ -349,12 +349,31 @@ func (l *Laptop) front() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/oidc/", l.Issuer)
 	mux.HandleFunc("GET /healthz", l.health)
-	mux.HandleFunc("POST /_local/sweep", l.sweep)
-	mux.Handle(faults.Path, l.Faults)
-	mux.Handle(faults.Path+"/", l.Faults)
+	mux.Handle("POST /_local/sweep", fromHere(http.HandlerFunc(l.sweep)))
+	mux.Handle(faults.Path, fromHere(l.Faults))
+	mux.Handle(faults.Path+"/", fromHere(l.Faults))
 	mux.HandleFunc("GET /{$}", l.index)
 	mux.Handle("/", l.apis)
 	return mux
+}
+
+// fromHere refuses what some web page makes a developer's browser send: another site's request, or one to a name that
+// only leads here.
+func fromHere(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host, _, err := net.SplitHostPort(r.Host)
+		if err != nil {
+			host = r.Host
+		}
+		ip := net.ParseIP(host)
+		site := r.Header.Get("Sec-Fetch-Site")
+		if (host != "localhost" && (ip == nil || !ip.IsLoopback())) || (site != "" && site != "none" && site != "same-origin") ||
+			(site == "" && r.Header.Get("Origin") != "") {
+			http.Error(w, "this is for this machine's own programs and pages", http.StatusForbidden)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 func (l *Laptop) health(w http.ResponseWriter, _ *http.Request) {

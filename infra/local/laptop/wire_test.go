@@ -274,3 +274,46 @@ func TestNoSecretShows(t *testing.T) {
 func timelineText(x tenant, id string) string {
 	return string(x.want(http.StatusOK, "GET", "/v1/connections/"+id+"/events?limit=100", "").body)
 }
+
+// What steers the laptop itself is not for other sites' pages.
+func TestOtherSitesCannotSteerTheLaptop(t *testing.T) {
+	for name, header := range map[string][2]string{
+		"another origin": {"Origin", "https://evil.example"}, "cross-site": {"Sec-Fetch-Site", "cross-site"}, "another name": {"Host", "evil.example"},
+	} {
+		for _, path := range []string{"/_local/sweep", "/_local/faults"} {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, pocket.APIURL+path, strings.NewReader(`{"service":"kms","kind":"error500"}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Header.Set(header[0], header[1])
+			if header[0] == "Host" {
+				req.Host = header[1]
+			}
+			resp, err := http.DefaultClient.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = resp.Body.Close()
+			if resp.StatusCode != http.StatusForbidden {
+				t.Errorf("%s to %s: %d", name, path, resp.StatusCode)
+			}
+		}
+	}
+}
+
+// A connection that was made is told as made, even if its launch cannot be shown: its name is used up.
+func TestAConnectionIsToldAlthoughTheKeyFails(t *testing.T) {
+	acme := as(t, "acme-key-fails")
+	local := tenant{t, ""}
+	local.want(http.StatusCreated, "POST", "/_local/faults", `{"service":"kms","kind":"error500"}`)
+	var c connection
+	a := acme.call("POST", "/v1/connections", `{"name":"Key fails"}`)
+	local.call("DELETE", "/_local/faults", "")
+	if a.status != http.StatusCreated {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	a.into(t, &c)
+	if got := acme.get(c.ID); got.Launch == nil {
+		t.Error("no launch afterwards")
+	}
+}
