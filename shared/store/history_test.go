@@ -1,0 +1,465 @@
+package store_test
+
+import (
+	"cmp"
+	"context"
+	crand "crypto/rand"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+
+	"rolecall/shared/connect"
+	"rolecall/shared/store"
+)
+
+// Histories of concurrent callers are checked for linearizability: every call must seem to have happened at one instant
+// between its start and its end.
+
+// size is how many callers race, and how many calls each of them makes; ROLECALL_LONG asks for THREATS.md's figure. After
+// every few rounds a new history begins, with fresh connections.
+func size() (callers, rounds int) {
+	if os.Getenv("ROLECALL_LONG") != "" {
+		return 200, 100
+	}
+	return 20, 25
+}
+
+const (
+	crowd      = 5 // callers of one connection; the work of checking grows exponentially with them
+	roundsEach = 5 // rounds of one history
+	checkTime  = 20 * time.Second
+)
+
+// A recorder keeps a history. Its clock counts calls and returns, so that no two are at the same time.
+type recorder struct {
+	clock atomic.Int64
+	mu    sync.Mutex
+	ops   []porcupine.Operation
+}
+
+// did keeps what a caller did since call. What is known to have changed nothing and says nothing is not kept.
+func (r *recorder) did(caller int, call int64, in, out any) {
+	returned := r.clock.Add(1)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ops = append(r.ops, porcupine.Operation{ClientId: caller, Input: in, Call: call, Output: out, Return: returned})
+}
+
+func (r *recorder) check(t *testing.T, model porcupine.Model) {
+	t.Helper()
+	result := porcupine.CheckOperationsTimeout(model, r.ops, checkTime)
+	if result == porcupine.Ok {
+		return
+	}
+	slices.SortFunc(r.ops, func(a, b porcupine.Operation) int { return cmp.Compare(a.Call, b.Call) })
+	var b strings.Builder
+	for _, op := range r.ops {
+		fmt.Fprintf(&b, "%6d..%-6d caller %3d: %T%+v -> %T%+v\n", op.Call, op.Return, op.ClientId, op.Input, op.Input, op.Output, op.Output)
+	}
+	t.Fatalf("the history is not linearizable (%s):\n%s", result, b.String())
+}
+
+// race lets callers act at once and waits for all of them.
+func race(callers int, act func(caller int)) {
+	start := make(chan struct{})
+	var wg sync.WaitGroup
+	for i := range callers {
+		wg.Go(func() {
+			<-start
+			act(i)
+		})
+	}
+	close(start)
+	wg.Wait()
+}
+
+// The register is what a connection must look like from outside: its status, and the version that counts its changes.
+type register struct {
+	version int64
+	status  connect.Status
+}
+
+type (
+	issue  struct{}
+	read   struct{}
+	remove struct{}
+	move   register // one change committed, from the version before
+
+	issued  struct{ version int64 } // as the audit record has it
+	refused register                // as it was read
+	done    struct{}
+)
+
+func registerModel(initial register) porcupine.Model {
+	return porcupine.Model{
+		Init: func() any { return initial },
+		Step: func(state, in, out any) (bool, any) {
+			is, ok := state.(register)
+			if !ok {
+				return false, state
+			}
+			switch in := in.(type) {
+			case issue:
+				if got, ok := out.(issued); ok {
+					return is == register{got.version, connect.StatusEnabled}, is
+				}
+				return out == refused(is) && is.status != connect.StatusEnabled, is
+			case read:
+				return out == is, is
+			case move:
+				return in.version == is.version+1 && is.status != connect.StatusDeleted, register(in)
+			case remove:
+				if is.status != connect.StatusDeleted {
+					is = register{is.version + 1, connect.StatusDeleted}
+				}
+				return out == is, is
+			}
+			return false, is
+		},
+	}
+}
+
+// alwaysYes is an STS that refuses nobody: whatever stops an issue is Rolecall's own.
+type alwaysYes struct{}
+
+func (alwaysYes) AssumeRole(context.Context, connect.AssumeRequest) (connect.Session, error) {
+	return connect.Session{Account: "222222222222", Credentials: connect.Credentials{AccessKeyID: "ASIA", Expires: noon}}, nil
+}
+
+// An auditor remembers what its one caller has read or committed, and noted.
+type auditor struct {
+	*store.Store
+	read connect.Connection
+	last connect.Event
+}
+
+func (a *auditor) Connection(ctx context.Context, id connect.ConnectionID) (connect.Connection, error) {
+	c, err := a.Store.Connection(ctx, id)
+	a.read = c
+	return c, err
+}
+
+func (a *auditor) Commit(ctx context.Context, ch connect.Change) error {
+	err := a.Store.Commit(ctx, ch)
+	if err == nil {
+		a.read = ch.Connection()
+	}
+	return err
+}
+
+func (a *auditor) knows() register { return register{a.read.Version(), a.read.Status()} }
+
+func (a *auditor) Note(ctx context.Context, e connect.Event) error {
+	a.last = e
+	return a.Store.Note(ctx, e)
+}
+
+// A life is a connection that callers move, end and ask for credentials.
+type life struct {
+	t      *testing.T
+	store  *store.Store
+	id     connect.ConnectionID
+	tenant connect.TenantID
+	ticks  atomic.Int64
+	recorder
+
+	initial register
+}
+
+// now is six minutes later whenever it is asked for, so that every denial counts.
+func (l *life) now() time.Time { return noon.Add(time.Duration(l.ticks.Add(1)) * 6 * time.Minute) }
+
+func (l *life) issue(caller, nth int) {
+	a := &auditor{Store: l.store}
+	u := connect.Issuing{
+		Store: a, Assumer: alwaysYes{}, Clock: l.now,
+		EventID: func() string { return fmt.Sprintf("evt_%d_%d", caller, nth) },
+	}
+	call := l.clock.Add(1)
+	_, err := u.Issue(context.Background(), connect.IssueRequest{Tenant: l.tenant, ID: string(l.id), Caller: "svc"})
+	switch {
+	case err == nil:
+		l.did(caller, call, issue{}, issued{a.last.Sequence})
+	case errors.Is(err, &connect.Error{Code: connect.CodeNotEnabled}):
+		l.did(caller, call, issue{}, refused(a.knows()))
+	default:
+		l.t.Errorf("issue: %v", err)
+	}
+}
+
+func (l *life) remove(caller int) {
+	a := &auditor{Store: l.store}
+	u := connect.Connections{Store: a, Replays: a, Clock: l.now}
+	for {
+		call := l.clock.Add(1)
+		err := u.Delete(context.Background(), connect.Target{Tenant: l.tenant, ID: string(l.id), By: "ada"})
+		if err == nil {
+			l.did(caller, call, remove{}, a.knows())
+			return
+		}
+		if !errors.Is(err, connect.ErrConflict) {
+			l.t.Errorf("delete: %v", err)
+			return
+		}
+	}
+}
+
+// move reads the connection, and commits whatever can become of it next.
+func (l *life) move(caller int) {
+	call := l.clock.Add(1)
+	c, err := l.store.Connection(context.Background(), l.id)
+	if err != nil {
+		l.t.Errorf("read: %v", err)
+		return
+	}
+	l.did(caller, call, read{}, register{c.Version(), c.Status()})
+	ch, err := l.next(c)
+	if err != nil || ch == nil {
+		if err != nil {
+			l.t.Errorf("%s: %v", c.Status(), err)
+		}
+		return
+	}
+	call = l.clock.Add(1)
+	err = l.store.Commit(context.Background(), *ch)
+	switch {
+	case err == nil:
+		l.did(caller, call, move{ch.Connection().Version(), ch.Connection().Status()}, done{})
+	case !errors.Is(err, connect.ErrConflict):
+		l.t.Errorf("commit: %v", err)
+	}
+}
+
+// next is a change of the connection as it was read; nil where there is none.
+func (l *life) next(c connect.Connection) (*connect.Change, error) {
+	some := func(ch connect.Change, err error) (*connect.Change, error) { return &ch, err }
+	s := c.Snapshot()
+	switch s.Status {
+	case connect.StatusPending:
+		return l.receive(c, connect.RequestCreate, stackOf(l.t, s.LastLaunch))
+	case connect.StatusVerifying:
+		v, _ := c.Trial()
+		return some(c.Tried(v.Run, v.Attempt, good(noon), 0, l.now()))
+	case connect.StatusEnabled:
+		if rand.IntN(3) == 0 && s.Strikes > 1 {
+			return l.receive(c, connect.RequestDelete, s.Stack.ID)
+		}
+		return l.recheck(c, connect.Failed)
+	case connect.StatusDegraded:
+		return l.recheck(c, connect.Passed)
+	case connect.StatusDisconnected:
+		return some(c.Launch(l.now(), "ada"))
+	default:
+		return nil, nil
+	}
+}
+
+func (l *life) recheck(c connect.Connection, verdict connect.Verdict) (*connect.Change, error) {
+	o := good(noon)
+	if o.Checks[0].Verdict = verdict; verdict == connect.Failed {
+		o.Checks[0].Reason = connect.Reason{Code: connect.CodeRoleNotAssumable}
+	}
+	if ch, ok := c.Rechecked(o, "ada", l.now()); ok {
+		return &ch, nil
+	}
+	return nil, nil
+}
+
+func (l *life) receive(c connect.Connection, kind connect.RequestType, stack connect.StackID) (*connect.Change, error) {
+	_, f, err := l.store.ConnectionAndFence(context.Background(), l.id, stack)
+	if err != nil {
+		return nil, err
+	}
+	d := c.Receive(f, connect.Callback{
+		Type: kind, Resource: connect.ResourceConnection, StackID: stack, LogicalID: "Connection",
+		RequestID: fmt.Sprint(kind, c.Version()), Launch: c.Snapshot().LastLaunch, RoleARN: role(l.t, roleOne), SentAt: l.now(),
+	}, l.now())
+	return d.Change, nil
+}
+
+func stackOf(t *testing.T, launch int) connect.StackID {
+	id, err := connect.ParseStackID(fmt.Sprintf("arn:aws:cloudformation:eu-west-1:222222222222:stack/s%d/11111111-aaaa", launch))
+	if err != nil {
+		t.Error(err)
+	}
+	return id
+}
+
+// newLife is an enabled connection of a tenant's own.
+func newLife(t *testing.T, s *store.Store, tenant connect.TenantID) *life {
+	t.Helper()
+	c := commit(t, s, create(t, tenant, "one"), nil)
+	l := &life{t: t, store: s, id: c.ID(), tenant: tenant}
+	for c.Status() != connect.StatusEnabled || c.Snapshot().Strikes < 2 { // the next denial degrades it
+		ch, err := l.next(c)
+		if err != nil || ch == nil {
+			t.Fatalf("%s: no way on: %v", c.Status(), err)
+		}
+		c = commit(t, s, *ch, nil)
+	}
+	l.initial = register{c.Version(), c.Status()}
+	return l
+}
+
+func (l *life) count(by map[string]int) {
+	for _, op := range l.ops {
+		switch in := op.Input.(type) {
+		case move:
+			by["moved to "+string(in.status)]++
+		case issue:
+			by[fmt.Sprintf("%T", op.Output)]++
+		}
+	}
+	by["calls"] += len(l.ops)
+}
+
+// Credentials are issued only at an instant at which the connection is enabled: however a role degrades and recovers, a
+// stack is deleted and launched again, and the connection is deleted meanwhile.
+func TestHistoryOfIssuing(t *testing.T) {
+	s := newStore(t)
+	callers, rounds := size()
+	count := map[string]int{}
+	for history := range rounds / roundsEach {
+		lives := make([]*life, callers/crowd)
+		for i := range lives {
+			lives[i] = newLife(t, s, connect.TenantID(fmt.Sprintf("tenant-%d-%d", history, i)))
+		}
+		last := rand.IntN(roundsEach)
+		race(callers, func(caller int) {
+			l := lives[caller%len(lives)]
+			deletes := caller < (1+history%2)*len(lives) // one of the crowd, or two
+			for nth := range roundsEach {
+				switch {
+				case deletes && nth == last:
+					l.remove(caller)
+				case rand.IntN(2) == 0:
+					l.move(caller)
+				default:
+					l.issue(caller, nth)
+				}
+			}
+		})
+		for _, l := range lives {
+			l.issue(callers, 0) // long after the end
+			l.check(t, registerModel(l.initial))
+			l.count(count)
+		}
+	}
+	t.Logf("%d callers, %d rounds: %v", callers, rounds, count)
+	if count["store_test.issued"] == 0 || count["store_test.refused"] == 0 ||
+		count["moved to degraded"]+count["moved to disconnected"] == 0 {
+		t.Error("nothing happened in any history")
+	}
+}
+
+type (
+	claim struct { // a connection is created
+		name string
+		id   connect.ConnectionID
+	}
+	free struct{ name string } // the name's connection is deleted
+
+	taken struct{}
+)
+
+// nameModel is one name, which belongs to nobody or, for ever, to the first who claims it.
+func nameModel() porcupine.Model {
+	name := func(op porcupine.Operation) string {
+		switch in := op.Input.(type) {
+		case claim:
+			return in.name
+		case free:
+			return in.name
+		}
+		return ""
+	}
+	return porcupine.Model{
+		Partition: func(history []porcupine.Operation) [][]porcupine.Operation {
+			byName := map[string][]porcupine.Operation{}
+			for _, op := range history {
+				byName[name(op)] = append(byName[name(op)], op)
+			}
+			var parts [][]porcupine.Operation
+			for _, ops := range byName {
+				parts = append(parts, ops)
+			}
+			return parts
+		},
+		Init: func() any { return false },
+		Step: func(state, in, out any) (bool, any) {
+			isTaken := state == true
+			if _, ok := in.(claim); ok {
+				return isTaken == (out == taken{}), true
+			}
+			return isTaken, isTaken
+		},
+	}
+}
+
+// A name is won once within its tenant, however it is written, and never again when its connection is deleted.
+func TestHistoryOfNames(t *testing.T) {
+	s := newStore(t)
+	callers, rounds := size()
+	names := [][]string{{"Straße ①", "STRASSE 1", "strasse 1"}, {"Production"}, {"test", "Test"}, {"late"}}
+	u := connect.Connections{
+		Store: s, Replays: s, Clock: func() time.Time { return noon }, Random: crand.Reader,
+		Deployment: connect.Deployment{
+			Platform: connect.Platform{Partition: connect.PartitionAWS}, Regions: []connect.Region{"eu-west-1"},
+			Permissions: []connect.PermissionSet{{Name: "read-only"}},
+		},
+	}
+	ctx := context.Background()
+	won, lost := 0, 0
+	for history := range rounds / roundsEach {
+		tenant := connect.TenantID(fmt.Sprint("tenant-", history))
+		var r recorder
+		race(callers, func(caller int) {
+			for range roundsEach {
+				spellings := names[rand.IntN(len(names))]
+				call := r.clock.Add(1)
+				c, err := u.Create(ctx, connect.CreateRequest{Tenant: tenant, By: "ada", Name: spellings[rand.IntN(len(spellings))]})
+				switch {
+				case errors.Is(err, connect.ErrNameTaken):
+					r.did(caller, call, claim{name: spellings[0]}, taken{})
+					continue
+				case errors.Is(err, connect.ErrConflict):
+					continue
+				case err != nil:
+					t.Errorf("create: %v", err)
+					return
+				}
+				r.did(caller, call, claim{spellings[0], c.ID()}, done{})
+				call = r.clock.Add(1)
+				if err := u.Delete(ctx, connect.Target{Tenant: tenant, ID: string(c.ID()), By: "ada"}); err != nil {
+					t.Errorf("delete: %v", err)
+					return
+				}
+				r.did(caller, call, free{spellings[0]}, done{})
+			}
+		})
+		r.check(t, nameModel())
+		for _, op := range r.ops {
+			switch op.Output {
+			case taken{}:
+				lost++
+			case done{}:
+				if _, ok := op.Input.(claim); ok {
+					won++
+				}
+			}
+		}
+	}
+	t.Logf("%d callers, %d rounds: %d names won and deleted, %d times taken", callers, rounds, won, lost)
+	if won == 0 || won > rounds/roundsEach*len(names) || lost == 0 {
+		t.Errorf("%d won, %d lost", won, lost)
+	}
+}
