@@ -13,18 +13,10 @@ import (
 	"rolecall/shared/connect"
 )
 
-// CheckTimes tells when a connection was last found unchanged. Such a check makes no new version of the connection, so
-// its time is kept apart.
-type CheckTimes interface {
-	// LastChecked is zero where there has been no such check.
-	LastChecked(ctx context.Context, id connect.ConnectionID) (time.Time, error)
-}
-
 // APIParts are what function api is composed of.
 type APIParts struct {
 	Connections connect.Connections
 	Tokens      connect.Tokens
-	Checks      CheckTimes // may be nil: then lastVerifiedAt is the last check that changed something
 	Log         *slog.Logger
 }
 
@@ -207,26 +199,7 @@ func (a api) get(ctx context.Context, c call, in oneInput) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	re, err := a.one(ctx, found)
-	if err != nil || a.Checks == nil {
-		return re, err
-	}
-	checked, err := a.Checks.LastChecked(ctx, found.ID())
-	if err != nil {
-		return reply{}, err
-	}
-	if body, ok := re.body.(Connection); ok {
-		body.LastVerifiedAt = later(body.LastVerifiedAt, checked)
-		re.body = body
-	}
-	return re, nil
-}
-
-func later(a *time.Time, b time.Time) *time.Time {
-	if a == nil || b.After(*a) {
-		return moment(b)
-	}
-	return a
+	return a.one(ctx, found)
 }
 
 func (a api) list(ctx context.Context, c call, in listInput) (reply, error) {

@@ -154,3 +154,10 @@ func (b broker) credentials(ctx context.Context, c call, in credentialsInput) (r
 		slog.String("accessKeyId", issued.Credentials.AccessKeyID), slog.Time("expires", issued.Credentials.Expires))
 	return reply{status: http.StatusOK, body: credentials(issued)}, nil
 }
+
+func later(a *time.Time, b time.Time) *time.Time {
+	if a == nil || b.After(*a) {
+		return moment(b)
+	}
+	return a
+}

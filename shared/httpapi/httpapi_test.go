@@ -79,7 +79,7 @@ func newWorld(t *testing.T) *world {
 	log := slog.New(slog.NewJSONHandler(w.log, nil))
 	w.api = NewAPI(APIParts{
 		Connections: connect.Connections{Store: w.store, Deployment: deployment, Clock: clock, Random: rand.Reader},
-		Tokens:      w.tokens, Checks: w.store, Log: log,
+		Tokens:      w.tokens, Log: log,
 	})
 	w.broker = NewBroker(BrokerParts{
 		Verifications: connect.Verifications{

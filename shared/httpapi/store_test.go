@@ -50,7 +50,11 @@ func (m *memory) Connection(_ context.Context, id connect.ConnectionID) (connect
 	if !ok {
 		return connect.Connection{}, connect.ErrNotFound
 	}
-	return c, nil
+	s := c.Snapshot()
+	if at := m.checked[id]; at.After(s.LastVerifiedAt) { // kept apart, and shown together, as package store does
+		s.LastVerifiedAt = at
+	}
+	return connect.Restore(s)
 }
 
 func (m *memory) Commit(_ context.Context, ch connect.Change) error {
@@ -152,12 +156,6 @@ func (m *memory) RecordCheck(_ context.Context, id connect.ConnectionID, at time
 	defer m.mu.Unlock()
 	m.checked[id] = at
 	return nil
-}
-
-func (m *memory) LastChecked(_ context.Context, id connect.ConnectionID) (time.Time, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.checked[id], nil
 }
 
 func (m *memory) Note(_ context.Context, e connect.Event) error {
