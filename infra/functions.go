@@ -65,7 +65,7 @@ func specs() []spec {
 			envVerifyNow, envInterval,
 		}},
 		{fnCallback, "Rolecall: takes what customers' stacks report.", callbackTimeout, "/", []string{
-			envTable, envPartition, envAccount, envRegions, envMACKey, envTopic, envVerifyNow,
+			envTable, envPartition, envAccount, envRegions, envMACKey, envTopic, envCallbacks, envVerifyNow,
 		}},
 		{fnVerify, "Rolecall: proves roles safe and answers customers' stacks.", verifyTimeout, assumingPath, []string{
 			envTable, envPartition, envAccount, envRegions, envVerifyNow, envVerifySweep, envInterval, envSTSRate,
@@ -92,6 +92,7 @@ const (
 	envTemplateVersion = "ROLECALL_TEMPLATE_VERSION"
 	envTemplateSHA     = "ROLECALL_TEMPLATE_SHA256"
 	envTopic           = "ROLECALL_TOPIC_NAME"
+	envCallbacks       = "ROLECALL_CALLBACKS_QUEUE_URL"
 	envVerifyNow       = "ROLECALL_VERIFY_NOW_QUEUE_URL"
 	envVerifySweep     = "ROLECALL_VERIFY_SWEEP_QUEUE_URL"
 	envInterval        = "ROLECALL_CHECK_INTERVAL"
@@ -112,6 +113,7 @@ func (p *platform) values() map[string]*string {
 		envTemplateVersion: jsii.String(p.template.version),
 		envTemplateSHA:     jsii.String(p.template.sha256),
 		envTopic:           jsii.String(topicName),
+		envCallbacks:       p.callbacks.QueueUrl(),
 		envVerifyNow:       p.verifyNow.QueueUrl(),
 		envVerifySweep:     p.verifySweep.QueueUrl(),
 		envInterval:        jsii.String(p.cfg.checkInterval.String()),

@@ -98,7 +98,7 @@ func TestFunctions(t *testing.T) {
 		"Broker": slices.Concat(common, template, []string{
 			"ROLECALL_MAC_KEY_ARN", "ROLECALL_PLATFORM_NAME", "ROLECALL_TENANT_CLAIM", "ROLECALL_VERIFY_NOW_QUEUE_URL", "ROLECALL_CHECK_INTERVAL",
 		}),
-		"Callback": slices.Concat(common, []string{"ROLECALL_MAC_KEY_ARN", "ROLECALL_TOPIC_NAME", "ROLECALL_VERIFY_NOW_QUEUE_URL"}),
+		"Callback": slices.Concat(common, []string{"ROLECALL_MAC_KEY_ARN", "ROLECALL_TOPIC_NAME", "ROLECALL_CALLBACKS_QUEUE_URL", "ROLECALL_VERIFY_NOW_QUEUE_URL"}),
 		"Verify": slices.Concat(common, []string{
 			"ROLECALL_VERIFY_NOW_QUEUE_URL", "ROLECALL_VERIFY_SWEEP_QUEUE_URL", "ROLECALL_CHECK_INTERVAL", "ROLECALL_STS_RATE",
 		}),

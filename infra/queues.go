@@ -13,25 +13,24 @@ const (
 	queueVerifySweep = "rolecall-verify-sweep"
 )
 
-// receives is how often a message is tried before it goes to the dead-letter queue.
-const receives = 5
+// receives is how often a message is tried before it goes to the dead-letter queue. Where a stack waits, a message that
+// failed comes again after connect.RetryPause already; ten tries then fill the five minutes for which CloudFormation waits.
+const (
+	receives        = 5
+	awaitedReceives = 10
+)
 
 // addQueues makes the queues. Two lead to verify, so that a sweep never delays a customer who waits.
 func (p *platform) addQueues() {
-	p.callbacks = p.newQueue("Callbacks", queueCallbacks, callbackTimeout)
-	p.verifyNow = p.newQueue("VerifyNow", queueVerifyNow, verifyTimeout)
-	p.verifySweep = p.newQueue("VerifySweep", queueVerifySweep, verifyTimeout)
+	p.callbacks = p.newQueue("Callbacks", queueCallbacks, callbackTimeout, awaitedReceives)
+	p.verifyNow = p.newQueue("VerifyNow", queueVerifyNow, verifyTimeout, awaitedReceives)
+	p.verifySweep = p.newQueue("VerifySweep", queueVerifySweep, verifyTimeout, receives)
 	p.admitTopics()
 }
 
 // newQueue makes a queue and its dead-letter queue. A message is hidden for six times as long as its function may take,
 // as AWS advises, so that none is worked on twice while Lambda still tries.
-func (p *platform) newQueue(id, name string, functionTimeout float64) awssqs.Queue {
-	return p.newPatientQueue(id, name, functionTimeout, receives)
-}
-
-// newPatientQueue is newQueue with a number of tries of its own.
-func (p *platform) newPatientQueue(id, name string, functionTimeout float64, tries int) awssqs.Queue {
+func (p *platform) newQueue(id, name string, functionTimeout float64, tries int) awssqs.Queue {
 	dead := awssqs.NewQueue(p.stack, jsii.String(id+"Dead"), &awssqs.QueueProps{
 		QueueName:       jsii.String(name + "-dlq"),
 		Encryption:      awssqs.QueueEncryption_SQS_MANAGED,

@@ -26,13 +26,14 @@ func (p *platform) rights() map[string][]awsiam.PolicyStatement {
 		},
 		fnCallback: {
 			allow("Table", storeActions(), table),
-			allow("TakeCallbacks", consume(), p.callbacks.QueueArn()),
+			allow("TakeCallbacks", consume("sqs:ChangeMessageVisibility"), p.callbacks.QueueArn()),
 			allow("AskForVerification", []string{"sqs:SendMessage"}, p.verifyNow.QueueArn()),
 			allow("CheckCallbackTokens", []string{"kms:VerifyMac"}, p.macKey.KeyArn()),
 		},
 		fnVerify: {
 			allow("Table", storeActions(), table),
 			allow("TakeWork", consume(), p.verifyNow.QueueArn(), p.verifySweep.QueueArn()),
+			allow("FailedTriesComeAgainSoon", []string{"sqs:ChangeMessageVisibility"}, p.verifyNow.QueueArn()),
 			allow("TryAgainLater", []string{"sqs:SendMessage"}, p.verifyNow.QueueArn(), p.verifySweep.QueueArn()),
 			allow("OpenAccessKeys", []string{"kms:Decrypt"}, p.sealingKey.KeyArn()),
 			p.assumeCustomersRoles(),
@@ -64,8 +65,8 @@ func storeActions(more ...string) []string {
 }
 
 // consume is what Lambda needs, with the function's role, to feed it from a queue.
-func consume() []string {
-	return []string{"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
+func consume(more ...string) []string {
+	return append([]string{"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}, more...)
 }
 
 func sessionActions() []string {

@@ -53,13 +53,13 @@ func (p *platform) addWebhook() {
 		KeyUsage:      awskms.KeyUsage_GENERATE_VERIFY_MAC,
 		RemovalPolicy: awscdk.RemovalPolicy_DESTROY,
 	})
-	queue := p.newPatientQueue("Webhooks", queueWebhook, webhookTimeout, webhookReceives)
+	queue := p.newQueue("Webhooks", queueWebhook, webhookTimeout, webhookReceives)
 	p.functions[fnWebhook] = p.newFunction(
 		spec{fnWebhook, "Rolecall: posts published events to the configured endpoint.", webhookTimeout, "/", []string{
 			envWebhookEndpoint, envWebhookKey, envWebhookSecrets, envWebhookQueue,
 		}},
 		[]awsiam.PolicyStatement{
-			allow("TakeEvents", append(consume(), "sqs:ChangeMessageVisibility"), queue.QueueArn()),
+			allow("TakeEvents", consume("sqs:ChangeMessageVisibility"), queue.QueueArn()),
 			allow("MakeSecrets", []string{"kms:GenerateMac"}, key.KeyArn()),
 		},
 		map[string]*string{

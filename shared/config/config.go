@@ -27,6 +27,7 @@ type Config struct {
 	TemplateSHA256  string
 	ConsoleURL      string // a laptop's quick-create page; else ""
 	TopicName       string
+	CallbacksURL    string // of the queue
 	VerifyNowURL    string
 	VerifySweepURL  string
 	CheckInterval   time.Duration
@@ -88,6 +89,7 @@ func (r *reader) read(c *Config, n Need) {
 		c.ConsoleURL = r.optional("ROLECALL_CONSOLE_URL")
 	case Callbacks:
 		c.TopicName, c.MACKeyARN = r.text("ROLECALL_TOPIC_NAME"), r.text("ROLECALL_MAC_KEY_ARN")
+		c.CallbacksURL = r.text("ROLECALL_CALLBACKS_QUEUE_URL")
 	case VerifyNow:
 		c.VerifyNowURL = r.text("ROLECALL_VERIFY_NOW_QUEUE_URL")
 	case VerifySweep:

@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/aws/aws-lambda-go/events"
 
@@ -20,15 +21,23 @@ type Receiver interface {
 	Receive(ctx context.Context, r connect.CallbackRequest) (*connect.Reply, error)
 }
 
-// lastChance is the delivery at which a stack is told of a failure that repeats: with the queue's visibility of 90
-// seconds about three minutes have passed, and CloudFormation's patience ends after five.
-const lastChance = 3
+// giveUp is when a stack is told of a failure that repeats, counted from its request: early enough to answer within two
+// minutes, and within four where the function died. CloudFormation's patience ends after five.
+const giveUp = 110 * time.Second
+
+// Pauses settle when a message that failed comes again.
+type Pauses interface {
+	// Pause hides a received message for d from now on.
+	Pause(ctx context.Context, receiptHandle string, d time.Duration) error
+}
 
 // Handler handles batches of the callback queue.
 type Handler struct {
 	Topics   Topics
 	Receiver Receiver
 	Answerer connect.Answerer
+	Pauses   Pauses
+	Clock    func() time.Time
 	Log      *slog.Logger
 }
 
@@ -65,7 +74,7 @@ func (h Handler) record(ctx context.Context, m events.SQSMessage) error {
 		slog.String("resource", string(r.Callback.Resource)), slog.String("requestType", string(r.Callback.Type)),
 		slog.String("connectionId", r.ReplyTo.PhysicalID))
 	reply, err := h.receive(ctx, r)
-	if err != nil && deliveries >= lastChance && r.Callback.Type != connect.RequestDelete {
+	if err != nil && h.hopeless(r.Callback, deliveries) {
 		reply = &connect.Reply{Reason: errTrouble.Reason()}
 	}
 	if answerErr := h.answer(ctx, r.ReplyTo, reply); answerErr != nil {
@@ -73,13 +82,22 @@ func (h Handler) record(ctx context.Context, m events.SQSMessage) error {
 	}
 	if err != nil {
 		log.ErrorContext(ctx, "callback failed", slog.Any("error", err))
+		if pauseErr := h.Pauses.Pause(ctx, m.ReceiptHandle, connect.RetryPause(deliveries)); pauseErr != nil {
+			log.WarnContext(ctx, "pause not set", slog.Any("error", pauseErr)) // the queue's own time is a pause as well
+		}
 		return err
 	}
 	log.InfoContext(ctx, "callback received", slog.String("outcome", outcome(reply)))
 	return nil
 }
 
-// errTrouble is what a stack is told when we keep failing. A Delete is never told so: its success must be durable.
+// hopeless says that the stack should hear of a failure now, for soon nobody listens. A Delete goes on: its success must
+// be durable.
+func (h Handler) hopeless(c connect.Callback, deliveries int) bool {
+	return c.Type != connect.RequestDelete && deliveries > 1 && h.Clock().Sub(c.SentAt) >= giveUp
+}
+
+// errTrouble is what a stack is told when we keep failing.
 var errTrouble = &connect.Error{
 	Kind: connect.KindInternal, Code: connect.CodeInternal, Message: "the platform could not handle the request",
 	Fix: "Try again later: delete this stack and open a new launch from the platform.",

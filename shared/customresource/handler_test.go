@@ -55,19 +55,44 @@ func (a *answerer) Answer(_ context.Context, to connect.ReplyTo, r connect.Reply
 }
 
 func record(id, body string, deliveries int) events.SQSMessage {
-	return events.SQSMessage{MessageId: id, Body: body, Attributes: map[string]string{"ApproximateReceiveCount": strconv.Itoa(deliveries)}}
+	return events.SQSMessage{MessageId: id, ReceiptHandle: "handle-" + id, Body: body, Attributes: map[string]string{"ApproximateReceiveCount": strconv.Itoa(deliveries)}}
+}
+
+// sentAt is when SNS took the requests that wrap makes.
+var sentAt = time.Date(2026, 3, 4, 5, 6, 7, 123e6, time.UTC)
+
+// pauses keeps how long each message was put off.
+type pauses struct {
+	mu   sync.Mutex
+	fail error
+	got  map[string]time.Duration // by receipt handle
+}
+
+func (p *pauses) Pause(_ context.Context, receiptHandle string, d time.Duration) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.got[receiptHandle] = d
+	return p.fail
 }
 
 type bench struct {
-	h    Handler
-	recv *receiver
-	ans  *answerer
-	log  *bytes.Buffer
+	h      Handler
+	recv   *receiver
+	ans    *answerer
+	pauses *pauses
+	now    *time.Time
+	log    *bytes.Buffer
 }
 
 func newBench(receive func(connect.CallbackRequest) (*connect.Reply, error)) bench {
-	b := bench{recv: &receiver{receive: receive}, ans: &answerer{}, log: &bytes.Buffer{}}
-	b.h = Handler{Topics: topics(), Receiver: b.recv, Answerer: b.ans, Log: slog.New(slog.NewJSONHandler(b.log, nil))}
+	sent := sentAt
+	b := bench{
+		recv: &receiver{receive: receive}, ans: &answerer{}, pauses: &pauses{got: map[string]time.Duration{}}, now: &sent, log: &bytes.Buffer{},
+	}
+	b.h = Handler{
+		Topics: topics(), Receiver: b.recv, Answerer: b.ans, Pauses: b.pauses, Clock: func() time.Time { return *b.now },
+		Log: slog.New(slog.NewJSONHandler(b.log, nil)),
+	}
 	return b
 }
 
@@ -169,13 +194,23 @@ func TestStacksAreToldOfFailuresThatRepeat(t *testing.T) {
 	for _, c := range []struct {
 		kind       string
 		deliveries int
+		after      time.Duration
 		answers    int
-	}{{"Create", 1, 0}, {"Create", 2, 0}, {"Create", 3, 1}, {"Update", 4, 1}, {"Delete", 3, 0}, {"Delete", 9, 0}} {
+	}{
+		{"Create", 1, 0, 0},
+		{"Create", 5, 75 * time.Second, 0},
+		{"Create", 6, 115 * time.Second, 1},
+		{"Update", 2, 180 * time.Second, 1},
+		{"Create", 1, 180 * time.Second, 0}, // it lay in the queue, and may yet go well
+		{"Delete", 6, 115 * time.Second, 0},
+		{"Delete", 9, 240 * time.Second, 0},
+	} {
 		for name, receive := range map[string]func(connect.CallbackRequest) (*connect.Reply, error){
 			"error": func(connect.CallbackRequest) (*connect.Reply, error) { return nil, errors.New("x") },
 			"panic": func(connect.CallbackRequest) (*connect.Reply, error) { panic("x") },
 		} {
 			b := newBench(receive)
+			*b.now = sentAt.Add(c.after)
 			failed := b.handle(t, record("1", wrap(t, create(t, map[string]any{"RequestType": c.kind}, nil), nil), c.deliveries))
 			if len(failed) != 1 || len(b.ans.got) != c.answers {
 				t.Errorf("%s, %s, delivery %d: failed %v, answers %v", name, c.kind, c.deliveries, failed, b.ans.got)
@@ -186,6 +221,24 @@ func TestStacksAreToldOfFailuresThatRepeat(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// A message that failed comes again soon, so that a stack waits seconds for what was over in seconds; one that nobody
+// can act upon comes again in the queue's own time.
+func TestFailuresComeAgainSoon(t *testing.T) {
+	b := newBench(func(connect.CallbackRequest) (*connect.Reply, error) { return nil, errors.New("table on fire") })
+	good := wrap(t, create(t, nil, nil), nil)
+	failed := b.handle(t, record("1", good, 1), record("2", good, 2), record("4", good, 4), record("9", good, 9), record("x", "poison", 1))
+	want := map[string]time.Duration{
+		"handle-1": 5 * time.Second, "handle-2": 10 * time.Second, "handle-4": 40 * time.Second, "handle-9": 40 * time.Second,
+	}
+	if diff := cmp.Diff(want, b.pauses.got); diff != "" || len(failed) != 5 {
+		t.Errorf("failed %v, pauses (-want +got):\n%s", failed, diff)
+	}
+	b.pauses.fail = errors.New("not now")
+	if failed := b.handle(t, record("1", good, 1)); len(failed) != 1 {
+		t.Errorf("failed %v although its pause could not be set", failed)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"strconv"
 	"sync"
 	"time"
 
@@ -32,7 +33,11 @@ type Handler struct {
 	Jobs connect.SweepJobs
 	// Parallel bounds the connections of one sweep message that are checked at the same time.
 	Parallel int
-	Log      *slog.Logger
+	// Pauses let a try that failed come again soon: somebody waits for it.
+	Pauses interface {
+		Pause(ctx context.Context, receiptHandle string, d time.Duration) error
+	}
+	Log *slog.Logger
 }
 
 // finishing is what the end of an invocation is kept free for: to finish the checks that have begun, and to hand back
@@ -71,9 +76,26 @@ func (h Handler) record(ctx context.Context, r events.SQSMessage) (err error) {
 	}
 	if job.Try != nil {
 		h.Log.InfoContext(ctx, "try", "connectionId", job.Try.ConnectionID, "run", job.Try.Run, "attempt", job.Try.Attempt)
-		return h.Tries.Try(ctx, *job.Try)
+		return h.try(ctx, r, *job.Try)
 	}
 	return h.sweep(ctx, job.Sweep)
+}
+
+func (h Handler) try(ctx context.Context, r events.SQSMessage, job connect.VerifyJob) (err error) {
+	defer func() {
+		if err != nil {
+			h.pause(ctx, r)
+		}
+	}()
+	defer recovered(&err)
+	return h.Tries.Try(ctx, job)
+}
+
+func (h Handler) pause(ctx context.Context, r events.SQSMessage) {
+	deliveries, _ := strconv.Atoi(r.Attributes["ApproximateReceiveCount"])
+	if err := h.Pauses.Pause(ctx, r.ReceiptHandle, connect.RetryPause(deliveries)); err != nil {
+		h.Log.WarnContext(ctx, "pause not set", "messageId", r.MessageId, "error", err) // the queue's own time is one as well
+	}
 }
 
 // recovered turns a panic into the failure of one message.

@@ -30,6 +30,18 @@ type verifications struct {
 	sweep     func(connect.ConnectionID) error
 	busy, top int
 	handed    handed
+	pauses    map[string]time.Duration // by receipt handle
+	pauseFail error
+}
+
+func (v *verifications) Pause(_ context.Context, receiptHandle string, d time.Duration) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.pauses == nil {
+		v.pauses = map[string]time.Duration{}
+	}
+	v.pauses[receiptHandle] = d
+	return v.pauseFail
 }
 
 // handed is what comes back to the queue.
@@ -71,7 +83,7 @@ func (v *verifications) Sweep(_ context.Context, id connect.ConnectionID) error 
 }
 
 func handler(v *verifications, log *bytes.Buffer) queue.Handler {
-	return queue.Handler{Tries: v, Sweeps: v, Jobs: &v.handed, Parallel: 3, Log: slog.New(slog.NewJSONHandler(log, nil))}
+	return queue.Handler{Tries: v, Sweeps: v, Jobs: &v.handed, Parallel: 3, Pauses: v, Log: slog.New(slog.NewJSONHandler(log, nil))}
 }
 
 // batch makes a message of each body, as SQS brings it the first time.
@@ -79,7 +91,7 @@ func batch(bodies ...string) events.SQSEvent {
 	var e events.SQSEvent
 	for i, b := range bodies {
 		e.Records = append(e.Records, events.SQSMessage{
-			MessageId: fmt.Sprint("m", i), Body: b, Attributes: map[string]string{"ApproximateReceiveCount": "1"},
+			MessageId: fmt.Sprint("m", i), ReceiptHandle: fmt.Sprint("handle-", i), Body: b, Attributes: map[string]string{"ApproximateReceiveCount": "1"},
 		})
 	}
 	return e
@@ -176,6 +188,34 @@ func TestNothingFailsWhereNothingIsWrong(t *testing.T) {
 	slices.Sort(v.sweeps)
 	if diff := cmp.Diff(want, v.sweeps); diff != "" {
 		t.Errorf("swept (-want +got):\n%s", diff)
+	}
+}
+
+// Somebody waits for a try: it comes again soon, whether it failed or panicked. Sweeps come again in their queue's time.
+func TestTriesThatFailComeAgainSoon(t *testing.T) {
+	v := &verifications{
+		try: func(job connect.VerifyJob) error {
+			if job.ConnectionID == id(3) {
+				panic("out of cheese")
+			}
+			if job.ConnectionID == id(4) {
+				return nil
+			}
+			return errors.New("table on fire")
+		},
+		sweep: func(connect.ConnectionID) error { return errors.New("table on fire") },
+	}
+	e := batch(try(1), try(2), try(3), try(4), sweep(5), "poison")
+	e.Records[1].Attributes["ApproximateReceiveCount"] = "4"
+	want := map[string]time.Duration{"handle-0": 5 * time.Second, "handle-1": 40 * time.Second, "handle-2": 5 * time.Second}
+	for _, v.pauseFail = range []error{nil, errors.New("not now")} {
+		v.pauses = nil
+		if got := failures(t, handler(v, &bytes.Buffer{}), e); !slices.Equal(got, []string{"m0", "m1", "m2", "m4", "m5"}) {
+			t.Errorf("failed: %v", got)
+		}
+		if diff := cmp.Diff(want, v.pauses); diff != "" {
+			t.Errorf("pauses (-want +got):\n%s", diff)
+		}
 	}
 }
 

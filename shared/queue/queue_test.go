@@ -304,3 +304,38 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// A message that is paused is hidden for that long, be it shorter or longer than the queue's own time.
+func TestPauses(t *testing.T) {
+	for _, d := range []time.Duration{5 * time.Second, 40 * time.Second, 2 * time.Hour} {
+		w := newWorld(t)
+		q, err := w.sqs.Create(account, region, "callbacks", map[string]string{"VisibilityTimeout": "90"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.sqs.Send(q.ARN, "one", nil); err != nil {
+			t.Fatal(err)
+		}
+		var none time.Duration
+		got, err := w.sqs.Receive(t.Context(), q.ARN, sqs.ReceiveInput{Max: 1, Wait: &none})
+		if err != nil || len(got) != 1 {
+			t.Fatal(got, err)
+		}
+		pauses := queue.Pauses{Client: w.jobs.Client, URL: q.URL}
+		if err := pauses.Pause(t.Context(), got[0].ReceiptHandle, d); err != nil {
+			t.Fatal(err)
+		}
+		*w.clock = w.clock.Add(d - time.Second)
+		if early := w.received(q.ARN); len(early) > 0 {
+			t.Errorf("%s: received before its time", d)
+		}
+		*w.clock = w.clock.Add(time.Second)
+		if late := w.received(q.ARN); len(late) != 1 {
+			t.Errorf("%s: not received", d)
+		}
+		pauses.URL += "-gone"
+		if err := pauses.Pause(t.Context(), got[0].ReceiptHandle, d); err == nil {
+			t.Error("paused in a queue that is not there")
+		}
+	}
+}

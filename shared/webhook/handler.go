@@ -8,7 +8,6 @@ import (
 	"time"
 
 	lambdaevents "github.com/aws/aws-lambda-go/events"
-	"github.com/aws/aws-sdk-go-v2/service/sqs"
 )
 
 // Pauses before an event is posted again: doubled each time, so that a receiver that is down for an hour costs a dozen
@@ -21,10 +20,15 @@ const (
 // A Handler posts the events of a queue. What could not be delivered comes back after a pause that grows with the number
 // of tries; the queue's own limit of tries ends in its dead-letter queue.
 type Handler struct {
-	Sender   *Sender
-	Client   *sqs.Client
-	QueueURL string
-	Log      *slog.Logger
+	Sender *Sender
+	Pauses Pauses
+	Log    *slog.Logger
+}
+
+// Pauses settle when a message that failed comes again.
+type Pauses interface {
+	// Pause hides a received message for d from now on.
+	Pause(ctx context.Context, receiptHandle string, d time.Duration) error
 }
 
 // Handle posts each message and names the ones that must come again.
@@ -53,18 +57,10 @@ func (h Handler) deliver(ctx context.Context, m lambdaevents.SQSMessage) bool {
 	default:
 		wait := pause(tries)
 		h.Log.WarnContext(ctx, "event not delivered", "messageId", m.MessageId, "tries", tries, "again", wait.String(), "error", err)
-		h.postpone(ctx, m.ReceiptHandle, wait)
+		if err := h.Pauses.Pause(ctx, m.ReceiptHandle, wait); err != nil { // the queue's own time is a pause as well
+			h.Log.ErrorContext(ctx, "pause not set", "error", err)
+		}
 		return false
-	}
-}
-
-// postpone hides the message for longer than the queue would. If that fails, the queue's own time is a pause as well.
-func (h Handler) postpone(ctx context.Context, handle string, d time.Duration) {
-	_, err := h.Client.ChangeMessageVisibility(ctx, &sqs.ChangeMessageVisibilityInput{
-		QueueUrl: &h.QueueURL, ReceiptHandle: &handle, VisibilityTimeout: int32(d / time.Second), //nolint:gosec // two hours at most
-	})
-	if err != nil {
-		h.Log.ErrorContext(ctx, "pause not set", "error", err)
 	}
 }
 

@@ -14,7 +14,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
-	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"rolecall/infra/local/iam"
 	pocketkms "rolecall/infra/local/kms"
@@ -66,9 +65,19 @@ func newWorld(t *testing.T) *world {
 		rw.WriteHeader(w.answer)
 	}), NewSecrets(w.kms, w.key, []int{1}).Get)
 	w.handler = Handler{
-		Sender: sender, Client: sqs.NewFromConfig(cfg), QueueURL: w.queue.URL, Log: slog.New(slog.NewTextHandler(&w.log, nil)),
+		Sender: sender, Pauses: pauses{w.queues, w.queue.ARN}, Log: slog.New(slog.NewTextHandler(&w.log, nil)),
 	}
 	return w
+}
+
+// pauses are those of a queue of the pocket AWS.
+type pauses struct {
+	queues *pocketsqs.Service
+	arn    string
+}
+
+func (p pauses) Pause(_ context.Context, receiptHandle string, d time.Duration) error {
+	return p.queues.ChangeVisibility(p.arn, receiptHandle, d)
 }
 
 // turn is what Lambda does: receive, invoke, delete what did not fail. It says whether there was a message.
@@ -158,7 +167,7 @@ func TestGoneIsNotAskedAgain(t *testing.T) {
 // Without the right to set a pause, the queue's own visibility timeout is one.
 func TestAPauseThatCannotBeSetLosesNothing(t *testing.T) {
 	w := newWorld(t)
-	w.handler.QueueURL += "-gone"
+	w.handler.Pauses = pauses{w.queues, w.queue.ARN + "-gone"}
 	w.send(event)
 	if !w.turn() || w.turn() {
 		t.Fatal("not put off")

@@ -84,7 +84,9 @@ func (s *Service) Invoke(ctx context.Context, arn string, payload []byte) (Resul
 	}
 	done := make(chan outcome, 1)
 	started := s.spawn(func() {
+		s.inFlight.Add(1)
 		result, err := p.run(slot, payload)
+		s.inFlight.Add(-1)
 		done <- outcome{result, err}
 	})
 	if !started {
@@ -97,6 +99,9 @@ func (s *Service) Invoke(ctx context.Context, arn string, payload []byte) (Resul
 		return Result{}, fmt.Errorf("lambda: waiting for %s: %w", arn, ctx.Err())
 	}
 }
+
+// InFlight is how many invocations are running, cold starts included.
+func (s *Service) InFlight() int { return int(s.inFlight.Load()) }
 
 // acceptable is the payload as a function gets it.
 func acceptable(payload []byte, limit int) ([]byte, error) {

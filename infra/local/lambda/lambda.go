@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"rolecall/infra/local/wire"
@@ -86,6 +87,8 @@ type Service struct {
 	work sync.WaitGroup
 	// call is Invoke; the sources of events go through it.
 	call func(ctx context.Context, arn string, payload []byte) (Result, error)
+
+	inFlight atomic.Int64
 
 	mu        sync.Mutex
 	closed    bool

@@ -22,18 +22,19 @@ import (
 // New makes the function that receives what customers' stacks report.
 func New(c config.Config) func(context.Context, events.SQSEvent) (events.SQSEventResponse, error) {
 	cfg := app.AWS(c)
+	queues := sqs.NewFromConfig(cfg)
 	h := customresource.Handler{
 		Receiver: connect.Callbacks{
 			Store:  &store.Store{Client: dynamodb.NewFromConfig(cfg), Table: c.Table},
 			Tokens: token.MAC{Client: kms.NewFromConfig(cfg), KeyARN: c.MACKeyARN},
-			Jobs:   queue.Jobs{Client: sqs.NewFromConfig(cfg), NowURL: c.VerifyNowURL},
+			Jobs:   queue.Jobs{Client: queues, NowURL: c.VerifyNowURL},
 			Clock:  time.Now, Account: c.Platform.Account,
 		},
 		Answerer: customresource.NewSender(nil),
 		Topics: customresource.Topics{
 			Partition: c.Platform.Partition, Account: c.Platform.Account, Name: c.TopicName, Regions: c.Regions,
 		},
-		Log: app.Logger(c),
+		Pauses: queue.Pauses{Client: queues, URL: c.CallbacksURL}, Clock: time.Now, Log: app.Logger(c),
 	}
 	return h.Handle
 }

@@ -39,7 +39,10 @@ func New(c config.Config) (func(context.Context, events.SQSEvent) (events.SQSEve
 	parallel := parallelAt(share)
 	swept := tries
 	swept.Verifier.Assumer = paced(cfg, share, parallel)
-	return queue.Handler{Tries: tries, Sweeps: swept, Jobs: jobs(c, cfg), Parallel: parallel, Log: app.Logger(c)}.Handle, nil
+	return queue.Handler{
+		Tries: tries, Sweeps: swept, Jobs: jobs(c, cfg), Parallel: parallel, Log: app.Logger(c),
+		Pauses: queue.Pauses{Client: sqs.NewFromConfig(cfg), URL: c.VerifyNowURL},
+	}.Handle, nil
 }
 
 // parallelAt is how many connections are checked at the same time under a limit of so many requests of STS a second: as

@@ -11,6 +11,7 @@ import (
 
 	"rolecall/shared/app"
 	"rolecall/shared/config"
+	"rolecall/shared/queue"
 	"rolecall/shared/webhook"
 )
 
@@ -24,7 +25,7 @@ func New(c config.Config) (func(context.Context, events.SQSEvent) (events.SQSEve
 	secrets := webhook.NewSecrets(kms.NewFromConfig(cfg), c.WebhookKeyARN, c.WebhookSecrets)
 	h := webhook.Handler{
 		Sender: webhook.NewSender(endpoint, secrets.Get, time.Now),
-		Client: sqs.NewFromConfig(cfg), QueueURL: c.WebhookURL, Log: app.Logger(c),
+		Pauses: queue.Pauses{Client: sqs.NewFromConfig(cfg), URL: c.WebhookURL}, Log: app.Logger(c),
 	}
 	return h.Handle, nil
 }
