@@ -55,7 +55,7 @@ func TestConnectionIsGolden(t *testing.T) {
 
 func TestKeyNamesVersionAndContent(t *testing.T) {
 	a := render(t)
-	if !regexp.MustCompile(`^connection/1\.1\.0-[0-9a-f]{12}\.yaml$`).MatchString(a.Key) || !strings.Contains(a.Key, a.SHA256[:12]) {
+	if !regexp.MustCompile(`^connection/1\.2\.0-[0-9a-f]{12}\.yaml$`).MatchString(a.Key) || !strings.Contains(a.Key, a.SHA256[:12]) {
 		t.Errorf("key %q does not name version and SHA-256 %s", a.Key, a.SHA256)
 	}
 	p := publication()
@@ -231,7 +231,9 @@ func TestCustomResourcesEndInTime(t *testing.T) {
 	doc := parse(t, render(t).Body)
 	for name, want := range map[string][]string{
 		"StackStarted": {"CallbackToken", "ConnectionId", "ServiceTimeout", "ServiceToken"},
-		"Connection":   {"CallbackToken", "ConnectionId", "RoleArn", "ServiceTimeout", "ServiceToken", "TemplateVersion"},
+		"Connection": {
+			"CallbackToken", "ConnectionId", "ExternalId", "PermissionSet", "PermissionsBoundaryArn", "RoleArn", "ServiceTimeout", "ServiceToken", "TemplateVersion",
+		},
 	} {
 		props := at(t, doc, "Resources", name, "Properties").(map[string]any)
 		var got []string

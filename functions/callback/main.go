@@ -17,5 +17,10 @@ func main() {
 		slog.Error("configuration", "error", err)
 		os.Exit(1)
 	}
-	lambda.Start(callback.New(c))
+	handle, err := callback.New(c)
+	if err != nil {
+		slog.Error("composition", "error", err)
+		os.Exit(1)
+	}
+	lambda.Start(handle)
 }

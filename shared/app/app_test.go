@@ -146,7 +146,7 @@ func compose(t testing.TB, function string, c config.Config) any {
 	case "broker":
 		handler, err = broker.New(c)
 	case "callback":
-		handler = callback.New(c)
+		handler, err = callback.New(c)
 	case "verify":
 		handler, err = verify.New(c)
 	case "refresh":

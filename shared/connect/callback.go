@@ -34,6 +34,7 @@ type Callback struct {
 	Launch          int // of the token
 	RoleARN         RoleARN
 	TemplateVersion string
+	Grant           Grant
 	SentAt          time.Time // SNS's own timestamp: orders a stack's requests however they arrive
 }
 
@@ -142,6 +143,9 @@ func (s *Snapshot) bind(r Callback) {
 	if r.TemplateVersion != "" {
 		s.Stack.TemplateVersion = r.TemplateVersion
 	}
+	if r.Resource == ResourceConnection && r.Type != RequestDelete {
+		s.Stack.PermissionsBoundaryARN = r.Grant.BoundaryARN
+	}
 }
 
 func (f Fence) saw(r Callback) *Fence {
@@ -175,17 +179,27 @@ func (c Connection) roleReported(f Fence, r Callback, now time.Time) Decision {
 	if r.StackID.Account() != r.RoleARN.Account() {
 		return refuse(accountMismatch(r.RoleARN.Account(), r.StackID.Account()))
 	}
-	if c.serves(r.RoleARN) || (r.Type == RequestUpdate && c.s.RoleARN == r.RoleARN) {
+	if err := c.mayTakeGrant(r); err != nil {
+		return refuse(err)
+	}
+	if c.namesOwnRole(r) {
 		return c.sameRole(f, r, now)
 	}
 	data := stackData(r)
 	data["roleArn"], data["templateVersion"] = r.RoleARN.String(), r.TemplateVersion
+	data["permissions"] = string(c.granted(r))
 	ch := c.change(EventRoleReported, ActorStack, now, data, func(s *Snapshot) {
 		s.bind(r)
 		s.begin(r.RoleARN, now)
+		s.grant(c.granted(r))
 	})
 	ch.fence = f.saw(r)
 	return Decision{Change: &ch, Run: ch.after.Verification.Run}
+}
+
+// namesOwnRole says that the request changes nothing about which role the connection has.
+func (c Connection) namesOwnRole(r Callback) bool {
+	return c.serves(r.RoleARN) || (r.Type == RequestUpdate && c.s.RoleARN == r.RoleARN)
 }
 
 // serves says that arn is the role whose credentials are handed out now.
@@ -198,10 +212,16 @@ func (c Connection) serves(arn RoleARN) bool {
 func (c Connection) sameRole(f Fence, r Callback, now time.Time) Decision {
 	data := stackData(r)
 	data["from"], data["templateVersion"] = c.s.Stack.TemplateVersion, r.TemplateVersion
+	data["fromPermissions"], data["permissions"] = string(c.s.Permissions), string(c.granted(r))
+	data["permissionsBoundaryArn"] = r.Grant.BoundaryARN
 	ch := c.change(EventStackUpdated, ActorStack, now, data, func(s *Snapshot) {
-		s.bind(r)
 		if s.Status != StatusVerifying {
 			s.Verification = nil // the candidate has been taken back
+		}
+		s.bind(r)
+		s.grant(c.granted(r))
+		if c.s.Permissions != s.Permissions || c.s.Stack != s.Stack {
+			s.lookSoon(now)
 		}
 	})
 	ch.fence = f.saw(r)

@@ -48,12 +48,13 @@ type Jobs interface {
 
 // A CallbackRequest is a custom resource's request as a stranger sent it: parsed, but nothing in it is proven.
 type CallbackRequest struct {
-	Callback     Callback // without Launch
-	ConnectionID string
-	Token        Secret
-	RoleARN      string
-	ReplyTo      ReplyTo
-	Redelivered  bool
+	Callback      Callback // without Launch, RoleARN and what is made of PermissionSet
+	ConnectionID  string
+	Token         Secret
+	RoleARN       string
+	PermissionSet string // "" of templates before 1.2.0
+	ReplyTo       ReplyTo
+	Redelivered   bool
 }
 
 // Callbacks receives what customers' stacks report.
@@ -64,6 +65,8 @@ type Callbacks struct {
 	Clock  func() time.Time
 	// Account is the platform's own, whose roles are nobody's to connect.
 	Account AccountID
+	// Offers are the permission sets that stacks may report.
+	Offers []Permissions
 }
 
 // Receive acts upon a callback. The reply is nil where it is given later, by the verification's end. An error means that
@@ -93,6 +96,9 @@ func (u Callbacks) receive(ctx context.Context, r CallbackRequest) (*Reply, erro
 		return nil, err
 	}
 	if cb.RoleARN, err = u.role(r); err != nil {
+		return nil, err
+	}
+	if err = u.readGrant(&cb, r.PermissionSet); err != nil {
 		return nil, err
 	}
 	for range attempts {

@@ -48,16 +48,19 @@ type Launch struct {
 type Stack struct {
 	ID              StackID
 	TemplateVersion string
+	// PermissionsBoundaryARN is the policy that limits the role; "" where there is none, or the template does not say.
+	PermissionsBoundaryARN string
 }
 
 // A Verification is a run in progress: a role on trial, and when it is tried next.
 type Verification struct {
-	Run       int64 // the version at which the run began; names the run
-	RoleARN   RoleARN
-	StartedAt time.Time
-	Attempt   int // tries made so far
-	NextTryAt time.Time
-	Deadline  time.Time // from then on a denial is definitive
+	Run         int64 // the version at which the run began; names the run
+	RoleARN     RoleARN
+	Permissions Permissions // the set that the role on trial is to have
+	StartedAt   time.Time
+	Attempt     int // tries made so far
+	NextTryAt   time.Time
+	Deadline    time.Time // from then on a denial is definitive
 }
 
 // A RunResult is how a run ended; the zero value is none.
@@ -81,8 +84,9 @@ type Snapshot struct {
 	DefaultRegion Region
 	ExternalID    ExternalID
 	RoleARN       RoleARN
-	SessionTags   bool // the role accepts session tags and a source identity
-	Permissions   Permissions
+	SessionTags   bool        // the role accepts session tags and a source identity
+	Permissions   Permissions // that the role has, as the customer's stack reports; until one does, those asked for
+	Requested     Permissions // the set that the platform asks for
 	Stack         Stack
 	Launches      []Launch // that may still be used, if not expired
 	LastLaunch    int      // the number of the newest launch ever made
@@ -121,7 +125,11 @@ func Restore(s Snapshot) (Connection, error) {
 	case s.Status == StatusVerifying && s.Verification == nil:
 		return Connection{}, fmt.Errorf("connection %s: verifying nothing", s.ID)
 	}
-	return Connection{s.clone()}, nil
+	s = s.clone()
+	if s.Requested == "" { // kept before the two were told apart
+		s.Requested = s.Permissions
+	}
+	return Connection{s}, nil
 }
 
 // Snapshot is a copy of all that the connection is made of.
@@ -266,7 +274,7 @@ type NewConnection struct {
 func Create(n NewConnection, id ConnectionID, external ExternalID, now time.Time) Change {
 	c := Connection{Snapshot{
 		ID: id, TenantID: n.TenantID, Name: n.Name, Method: MethodRole, Status: StatusPending,
-		Partition: n.Partition, DefaultRegion: n.DefaultRegion, ExternalID: external, Permissions: n.Permissions,
+		Partition: n.Partition, DefaultRegion: n.DefaultRegion, ExternalID: external, Permissions: n.Permissions, Requested: n.Permissions,
 		CreatedAt: now, CreatedBy: n.By,
 	}}
 	data := map[string]any{"name": string(n.Name), "method": MethodRole, "permissions": string(n.Permissions)}
@@ -314,6 +322,7 @@ func (c Connection) Launch(now time.Time, by Actor) (Change, error) {
 		if c.s.Status == StatusDisconnected {
 			s.Stack, s.RoleARN, s.AccountID, s.Regions = Stack{}, RoleARN{}, "", nil
 			s.SessionTags, s.Checks, s.StatusReason, s.Offboarding = false, nil, Reason{}, nil
+			s.Permissions = s.Requested
 		}
 	}), nil
 }

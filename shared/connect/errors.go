@@ -58,6 +58,7 @@ const (
 	CodeLaunchUsed            Code = "LAUNCH_USED"
 	CodeLaunchExpired         Code = "LAUNCH_EXPIRED"
 	CodeTokenInvalid          Code = "CALLBACK_TOKEN_INVALID"
+	CodeExternalIDMismatch    Code = "EXTERNAL_ID_MISMATCH"
 	CodeStackDeleted          Code = "STACK_DELETED"
 	CodeSTSUnavailable        Code = "STS_UNAVAILABLE"
 	CodeStoreUnavailable      Code = "STORE_UNAVAILABLE"

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -104,10 +105,12 @@ func newHistory(t *rapid.T, tb testing.TB) *history {
 		Store: h.store, Jobs: h.out, Sweeps: h.out, Answerer: h.out, Clock: clock, Jitter: func() float64 { return 0 },
 		Verifier: connect.Verifier{Platform: platform(), Assumer: h, Inspector: h, Clock: clock},
 	}
-	h.cbs = connect.Callbacks{Store: h.store, Tokens: h, Jobs: h.out, Clock: clock, Account: platformAccount}
+	h.cbs = connect.Callbacks{Store: h.store, Tokens: h, Jobs: h.out, Clock: clock, Account: platformAccount, Offers: offered()}
 	h.issue = connect.Issuing{Store: h.store, Assumer: h, Clock: clock, EventID: func() string { h.n++; return fmt.Sprint(h.n) }}
 	return h
 }
+
+func offered() []connect.Permissions { return []connect.Permissions{"read-only", "power-user"} }
 
 func (h *history) conn() connect.Connection { return h.store.conns[h.id] }
 
@@ -129,6 +132,11 @@ func (h *history) receive(r connect.CallbackRequest) {
 		if h.store.fences[r.Callback.StackID].Deleted {
 			h.fenced[r.Callback.StackID] = true
 		}
+	}
+	foreign := r.Callback.Grant.ExternalID != "" && r.Callback.Grant.ExternalID != string(before.Snapshot().ExternalID)
+	speaks := r.Callback.Resource == connect.ResourceConnection && r.Callback.Type != connect.RequestDelete
+	if speaks && foreign && h.conn().Version() != before.Version() {
+		h.t.Fatal("a role that asks for another external ID changed the connection")
 	}
 	if wasFenced && h.conn().Version() != before.Version() {
 		h.t.Fatalf("a request of a deleted stack changed the connection")
@@ -156,6 +164,9 @@ func (h *history) commands(tb testing.TB) map[string]func(*rapid.T) {
 			r := connect.CallbackRequest{
 				ConnectionID: string(h.id), Token: connect.NewSecret(fmt.Sprint(rapid.IntRange(0, 3).Draw(t, "launch"))), RoleARN: h.drawRole(tb).String(),
 			}
+			r.PermissionSet = rapid.SampledFrom([]string{"", "read-only", "power-user", "custom", "root"}).Draw(t, "set")
+			own := h.conn().Snapshot().ExternalID
+			cb.Grant.ExternalID = rapid.SampledFrom([]string{"", string(own), string(own), string(own.Wrong())}).Draw(t, "external ID")
 			if rapid.Bool().Draw(t, "started") {
 				cb.Resource, cb.LogicalID = connect.ResourceStackStarted, "StackStarted"
 			}
@@ -238,6 +249,9 @@ func (h *history) check(before connect.Connection, sts string) {
 	}
 	if s.ExternalID != was.ExternalID || s.ID != was.ID || s.TenantID != was.TenantID || s.Name != was.Name {
 		h.t.Fatal("an identity changed")
+	}
+	if !slices.Contains(append(offered(), connect.PermissionsCustom), s.Permissions) || s.Requested != was.Requested {
+		h.t.Fatalf("permissions %q, asked for %q", s.Permissions, s.Requested)
 	}
 	if s.Version < was.Version {
 		h.t.Fatal("the version went back")

@@ -2,6 +2,7 @@ package connect
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -27,6 +28,13 @@ type Issuing struct {
 	Assumer Assumer
 	Clock   func() time.Time
 	EventID func() string // unique for ever
+	// Refusals hears of roles that the customer's account refuses; nil for nobody.
+	Refusals Refusals
+}
+
+// Refusals is told that the role of an enabled connection was refused.
+type Refusals interface {
+	Refused(ctx context.Context, id ConnectionID) error
 }
 
 // An IssueRequest asks for credentials.
@@ -63,7 +71,7 @@ func (u Issuing) Issue(ctx context.Context, r IssueRequest) (Issued, error) {
 	ask := c.assumeRequest(r.Caller, duration)
 	session, err := u.assume(ctx, ask)
 	if err != nil {
-		return Issued{}, issueError(err)
+		return Issued{}, issueError(u.tell(ctx, c, err))
 	}
 	if session.Account != c.s.AccountID {
 		return Issued{}, accountMismatch(session.Account, c.s.AccountID)
@@ -108,6 +116,14 @@ func (u Issuing) assume(ctx context.Context, r AssumeRequest) (Session, error) {
 		return u.Assumer.AssumeRole(ctx, r)
 	}
 	return s, err
+}
+
+// tell has a refusal looked into. Where that cannot be asked for, the error says so, too.
+func (u Issuing) tell(ctx context.Context, c Connection, err error) error {
+	if u.Refusals == nil || !isDenied(err) {
+		return err
+	}
+	return errors.Join(err, u.Refusals.Refused(ctx, c.s.ID))
 }
 
 func issueError(err error) error {

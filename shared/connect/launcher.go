@@ -67,7 +67,7 @@ func (d Deployment) Link(ctx context.Context, tokens Tokens, c Connection, now t
 		TemplateURL: d.TemplateURL, StackName: stackName(c.s.ID, l.Number), Region: d.launchRegion(c),
 		Parameters: map[string]string{
 			"ConnectionId": string(c.s.ID), "ExternalId": string(c.s.ExternalID), "CallbackToken": token.Reveal(),
-			"PermissionSet": string(c.s.Permissions),
+			"PermissionSet": string(c.s.Requested),
 		},
 		TrustPolicy: d.Platform.TrustPolicy(c.s.ExternalID), ExpiresAt: l.ExpiresAt,
 	}

@@ -31,7 +31,7 @@ var ErrSuperseded = &Error{Kind: KindConflict, Code: "SUPERSEDED", Message: "thi
 // begin puts a role on trial: as the connection's own, or as a candidate while another one serves.
 func (s *Snapshot) begin(arn RoleARN, now time.Time) {
 	s.Verification = &Verification{
-		Run: s.Version + 1, RoleARN: arn, StartedAt: now, NextTryAt: now, Deadline: now.Add(settleTime),
+		Run: s.Version + 1, RoleARN: arn, Permissions: s.Permissions, StartedAt: now, NextTryAt: now, Deadline: now.Add(settleTime),
 	}
 	if s.Status == StatusEnabled || s.Status == StatusDegraded {
 		return
@@ -136,11 +136,11 @@ func (c Connection) provenChange(o Outcome, now time.Time) Change {
 		kind = EventRoleChanged
 	}
 	data := map[string]any{
-		"roleArn": v.RoleARN.String(), "accountId": string(v.RoleARN.Account()),
+		"roleArn": v.RoleARN.String(), "accountId": string(v.RoleARN.Account()), "permissions": string(c.trialSubject(v).Permissions),
 		"attempt": v.Attempt + 1, "checks": checkData(o.Checks),
 	}
 	return c.change(kind, ActorRolecall, now, data, func(s *Snapshot) {
-		s.RoleARN, s.AccountID = v.RoleARN, v.RoleARN.Account()
+		s.RoleARN, s.AccountID, s.Permissions = v.RoleARN, v.RoleARN.Account(), c.trialSubject(v).Permissions
 		s.Checks, s.Regions, s.SessionTags = o.Checks, o.Regions, o.SessionTags
 		s.Status, s.StatusReason = StatusEnabled, Reason{}
 		s.Verification = nil
@@ -186,7 +186,7 @@ func (c Connection) Rechecked(o Outcome, by Actor, now time.Time) (ch Change, ok
 	if !proven(merged) || len(o.blocker().Code) > 0 {
 		return Change{}, false
 	}
-	if c.s.Status == StatusEnabled && c.s.Strikes == 0 && sameVerdicts(c.s.Checks, merged) && sameRegions(c.s.Regions, o.Regions) {
+	if c.s.Status == StatusEnabled && !c.s.watched() && sameVerdicts(c.s.Checks, merged) && sameRegions(c.s.Regions, o.Regions) {
 		return Change{}, false
 	}
 	kind := EventVerified

@@ -96,7 +96,7 @@ func (to *ReplyTo) awaited(now time.Time) *ReplyTo {
 // try verifies the role on trial and commits what was found, unless the run has moved on meanwhile.
 func (u Verifications) try(ctx context.Context, c Connection, v Verification) (Connection, []Check, error) {
 	probing, done := context.WithTimeout(ctx, probeTime)
-	outcome := u.Verifier.Verify(probing, c.subject(v.RoleARN))
+	outcome := u.Verifier.Verify(probing, c.trialSubject(v))
 	done()
 	var err error
 	for range attempts {
@@ -331,12 +331,12 @@ func (u Verifications) sweepServing(ctx context.Context, c Connection) error {
 	return u.Sweeps.Sweep(ctx, []ConnectionID{c.s.ID}, degradedInterval)
 }
 
-// look makes all checks once a week, and as long as denials are being counted: two checks could neither confirm nor
-// clear what another one has found.
+// look makes all checks once a week, after the customer's stack has changed the role, and as long as denials are being
+// counted: two checks could neither confirm nor clear what another one has found.
 func (u Verifications) look(ctx context.Context, c Connection) Outcome {
 	ctx, done := context.WithTimeout(ctx, probeTime)
 	defer done()
-	if c.s.Strikes > 0 || c.s.Status == StatusDegraded || fullTurn(c.s.ID, u.Interval, u.Clock()) {
+	if c.s.watched() || c.s.Status == StatusDegraded || fullTurn(c.s.ID, u.Interval, u.Clock()) {
 		return u.Verifier.Verify(ctx, c.subject(c.s.RoleARN))
 	}
 	return u.Verifier.Recheck(ctx, c.subject(c.s.RoleARN))

@@ -175,9 +175,13 @@ var (
 	requestIDRE       = regexp.MustCompile(`^[0-9A-Za-z-]+$`)
 	logicalIDRE       = regexp.MustCompile(`^[0-9A-Za-z]+$`)
 	templateVersionRE = regexp.MustCompile(`^[0-9A-Za-z.+-]*$`)
+	boundaryRE        = regexp.MustCompile(`^$|^arn:aws[a-z-]*:iam::(aws|[0-9]+):policy/[0-9A-Za-z_+=,.@/-]+$`)
 )
 
-const maxTemplateVersion = 64
+const (
+	maxTemplateVersion = 64
+	maxPermissionSet   = 64
+)
 
 // read takes the rest of a request, and says what is wrong with it. What a Delete does not need is not asked of it.
 func (r *Request) read(message map[string]json.RawMessage) *connect.Error {
@@ -201,25 +205,42 @@ func (r *Request) read(message map[string]json.RawMessage) *connect.Error {
 }
 
 func (r *Request) readProperties(properties map[string]json.RawMessage) *connect.Error {
-	var ok [4]bool
+	var ok [7]bool
 	var token string
 	r.ConnectionID, ok[0] = text(properties, "ConnectionId", maxID)
 	token, ok[1] = text(properties, "CallbackToken", maxProperty)
 	r.RoleARN, ok[2] = text(properties, "RoleArn", maxProperty)
 	r.Callback.TemplateVersion, ok[3] = text(properties, "TemplateVersion", maxTemplateVersion)
+	r.PermissionSet, ok[4] = text(properties, "PermissionSet", maxPermissionSet)
+	r.Callback.Grant.ExternalID, ok[5] = text(properties, "ExternalId", maxProperty)
+	r.Callback.Grant.BoundaryARN, ok[6] = text(properties, "PermissionsBoundaryArn", maxProperty)
 	r.Token = connect.NewSecret(token)
 	if r.Callback.Type == connect.RequestDelete {
-		ok[2], ok[3] = true, true
+		return r.readDelete(ok[0] && ok[1])
 	}
-	for i, name := range []string{"ConnectionId", "CallbackToken", "RoleArn", "TemplateVersion"} {
+	for i, name := range []string{
+		"ConnectionId", "CallbackToken", "RoleArn", "TemplateVersion", "PermissionSet", "ExternalId", "PermissionsBoundaryArn",
+	} {
 		if !ok[i] {
 			return malformed(name + " is not a string, or is too long")
 		}
 	}
 	if !templateVersionRE.MatchString(r.Callback.TemplateVersion) {
-		if r.Callback.Type != connect.RequestDelete {
-			return malformed("TemplateVersion is not a version")
-		}
+		return malformed("TemplateVersion is not a version")
+	}
+	if !boundaryRE.MatchString(r.Callback.Grant.BoundaryARN) {
+		return malformed("PermissionsBoundaryArn is not the ARN of a policy")
+	}
+	return nil
+}
+
+// readDelete leaves out what a Delete has no use for, so that nothing wrong in it stands in the way.
+func (r *Request) readDelete(named bool) *connect.Error {
+	if !named {
+		return malformed("ConnectionId or CallbackToken is not a string, or is too long")
+	}
+	r.Callback.Grant = connect.Grant{}
+	if !templateVersionRE.MatchString(r.Callback.TemplateVersion) {
 		r.Callback.TemplateVersion = ""
 	}
 	return nil

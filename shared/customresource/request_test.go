@@ -94,6 +94,23 @@ func TestParse(t *testing.T) {
 	}
 }
 
+// Template 1.2.0 says more of the role; a Delete is not held up by any of it.
+func TestParseTakesWhatIsGranted(t *testing.T) {
+	const boundary = "arn:aws:iam::012345678901:policy/vendors/Boundary"
+	properties := map[string]any{"ExternalId": "ext-1", "PermissionSet": "power-user", "PermissionsBoundaryArn": boundary}
+	got, err := topics().Parse(wrap(t, create(t, nil, properties), nil))
+	if err != nil || got.Malformed != nil {
+		t.Fatal(err, got.Malformed)
+	}
+	if want := (connect.Grant{ExternalID: "ext-1", BoundaryARN: boundary}); got.Callback.Grant != want || got.PermissionSet != "power-user" {
+		t.Errorf("%+v, %q", got.Callback.Grant, got.PermissionSet)
+	}
+	got, err = topics().Parse(wrap(t, create(t, map[string]any{"RequestType": "Delete"}, properties), nil))
+	if err != nil || got.Malformed != nil || got.Callback.Grant != (connect.Grant{}) {
+		t.Errorf("a Delete: %v, %+v, %+v", err, got.Malformed, got.Callback.Grant)
+	}
+}
+
 func TestParseTakesEachOfOurTopics(t *testing.T) {
 	url := "https://" + hosts(stackIn(t, "aws", "us-east-1"))[2] + key + signature
 	message := create(t, map[string]any{"StackId": stackIn(t, "aws", "us-east-1").String(), "ResponseURL": url}, nil)
@@ -176,6 +193,12 @@ func TestMalformedRequestsCanBeAnswered(t *testing.T) {
 		"role a number":            {properties: map[string]any{"RoleArn": 7}, deletable: true},
 		"endless role":             {properties: map[string]any{"RoleArn": strings.Repeat("c", maxProperty+1)}, deletable: true},
 		"odd template version":     {properties: map[string]any{"TemplateVersion": "1 0"}, deletable: true},
+		"permission set a list":    {properties: map[string]any{"PermissionSet": []string{"read-only"}}, deletable: true},
+		"endless permission set":   {properties: map[string]any{"PermissionSet": strings.Repeat("p", maxPermissionSet+1)}, deletable: true},
+		"external id a number":     {properties: map[string]any{"ExternalId": 7}, deletable: true},
+		"boundary no ARN":          {properties: map[string]any{"PermissionsBoundaryArn": "Boundary"}, deletable: true},
+		"boundary with a wildcard": {properties: map[string]any{"PermissionsBoundaryArn": "arn:aws:iam::012345678901:policy/*"}, deletable: true},
+		"boundary with a newline":  {properties: map[string]any{"PermissionsBoundaryArn": "arn:aws:iam::012345678901:policy/B\n"}, deletable: true},
 		"endless template version": {properties: map[string]any{"TemplateVersion": strings.Repeat("1", maxTemplateVersion+1)}, deletable: true},
 	} {
 		t.Run(name, func(t *testing.T) {

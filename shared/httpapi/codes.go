@@ -86,6 +86,7 @@ func Codes() []CodeInfo {
 		{connect.CodeNotAsked, 0, "The check could not be made: an earlier one did not pass, or the role may not ask. Nothing is proven."},
 		{connect.CodeLaunchUsed, 0, "The launch link was used by another stack."},
 		{connect.CodeLaunchExpired, 0, "The launch link has expired."},
+		{connect.CodeExternalIDMismatch, 0, "The stack's ExternalId is not the connection's."},
 		{connect.CodeTokenInvalid, 0, "The callback token is not this connection's."},
 		{connect.CodeRoleStillAnswers, 0, "The connection has ended, but its role can still be assumed."},
 		{connect.CodeStackDeleted, 0, "The customer's stack was deleted."},

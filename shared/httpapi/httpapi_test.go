@@ -273,7 +273,7 @@ func TestCreateAnswersWithTheConnectionAndItsLaunch(t *testing.T) {
 	token := canaryToken + "." + c.ID + ".1"
 	want := Connection{
 		ID: c.ID, Name: "Prod", Provider: "aws", Method: "role", Status: "pending", Partition: "aws", DefaultRegion: "us-east-1",
-		ExternalID: c.ExternalID, Permissions: "administrator", Scopes: []string{}, Checks: []Check{}, Regions: []string{},
+		ExternalID: c.ExternalID, Permissions: "administrator", Requested: "administrator", Scopes: []string{}, Checks: []Check{}, Regions: []string{},
 		CreatedAt: w.now, CreatedBy: "anna", UpdatedAt: w.now, Version: 1,
 		Launch: &Launch{
 			QuickCreateURL: c.Launch.QuickCreateURL, TemplateURL: "https://templates.example/connection.yaml",

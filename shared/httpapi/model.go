@@ -18,7 +18,8 @@ type Connection struct {
 	DefaultRegion string        `json:"defaultRegion" example:"eu-west-1"`
 	ExternalID    string        `json:"externalId" doc:"What the role's trust policy must ask for. Made by Rolecall, never changed, never used again."`
 	RoleARN       string        `json:"roleArn,omitempty"`
-	Permissions   string        `json:"permissions" doc:"The permission set that the customer was asked for."`
+	Permissions   string        `json:"permissions" doc:"The permission set that the role has, as the customer's stack reports it; until one does, the set that was asked for."`
+	Requested     string        `json:"requestedPermissions" doc:"The permission set that the customer was asked for; the customer may have chosen another."`
 	Stack         *Stack        `json:"stack,omitempty" doc:"The customer's CloudFormation stack, where there is one."`
 	Scopes        []string      `json:"scopes" doc:"Where the connection applies; empty means everywhere."`
 	Checks        []Check       `json:"checks" doc:"What verification found, in the order of the checks."`
@@ -47,6 +48,7 @@ type Stack struct {
 	ID              string `json:"id"`
 	Region          string `json:"region"`
 	TemplateVersion string `json:"templateVersion,omitempty"`
+	BoundaryARN     string `json:"permissionsBoundaryArn,omitempty" doc:"The policy that limits the role whatever its permission set grants."`
 }
 
 // A Check is the outcome of one named test. Code, message and fix are there where it did not pass, or passed with a

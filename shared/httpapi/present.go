@@ -21,7 +21,7 @@ func (p presenter) connection(c connect.Connection, now time.Time) Connection {
 		ID: string(s.ID), Name: string(s.Name), Provider: "aws", Method: s.Method, Status: string(s.Status),
 		StatusReason: reason(s.StatusReason), AccountID: string(s.AccountID), Partition: string(s.Partition),
 		DefaultRegion: string(s.DefaultRegion), ExternalID: string(s.ExternalID), RoleARN: s.RoleARN.String(),
-		Permissions: string(s.Permissions), Scopes: []string{}, Checks: checks(s.Checks), Regions: texts(s.Regions),
+		Permissions: string(s.Permissions), Requested: string(s.Requested), Scopes: []string{}, Checks: checks(s.Checks), Regions: texts(s.Regions),
 		CreatedAt: s.CreatedAt.UTC(), CreatedBy: string(s.CreatedBy), UpdatedAt: s.UpdatedAt.UTC(),
 		EnabledAt: moment(s.EnabledAt), LastVerifiedAt: moment(s.LastVerifiedAt),
 		NextVerificationAt: moment(p.nextVerification(s, now)), Version: s.Version,
@@ -29,6 +29,7 @@ func (p presenter) connection(c connect.Connection, now time.Time) Connection {
 	if !s.Stack.ID.IsZero() {
 		out.Stack = &Stack{
 			ID: s.Stack.ID.String(), Region: string(s.Stack.ID.Region()), TemplateVersion: s.Stack.TemplateVersion,
+			BoundaryARN: s.Stack.PermissionsBoundaryARN,
 		}
 	}
 	if v := s.Verification; v != nil {

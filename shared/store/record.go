@@ -30,12 +30,14 @@ type launchRecord struct {
 }
 
 type trialRecord struct {
-	Run       int64  `dynamodbav:"run"`
-	RoleARN   string `dynamodbav:"roleArn"`
-	StartedAt string `dynamodbav:"startedAt"`
-	Attempt   int    `dynamodbav:"attempt"`
-	NextTryAt string `dynamodbav:"nextTryAt"`
-	Deadline  string `dynamodbav:"deadline"`
+	Run     int64  `dynamodbav:"run"`
+	RoleARN string `dynamodbav:"roleArn"`
+	// Permissions is absent in records of before 1.2.0.
+	Permissions string `dynamodbav:"permissions,omitempty"`
+	StartedAt   string `dynamodbav:"startedAt"`
+	Attempt     int    `dynamodbav:"attempt"`
+	NextTryAt   string `dynamodbav:"nextTryAt"`
+	Deadline    string `dynamodbav:"deadline"`
 }
 
 type runRecord struct {
@@ -76,6 +78,8 @@ type connectionRecord struct {
 	Permissions     string             `dynamodbav:"permissions"`
 	StackID         string             `dynamodbav:"stackId,omitempty"`
 	TemplateVersion string             `dynamodbav:"templateVersion,omitempty"`
+	Requested       string             `dynamodbav:"requestedPermissions,omitempty"`
+	BoundaryARN     string             `dynamodbav:"permissionsBoundaryArn,omitempty"`
 	Launches        []launchRecord     `dynamodbav:"launches,omitempty"`
 	LastLaunch      int                `dynamodbav:"lastLaunch"`
 	UsedLaunch      int                `dynamodbav:"usedLaunch"`
@@ -202,7 +206,8 @@ func toConnection(c connect.Connection) connectionRecord {
 		Status: string(s.Status), StatusReason: toReason(s.StatusReason), AccountID: string(s.AccountID),
 		Partition: string(s.Partition), DefaultRegion: string(s.DefaultRegion), ExternalID: string(s.ExternalID),
 		RoleARN: s.RoleARN.String(), SessionTags: s.SessionTags, Permissions: string(s.Permissions),
-		StackID: s.Stack.ID.String(), TemplateVersion: s.Stack.TemplateVersion,
+		Requested: string(s.Requested),
+		StackID:   s.Stack.ID.String(), TemplateVersion: s.Stack.TemplateVersion, BoundaryARN: s.Stack.PermissionsBoundaryARN,
 		LastLaunch: s.LastLaunch, UsedLaunch: s.UsedLaunch, Strikes: s.Strikes, LastStrikeAt: timeText(s.LastStrikeAt),
 		CreatedAt: timeText(s.CreatedAt), CreatedBy: string(s.CreatedBy), UpdatedAt: timeText(s.UpdatedAt),
 		EnabledAt: timeText(s.EnabledAt), LastVerifiedAt: timeText(s.LastVerifiedAt),
@@ -222,7 +227,7 @@ func toConnection(c connect.Connection) connectionRecord {
 	}
 	if v := s.Verification; v != nil {
 		r.Verification = &trialRecord{
-			Run: v.Run, RoleARN: v.RoleARN.String(), StartedAt: timeText(v.StartedAt), Attempt: v.Attempt,
+			Run: v.Run, RoleARN: v.RoleARN.String(), Permissions: string(v.Permissions), StartedAt: timeText(v.StartedAt), Attempt: v.Attempt,
 			NextTryAt: timeText(v.NextTryAt), Deadline: timeText(v.Deadline),
 		}
 	}
@@ -261,9 +266,11 @@ func (r connectionRecord) connection() (connect.Connection, error) {
 		Status: connect.Status(r.Status), StatusReason: reasonOf(r.StatusReason), AccountID: connect.AccountID(r.AccountID),
 		Partition: connect.Partition(r.Partition), DefaultRegion: connect.Region(r.DefaultRegion),
 		ExternalID: connect.ExternalID(r.ExternalID), RoleARN: p.role(r.RoleARN), SessionTags: r.SessionTags,
-		Permissions: connect.Permissions(r.Permissions),
-		Stack:       connect.Stack{ID: p.stack(r.StackID), TemplateVersion: r.TemplateVersion},
-		LastLaunch:  r.LastLaunch, UsedLaunch: r.UsedLaunch, Strikes: r.Strikes, LastStrikeAt: p.time(r.LastStrikeAt),
+		Permissions: connect.Permissions(r.Permissions), Requested: connect.Permissions(r.Requested),
+		Stack: connect.Stack{
+			ID: p.stack(r.StackID), TemplateVersion: r.TemplateVersion, PermissionsBoundaryARN: r.BoundaryARN,
+		},
+		LastLaunch: r.LastLaunch, UsedLaunch: r.UsedLaunch, Strikes: r.Strikes, LastStrikeAt: p.time(r.LastStrikeAt),
 		CreatedAt: p.time(r.CreatedAt), CreatedBy: connect.Actor(r.CreatedBy), UpdatedAt: p.time(r.UpdatedAt),
 		EnabledAt: p.time(r.EnabledAt), LastVerifiedAt: p.time(r.LastVerifiedAt),
 		NextVerificationAt: p.time(r.NextVerificationAt), Version: r.Version,
@@ -281,7 +288,7 @@ func (r connectionRecord) connection() (connect.Connection, error) {
 	}
 	if v := r.Verification; v != nil {
 		s.Verification = &connect.Verification{
-			Run: v.Run, RoleARN: p.role(v.RoleARN), StartedAt: p.time(v.StartedAt), Attempt: v.Attempt,
+			Run: v.Run, RoleARN: p.role(v.RoleARN), Permissions: connect.Permissions(v.Permissions), StartedAt: p.time(v.StartedAt), Attempt: v.Attempt,
 			NextTryAt: p.time(v.NextTryAt), Deadline: p.time(v.Deadline),
 		}
 	}

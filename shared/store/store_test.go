@@ -182,6 +182,17 @@ func TestWhatIsCommittedIsRead(t *testing.T) {
 	ch, err = c.ReportRole(role(t, roleTwo), noon.Add(time.Hour), "ada") // a candidate
 	c = commit(t, s, ch, err)
 	compare(c)
+	stack, err := connect.ParseStackID(stackID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := create(t, "acme", "Of a stack")
+	d := commit(t, s, again, nil).Receive(connect.Fence{}, connect.Callback{
+		Type: connect.RequestCreate, Resource: connect.ResourceConnection, StackID: stack, LogicalID: "Connection", RequestID: "r1",
+		Launch: 1, RoleARN: role(t, "arn:aws:iam::222222222222:role/Three"), TemplateVersion: "1.2.0", SentAt: noon,
+		Grant: connect.Grant{Permissions: "administrator", BoundaryARN: "arn:aws:iam::222222222222:policy/Boundary"},
+	}, noon.Add(time.Minute))
+	compare(commit(t, s, *d.Change, nil))
 	ch, err = c.Delete(noon.Add(2*time.Hour), "ada")
 	compare(commit(t, s, ch, err))
 }

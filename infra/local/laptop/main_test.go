@@ -164,6 +164,7 @@ func (x tenant) want(status int, method, path, body string, header ...string) an
 
 type connection struct {
 	ID, Name, Status, ExternalID, AccountID, RoleARN string
+	Permissions, RequestedPermissions                string
 	StatusReason                                     *struct{ Code, Message, Fix string }
 	Stack                                            *struct{ ID, Region, TemplateVersion string }
 	Checks                                           []struct{ Name, Verdict, Code, Message string }

@@ -17,10 +17,15 @@ import (
 	"rolecall/shared/queue"
 	"rolecall/shared/store"
 	"rolecall/shared/token"
+	"rolecall/templates"
 )
 
 // New makes the function that receives what customers' stacks report.
-func New(c config.Config) func(context.Context, events.SQSEvent) (events.SQSEventResponse, error) {
+func New(c config.Config) (func(context.Context, events.SQSEvent) (events.SQSEventResponse, error), error) {
+	manifest, err := templates.Permissions()
+	if err != nil {
+		return nil, err
+	}
 	cfg := app.AWS(c)
 	queues := sqs.NewFromConfig(cfg)
 	h := customresource.Handler{
@@ -28,7 +33,7 @@ func New(c config.Config) func(context.Context, events.SQSEvent) (events.SQSEven
 			Store:  &store.Store{Client: dynamodb.NewFromConfig(cfg), Table: c.Table},
 			Tokens: token.MAC{Client: kms.NewFromConfig(cfg), KeyARN: c.MACKeyARN},
 			Jobs:   queue.Jobs{Client: queues, NowURL: c.VerifyNowURL},
-			Clock:  time.Now, Account: c.Platform.Account,
+			Clock:  time.Now, Account: c.Platform.Account, Offers: offers(manifest),
 		},
 		Answerer: customresource.NewSender(nil),
 		Topics: customresource.Topics{
@@ -36,5 +41,14 @@ func New(c config.Config) func(context.Context, events.SQSEvent) (events.SQSEven
 		},
 		Pauses: queue.Pauses{Client: queues, URL: c.CallbacksURL}, Clock: time.Now, Log: app.Logger(c),
 	}
-	return h.Handle
+	return h.Handle, nil
+}
+
+// offers are the permission sets that stacks may report.
+func offers(manifest templates.Manifest) []connect.Permissions {
+	names := make([]connect.Permissions, 0, len(manifest.Sets))
+	for _, s := range manifest.Sets {
+		names = append(names, connect.Permissions(s.Name))
+	}
+	return names
 }

@@ -67,6 +67,12 @@ func jobs(c config.Config, cfg aws.Config) queue.Jobs {
 	return queue.Jobs{Client: sqs.NewFromConfig(cfg), NowURL: c.VerifyNowURL, SweepURL: c.VerifySweepURL}
 }
 
+// Soon queues looks at single connections that somebody will soon wait for. They go into the queue of tries, which is the
+// one that broker may send to; a job says itself what it is.
+func Soon(c config.Config, cfg aws.Config) queue.Jobs {
+	return queue.Jobs{Client: sqs.NewFromConfig(cfg), SweepURL: c.VerifyNowURL}
+}
+
 // expectations are what verification asks about each permission set, from the one manifest of them.
 func expectations(manifest templates.Manifest) map[connect.Permissions]connect.Expectation {
 	out := map[connect.Permissions]connect.Expectation{}
