@@ -39,6 +39,10 @@ const (
 	HomeRegion  = "eu-west-1"
 	Audience    = "rolecall"
 	TenantClaim = "tenant_id"
+
+	// The clients that people sign in with at the laptop's issuer.
+	ConsoleClient = "rolecall-console"
+	CLIClient     = "rolecall-cli"
 )
 
 // Options say what to run and where.
@@ -158,7 +162,8 @@ func (l *Laptop) assemble(life context.Context) error {
 	l.Scheduler = scheduler.New(clock, l.invokeScheduled, log)
 	issuer, err := oidc.New(oidc.Config{
 		Issuer: l.issuerURL(), Audience: Audience, TenantClaim: TenantClaim, Clock: clock,
-		Scopes: []string{"connections:read", "connections:write", "credentials:issue"},
+		Scopes:  []string{"connections:read", "connections:write", "credentials:issue"},
+		Clients: l.clients(), People: people(), Origins: []string{l.APIURL},
 	})
 	if err != nil {
 		return err
@@ -195,6 +200,23 @@ func (l *Laptop) openDoor() {
 }
 
 func (l *Laptop) issuerURL() string { return l.APIURL + "/oidc" }
+
+// clients are the programs that people sign in with: the console, served here, and the command-line helper, anywhere on
+// this machine.
+func (l *Laptop) clients() []oidc.Client {
+	return []oidc.Client{
+		{ID: ConsoleClient, Redirects: []string{l.APIURL + "/", l.APIURL + "/callback"}, SignedOut: []string{l.APIURL + "/"}},
+		{ID: CLIClient, Redirects: []string{"http://127.0.0.1/callback", "http://[::1]/callback"}, Loopback: true},
+	}
+}
+
+// people are who can sign in: one for each of two tenants.
+func people() []oidc.Person {
+	return []oidc.Person{
+		{Subject: "ada@acme.example", Name: "Ada Lovelace", Tenant: "acme", TenantName: "Acme"},
+		{Subject: "grace@globex.example", Name: "Grace Hopper", Tenant: "globex", TenantName: "Globex"},
+	}
+}
 
 func (l *Laptop) asset(key string) (string, error) {
 	if l.assembly == nil {
@@ -395,7 +417,7 @@ func (l *Laptop) sweep(w http.ResponseWriter, r *http.Request) {
 
 func (l *Laptop) index(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	_, _ = fmt.Fprintf(w, "Rolecall on a laptop\n\nHTTP API      %[1]s/v1 (described by %[1]s/openapi.json)\ntokens        POST %[1]s/oidc/token\n"+
+	_, _ = fmt.Fprintf(w, "Rolecall on a laptop\n\nHTTP API      %[1]s/v1 (described by %[1]s/openapi.json)\ntokens        POST %[1]s/oidc/token for machines, %[1]s/oidc/authorize for people\n"+
 		"AWS endpoint  %[2]s\nsweep now     POST %[1]s/_local/sweep\n"+
 		"faults        GET, POST and DELETE %[1]s/_local/faults\n\nThe README's tour goes on from here.\n", l.APIURL, l.AWSURL)
 }

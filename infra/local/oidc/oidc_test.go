@@ -168,7 +168,9 @@ func TestDiscovery(t *testing.T) {
 	i := issuer(t)
 	r, body := ask(t, i, "GET", "/oidc/.well-known/openid-configuration", nil, nil)
 	if r.Code != http.StatusOK || body["issuer"] != "http://localhost:8080/oidc" ||
-		body["jwks_uri"] != "http://localhost:8080/oidc/jwks" || body["token_endpoint"] != "http://localhost:8080/oidc/token" {
+		body["jwks_uri"] != "http://localhost:8080/oidc/jwks" || body["token_endpoint"] != "http://localhost:8080/oidc/token" ||
+		body["authorization_endpoint"] != "http://localhost:8080/oidc/authorize" || body["end_session_endpoint"] != "http://localhost:8080/oidc/end-session" ||
+		body["revocation_endpoint"] != "http://localhost:8080/oidc/revoke" {
 		t.Errorf("%d %v", r.Code, body)
 	}
 	if r, _ := ask(t, i, "GET", "/oidc/token", nil, nil); r.Code != http.StatusMethodNotAllowed {
@@ -185,6 +187,13 @@ func TestNewRefuses(t *testing.T) {
 		"no audience":    func(c *Config) { c.Audience = "" },
 		"no scopes":      func(c *Config) { c.Scopes = nil },
 		"no clock":       func(c *Config) { c.Clock = nil },
+		"no name":        func(c *Config) { c.People = []Person{{Subject: "a", Tenant: "a", TenantName: "A"}} },
+		"bad tenant":     func(c *Config) { c.People = []Person{{Subject: "a", Name: "A", Tenant: "a b", TenantName: "A"}} },
+		"no redirect":    func(c *Config) { c.Clients = []Client{{ID: "a", Redirects: []string{"/callback"}}} },
+		"a script":       func(c *Config) { c.Clients = []Client{{ID: "a", Redirects: []string{"javascript://a/"}}} },
+		"loopback port": func(c *Config) {
+			c.Clients = []Client{{ID: "a", Redirects: []string{"http://127.0.0.1:1/"}, Loopback: true}}
+		},
 	}
 	for name, change := range tests {
 		t.Run(name, func(t *testing.T) {
