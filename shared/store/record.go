@@ -145,6 +145,7 @@ type checkedRecord struct {
 type cursorRecord struct {
 	key
 	Minute string `dynamodbav:"minute"`
+	Move   string `dynamodbav:"move"` // names the write
 }
 
 func timeText(t time.Time) string {

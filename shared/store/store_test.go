@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -549,5 +552,37 @@ func TestSweepIndexes(t *testing.T) {
 	}
 	if cursor, err = s.Cursor(ctx); err != nil || !cursor.Equal(noon.Add(time.Minute)) {
 		t.Errorf("cursor %s, %v", cursor, err)
+	}
+}
+
+// deaf loses the answer to the first request that DynamoDB has carried out.
+type deaf struct {
+	dynamodb.HTTPClient
+	lost bool
+}
+
+func (d *deaf) Do(r *http.Request) (*http.Response, error) {
+	out, err := d.HTTPClient.Do(r)
+	if err == nil && !d.lost {
+		d.lost = true
+		_ = out.Body.Close()
+		return nil, &net.OpError{Op: "read", Err: syscall.ECONNRESET}
+	}
+	return out, err
+}
+
+// A sweep whose acknowledgement is lost goes on; it does not take its own move for somebody else's.
+func TestTheCursorsLostAcknowledgement(t *testing.T) {
+	s, ctx := newStore(t), context.Background()
+	for i, from := range []time.Time{{}, noon} {
+		d := &deaf{HTTPClient: s.Client.Options().HTTPClient}
+		lossy := &store.Store{Table: s.Table, Client: dynamodb.New(s.Client.Options(), func(o *dynamodb.Options) { o.HTTPClient = d })}
+		to := noon.Add(time.Duration(i) * time.Minute)
+		if err := lossy.Advance(ctx, from, to); err != nil || !d.lost {
+			t.Errorf("move %d: %v, lost %v", i, err, d.lost)
+		}
+		if cursor, err := s.Cursor(ctx); err != nil || !cursor.Equal(to) {
+			t.Errorf("cursor %s, %v", cursor, err)
+		}
 	}
 }

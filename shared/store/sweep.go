@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"time"
@@ -33,17 +34,23 @@ func (s *Store) Cursor(ctx context.Context) (time.Time, error) {
 	return t, nil
 }
 
-// Advance moves the cursor, unless somebody else has.
+// Advance moves the cursor, unless somebody else has. The move has a name of its own, so that the SDK may repeat a
+// request whose acknowledgement was lost: what stands in its way then is its own doing.
 func (s *Store) Advance(ctx context.Context, from, to time.Time) error {
-	m, err := marshal(cursorRecord{cursorKey(), to.UTC().Format(minuteForm)})
+	move := rand.Text()
+	m, err := marshal(cursorRecord{cursorKey(), to.UTC().Format(minuteForm), move})
 	if err != nil {
 		return err
 	}
-	in := &dynamodb.PutItemInput{TableName: &s.Table, Item: m, ConditionExpression: aws.String("attribute_not_exists(PK)")}
+	in := &dynamodb.PutItemInput{
+		TableName: &s.Table, Item: m, ConditionExpression: aws.String("attribute_not_exists(PK) OR #move = :move"),
+		ExpressionAttributeNames:  map[string]string{"#move": "move"},
+		ExpressionAttributeValues: item{":move": text(move)},
+	}
 	if !from.IsZero() {
-		in.ConditionExpression = aws.String("#minute = :from")
-		in.ExpressionAttributeNames = map[string]string{"#minute": "minute"}
-		in.ExpressionAttributeValues = item{":from": text(from.UTC().Format(minuteForm))}
+		in.ConditionExpression = aws.String("#minute = :from OR #move = :move")
+		in.ExpressionAttributeNames["#minute"] = "minute"
+		in.ExpressionAttributeValues[":from"] = text(from.UTC().Format(minuteForm))
 	}
 	_, err = s.Client.PutItem(ctx, in)
 	var refused *types.ConditionalCheckFailedException
