@@ -277,7 +277,7 @@ func TestHTTPAPI(t *testing.T) {
 	cors := home().one(t, "AWS::ApiGatewayV2::Api", "HttpApi").Properties["CorsConfiguration"].(map[string]any)
 	for key, want := range map[string]string{
 		"AllowOrigins": "https://app.example.com", "AllowHeaders": "authorization,content-type,if-match,idempotency-key",
-		"ExposeHeaders": "etag,location,retry-after", "AllowMethods": "GET,POST,DELETE,PUT",
+		"ExposeHeaders": "etag,location,retry-after", "AllowMethods": "GET,POST,PATCH,DELETE,PUT",
 	} {
 		if flat(cors[key]) != want {
 			t.Errorf("CORS %s: %s", key, flat(cors[key]))

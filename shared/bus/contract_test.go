@@ -65,6 +65,16 @@ func (l *life) probed(c connect.Connection, v connect.Verdict) {
 	l.took(ch, nil)
 }
 
+func (l *life) updated(c connect.Connection) {
+	l.Helper()
+	name, region := connect.Name("Production (Virginia)"), connect.Region("us-east-1")
+	ch, ok, err := c.Update(connect.Update{Name: &name, DefaultRegion: &region}, noon, "ada")
+	if !ok {
+		l.Fatal("the update changed nothing")
+	}
+	l.took(ch, err)
+}
+
 func (l *life) tried(c connect.Connection, o connect.Outcome) connect.Connection {
 	l.Helper()
 	v, _ := c.Trial()
@@ -147,6 +157,7 @@ func lived(t *testing.T) map[connect.EventType]connect.Event {
 	made := l.took(connect.Create(connect.NewConnection{
 		TenantID: "acme", Name: "Production", Partition: connect.PartitionAWS, DefaultRegion: "eu-west-1", Permissions: "read-only", By: "ada",
 	}, id, connect.NewExternalID(), noon), nil)
+	l.updated(made)
 	l.took(made.Launch(noon, "ada"))
 	l.took(made.Expire(noon.Add(8 * 24 * time.Hour)))
 	l.took(made.Delete(noon, "ada"))

@@ -114,14 +114,8 @@ func (u Connections) validate(r CreateRequest) (NewConnection, error) {
 		}
 	}
 	if r.DefaultRegion != "" {
-		if n.DefaultRegion, err = ParseRegion(r.DefaultRegion); err != nil {
+		if n.DefaultRegion, err = u.region(r.DefaultRegion); err != nil {
 			return n, err
-		}
-		if n.DefaultRegion.Partition() != n.Partition {
-			return n, &Error{
-				Kind: KindInvalid, Code: CodePartitionMismatch, Message: "this Region is of another partition",
-				Fix: "Choose a Region of " + string(n.Partition) + ".",
-			}
 		}
 	}
 	if r.Permissions != "" {

@@ -11,6 +11,7 @@ type EventType string
 // Event types.
 const (
 	EventCreated           EventType = "connection.created"
+	EventUpdated           EventType = "connection.updated"
 	EventLaunched          EventType = "connection.launched"
 	EventStackStarted      EventType = "connection.stack_started"
 	EventRoleReported      EventType = "connection.role_reported"

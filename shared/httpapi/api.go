@@ -101,6 +101,7 @@ func (a api) operations() []operation {
 				status: http.StatusOK, body: reflect.TypeFor[Connection](), headers: []string{"ETag"},
 			}},
 		}, a.get),
+		a.updateOperation(),
 		does(operation{
 			route: "DELETE /v1/connections/{id}", id: "deleteConnection", summary: "Delete a connection",
 			about:   "For ever: its name and external ID are never used again. Deleting a deleted one changes nothing.",
@@ -157,7 +158,7 @@ func (a api) create(ctx context.Context, c call, in createInput) (reply, error) 
 	if err != nil {
 		return reply{}, err
 	}
-	return a.created(ctx, made)
+	return a.created(ctx, made), nil
 }
 
 func (a api) launch(ctx context.Context, c call, in launchInput) (reply, error) {
@@ -173,20 +174,17 @@ func (a api) launch(ctx context.Context, c call, in launchInput) (reply, error) 
 	if err != nil {
 		return reply{}, err
 	}
-	return a.created(ctx, launched)
+	return a.created(ctx, launched), nil
 }
 
 func target(c call, id string, version int64) connect.Target {
 	return connect.Target{Tenant: c.caller.Tenant, ID: id, By: c.caller.Subject, IfMatch: version}
 }
 
-func (a api) created(ctx context.Context, c connect.Connection) (reply, error) {
-	re, err := a.one(ctx, c)
-	if err != nil { // it has been made, and its name is used up: say so; the launch can be read any time
-		a.Log.WarnContext(ctx, "launch not shown", slog.String("connectionId", string(c.ID())), slog.Any("error", err))
-	}
+func (a api) created(ctx context.Context, c connect.Connection) reply {
+	re := a.shown(ctx, c)
 	re.status, re.location = http.StatusCreated, "/v1/connections/"+string(c.ID())
-	return re, nil
+	return re
 }
 
 func (a api) one(ctx context.Context, c connect.Connection) (reply, error) {

@@ -111,6 +111,9 @@ func setParameter(value reflect.Value, given []string) bool {
 	case value.Kind() == reflect.String:
 		value.SetString(given[0])
 		return true
+	case value.Kind() == reflect.Pointer: // where an empty text is not the same as none
+		value.Set(reflect.ValueOf(&given[0]))
+		return true
 	}
 	n, err := strconv.ParseInt(given[0], 10, 32)
 	value.SetInt(n)
@@ -118,7 +121,7 @@ func setParameter(value reflect.Value, given []string) bool {
 }
 
 func kindName(value reflect.Value) string {
-	if value.Kind() == reflect.String {
+	if value.Kind() == reflect.String || value.Kind() == reflect.Pointer {
 		return "text"
 	}
 	return "a whole number above 0"
@@ -135,8 +138,8 @@ func invalidBody(detail string) *Problem {
 	return newProblem(http.StatusBadRequest, codeBodyInvalid, detail, "Send one JSON object, in UTF-8.")
 }
 
-// decodeObject reads one JSON object into a struct of strings: every key known, as it is written, and given once.
-// encoding/json alone would take "NAME" for "name", and the last of two.
+// decodeObject reads one JSON object into a struct of strings, flags, structs, and lists and pointers of these: every key
+// known, as it is written, and given once. encoding/json alone would take "NAME" for "name", and the last of two.
 func decodeObject(body []byte, into reflect.Value) error {
 	if !utf8.Valid(body) {
 		return invalidBody("the body is not UTF-8")
@@ -145,25 +148,32 @@ func decodeObject(body []byte, into reflect.Value) error {
 	if t, err := d.Token(); err != nil || t != json.Delim('{') {
 		return invalidBody("the body is not a JSON object")
 	}
-	given := map[string]bool{}
-	var wrong []FieldError
-	for d.More() {
-		key, value, err := member(d)
-		if err != nil {
-			return invalidBody("the body is not valid JSON")
-		}
-		if e := assign(into, key, value, given[key]); e != nil {
-			wrong = append(wrong, *e)
-		}
-		given[key] = true
-	}
-	if _, err := d.Token(); err != nil { // the closing brace
+	wrong, err := members(d, into, "")
+	if err != nil {
 		return invalidBody("the body is not valid JSON")
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return invalidBody("something follows the JSON object")
 	}
-	return fieldProblem(append(wrong, missing(into, given)...))
+	return fieldProblem(wrong)
+}
+
+// members reads an object from behind its opening brace to its end. prefix is what stands before a member's name in errors.
+func members(d *json.Decoder, into reflect.Value, prefix string) ([]FieldError, error) {
+	given := map[string]bool{}
+	var wrong []FieldError
+	for d.More() {
+		key, value, err := member(d)
+		if err != nil {
+			return nil, err
+		}
+		wrong = append(wrong, assign(into, prefix, key, value, given[key])...)
+		given[key] = true
+	}
+	if _, err := d.Token(); err != nil { // the closing brace
+		return nil, err
+	}
+	return append(wrong, missing(into, prefix, given)...), nil
 }
 
 func member(d *json.Decoder) (key string, value json.RawMessage, err error) {
@@ -178,15 +188,56 @@ func member(d *json.Decoder) (key string, value json.RawMessage, err error) {
 	return key, value, d.Decode(&value)
 }
 
-func assign(into reflect.Value, key string, value json.RawMessage, again bool) *FieldError {
+func assign(into reflect.Value, prefix, key string, value json.RawMessage, again bool) []FieldError {
 	field, ok := fieldNamed(into, key)
 	switch {
 	case !ok:
-		return &FieldError{Field: cut(key), Code: codeUnknownField, Message: unknownMessage(key)}
+		return []FieldError{{Field: prefix + cut(key), Code: codeUnknownField, Message: unknownMessage(key)}}
 	case again:
-		return &FieldError{Field: key, Code: codeFieldInvalid, Message: "is given twice"}
-	case value[0] != '"' || json.Unmarshal(value, field.Addr().Interface()) != nil:
-		return &FieldError{Field: key, Code: codeFieldInvalid, Message: "must be a string"}
+		return []FieldError{{Field: prefix + key, Code: codeFieldInvalid, Message: "is given twice"}}
+	}
+	return decodeValue(field, prefix+key, value)
+}
+
+// decodeValue reads one value, which is valid JSON; field is its name in errors.
+func decodeValue(into reflect.Value, field string, value json.RawMessage) []FieldError {
+	must := func(kind string) []FieldError {
+		return []FieldError{{Field: field, Code: codeFieldInvalid, Message: "must be " + kind}}
+	}
+	switch into.Kind() {
+	case reflect.Pointer:
+		into.Set(reflect.New(into.Type().Elem()))
+		return decodeValue(into.Elem(), field, value)
+	case reflect.Bool:
+		if value[0] != 't' && value[0] != 'f' {
+			return must("true or false")
+		}
+		into.SetBool(value[0] == 't')
+	case reflect.Struct:
+		d := json.NewDecoder(bytes.NewReader(value))
+		if t, err := d.Token(); err != nil || t != json.Delim('{') {
+			return must("an object")
+		}
+		wrong, err := members(d, into, field+".")
+		if err != nil {
+			return must("an object")
+		}
+		return wrong
+	case reflect.Slice:
+		var items []json.RawMessage
+		if value[0] != '[' || json.Unmarshal(value, &items) != nil {
+			return must("a list")
+		}
+		into.Set(reflect.MakeSlice(into.Type(), len(items), len(items)))
+		var wrong []FieldError
+		for i, item := range items {
+			wrong = append(wrong, decodeValue(into.Index(i), field+"["+strconv.Itoa(i)+"]", item)...)
+		}
+		return wrong
+	default:
+		if value[0] != '"' || json.Unmarshal(value, into.Addr().Interface()) != nil {
+			return must("a string")
+		}
 	}
 	return nil
 }
@@ -205,11 +256,11 @@ func jsonName(f reflect.StructField) (name string, optional bool) {
 	return name, options == "omitempty"
 }
 
-func missing(into reflect.Value, given map[string]bool) []FieldError {
+func missing(into reflect.Value, prefix string, given map[string]bool) []FieldError {
 	var wrong []FieldError
 	for f := range into.Fields() {
 		if name, optional := jsonName(f); !optional && !given[name] {
-			wrong = append(wrong, FieldError{Field: name, Code: codeFieldInvalid, Message: "is missing"})
+			wrong = append(wrong, FieldError{Field: prefix + name, Code: codeFieldInvalid, Message: "is missing"})
 		}
 	}
 	return wrong

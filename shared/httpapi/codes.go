@@ -19,6 +19,7 @@ const (
 	codeBodyInvalid           connect.Code = "BODY_INVALID"
 	codeUnknownField          connect.Code = "UNKNOWN_FIELD"
 	codeFieldInvalid          connect.Code = "FIELD_INVALID"
+	codeNothingGiven          connect.Code = "NOTHING_GIVEN"
 	codeUnknownParameter      connect.Code = "UNKNOWN_PARAMETER"
 	codeParameterInvalid      connect.Code = "PARAMETER_INVALID"
 	codeIfMatchInvalid        connect.Code = "IF_MATCH_INVALID"
@@ -47,6 +48,7 @@ func Codes() []CodeInfo {
 		{codeBodyInvalid, http.StatusBadRequest, "The body is not one JSON object."},
 		{codeUnknownField, http.StatusBadRequest, "The body has a field that the route does not know."},
 		{codeFieldInvalid, http.StatusBadRequest, "A field has the wrong type, is missing or is given twice."},
+		{codeNothingGiven, http.StatusBadRequest, "The body names nothing to change."},
 		{codeUnknownParameter, http.StatusBadRequest, "The query has a parameter that the route does not know."},
 		{codeParameterInvalid, http.StatusBadRequest, "A parameter of the query cannot be read."},
 		{codeIfMatchInvalid, http.StatusBadRequest, "If-Match is no ETag of this API."},

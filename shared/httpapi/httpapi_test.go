@@ -691,9 +691,10 @@ func routesOf(id string) []ask {
 			continue
 		}
 		a := ask{method: r.Method, path: strings.ReplaceAll(r.Path, "{id}", id)}
-		if r.Method == "PUT" {
-			a.body = `{"roleArn":"` + roleARN + `"}`
-		}
+		a.body = map[string]string{
+			"PUT /v1/connections/{id}/role": `{"roleArn":"` + roleARN + `"}`,
+			"PATCH /v1/connections/{id}":    `{"name":"mine now"}`,
+		}[r.Method+" "+r.Path]
 		out = append(out, a)
 	}
 	return out
@@ -736,7 +737,7 @@ func TestRoutesAndMethods(t *testing.T) {
 		w.refused(ask{method: "GET", path: path, tenant: "-"}, 404, codeRouteNotFound)
 	}
 	for route, allow := range map[string]string{
-		"PATCH /v1/connections": "GET, POST", "POST /v1/config": "GET", "HEAD /v1/config": "GET", "PUT /v1/connections/" + id: "DELETE, GET",
+		"PATCH /v1/connections": "GET, POST", "POST /v1/config": "GET", "HEAD /v1/config": "GET", "PUT /v1/connections/" + id: "DELETE, GET, PATCH",
 		"GET /v1/connections/" + id + "/role": "PUT", "OPTIONS /v1/connections": "GET, POST", "get /v1/config": "GET",
 	} {
 		method, path, _ := strings.Cut(route, " ")

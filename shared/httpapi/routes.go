@@ -33,6 +33,7 @@ func Routes() []Route {
 		{"POST", "/v1/connections", API, ScopeWrite},
 		{"GET", "/v1/connections", API, ScopeRead},
 		{"GET", "/v1/connections/{id}", API, ScopeRead},
+		{"PATCH", "/v1/connections/{id}", API, ScopeWrite},
 		{"DELETE", "/v1/connections/{id}", API, ScopeWrite},
 		{"POST", "/v1/connections/{id}/launch", API, ScopeWrite},
 		{"GET", "/v1/connections/{id}/events", API, ScopeRead},

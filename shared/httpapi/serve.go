@@ -173,7 +173,7 @@ func (s *server) handle(r *http.Request, seen *sighting) (reply, error) {
 }
 
 // find is the request's route. net/http's own mux is not used because it redirects paths that it thinks unclean and
-// words its own errors; there are eleven routes.
+// words its own errors; there are few routes.
 func (s *server) find(r *http.Request) (Route, error) {
 	var allow []string
 	for _, route := range s.routes {

@@ -77,7 +77,7 @@ func (m *memory) Commit(_ context.Context, ch connect.Change) error {
 		return connect.ErrConflict
 	}
 	name := string(s.TenantID) + " " + s.Name.Folded()
-	if _, taken := m.names[name]; ch.ReservesName() && taken {
+	if holder, taken := m.names[name]; ch.ReservesName() && taken && holder != s.ID {
 		return connect.ErrNameTaken
 	}
 	role := string(s.TenantID) + " " + ch.ClaimsRole().String()

@@ -78,13 +78,13 @@ func (s *Store) steps(ch connect.Change) ([]step, error) {
 	}
 	b.putNew(e, connect.ErrConflict)
 	if ch.ReservesName() {
-		b.putNew(ownerRecord{nameKey(tenant, c.Snapshot().Name), string(id)}, connect.ErrNameTaken)
+		b.own(nameKey(tenant, c.Snapshot().Name), id, connect.ErrNameTaken)
 	}
 	if f := ch.Fence(); f != nil {
 		b.put(toFence(id, *f), "", nil, nil)
 	}
 	if r := ch.ClaimsRole(); !r.IsZero() {
-		b.claim(tenant, r, id)
+		b.own(roleKey(tenant, r), id, connect.ErrRoleInUse)
 	}
 	for _, r := range ch.ReleasesRoles() {
 		b.release(tenant, r, id)
@@ -164,8 +164,9 @@ const (
 	mineOrNobodys = "attribute_not_exists(PK) OR connectionId = :id"
 )
 
-func (b *builder) claim(t connect.TenantID, r connect.RoleARN, id connect.ConnectionID) {
-	b.put(ownerRecord{roleKey(t, r), string(id)}, mineOrNobodys, item{":id": text(string(id))}, refusedWith(connect.ErrRoleInUse))
+// own makes what the key stands for the connection's, unless it is another one's.
+func (b *builder) own(k key, id connect.ConnectionID, taken error) {
+	b.put(ownerRecord{k, string(id)}, mineOrNobodys, item{":id": text(string(id))}, refusedWith(taken))
 }
 
 func (b *builder) release(t connect.TenantID, r connect.RoleARN, id connect.ConnectionID) {

@@ -362,16 +362,17 @@ func TestHistoryOfIssuing(t *testing.T) {
 }
 
 type (
-	claim struct { // a connection is created
+	claim struct { // a connection is created, or renamed
 		name string
-		id   connect.ConnectionID
+		by   connect.ConnectionID // "" of a creation that failed
 	}
-	free struct{ name string } // the name's connection is deleted
+	free struct{ name string } // the connection that has the name now is deleted
 
 	taken struct{}
 )
 
-// nameModel is one name, which belongs to nobody or, for ever, to the first who claims it.
+// nameModel is one name, which belongs to nobody or, for ever, to the first connection that claims it: that one may claim
+// it again.
 func nameModel() porcupine.Model {
 	name := func(op porcupine.Operation) string {
 		switch in := op.Input.(type) {
@@ -394,22 +395,95 @@ func nameModel() porcupine.Model {
 			}
 			return parts
 		},
-		Init: func() any { return false },
+		Init: func() any { return connect.ConnectionID("") },
 		Step: func(state, in, out any) (bool, any) {
-			isTaken := state == true
-			if _, ok := in.(claim); ok {
-				return isTaken == (out == taken{}), true
+			owner, _ := state.(connect.ConnectionID)
+			c, ok := in.(claim)
+			switch {
+			case !ok: // deleted: nothing changes
+				return owner != "", owner
+			case out == taken{}:
+				return owner != "" && owner != c.by, owner
+			default:
+				return owner == "" || owner == c.by, c.by
 			}
-			return isTaken, isTaken
 		},
 	}
 }
 
-// A name is won once within its tenant, however it is written, and never again when its connection is deleted.
+// A namer creates, renames and deletes connections, each of them its own.
+type namer struct {
+	t      *testing.T
+	u      connect.Connections
+	r      *recorder
+	caller int
+	tenant connect.TenantID
+	last   connect.Connection // that it made
+}
+
+var names = [][]string{{"Straße ①", "STRASSE 1", "strasse 1"}, {"Production"}, {"test", "Test"}, {"late"}, {"later", "LATER"}}
+
+func (n *namer) did(call int64, c claim, err error) bool {
+	switch {
+	case err == nil:
+		n.r.did(n.caller, call, c, done{})
+	case errors.Is(err, connect.ErrNameTaken):
+		n.r.did(n.caller, call, c, taken{})
+	case !errors.Is(err, connect.ErrConflict):
+		n.t.Errorf("%+v: %v", c, err)
+	}
+	return err == nil
+}
+
+func (n *namer) create() {
+	spellings := names[rand.IntN(len(names))]
+	name := spellings[rand.IntN(len(spellings))]
+	if rand.IntN(4) == 0 { // so that there is something to rename
+		spellings = []string{"own " + crand.Text()}
+		name = spellings[0]
+	}
+	call := n.r.clock.Add(1)
+	c, err := n.u.Create(context.Background(), connect.CreateRequest{Tenant: n.tenant, By: "ada", Name: name})
+	if n.did(call, claim{spellings[0], c.ID()}, err) {
+		n.last = c
+	}
+}
+
+func (n *namer) target() connect.Target {
+	return connect.Target{Tenant: n.tenant, ID: string(n.last.ID()), By: "ada"}
+}
+
+func (n *namer) rename() {
+	spellings := names[rand.IntN(len(names))]
+	name := spellings[rand.IntN(len(spellings))]
+	call := n.r.clock.Add(1)
+	c, err := n.u.Update(context.Background(), connect.UpdateRequest{Target: n.target(), Name: &name})
+	if n.did(call, claim{spellings[0], n.last.ID()}, err) {
+		n.last = c
+	}
+}
+
+func (n *namer) remove() {
+	name := string(n.last.Snapshot().Name)
+	for _, spellings := range names {
+		if slices.Contains(spellings, name) {
+			name = spellings[0]
+		}
+	}
+	call := n.r.clock.Add(1)
+	if err := n.u.Delete(context.Background(), n.target()); err != nil {
+		n.t.Errorf("delete: %v", err)
+		return
+	}
+	n.r.did(n.caller, call, free{name}, done{})
+	n.last = connect.Connection{}
+}
+
+// A name is won once within its tenant, however it is written and whether by creating or by renaming, and never again
+// when its connection is deleted or renamed: not by anybody else.
 func TestHistoryOfNames(t *testing.T) {
 	s := newStore(t)
 	callers, rounds := size()
-	names := [][]string{{"Straße ①", "STRASSE 1", "strasse 1"}, {"Production"}, {"test", "Test"}, {"late"}}
 	u := connect.Connections{
 		Store: s, Replays: s, Clock: func() time.Time { return noon }, Random: crand.Reader,
 		Deployment: connect.Deployment{
@@ -417,49 +491,42 @@ func TestHistoryOfNames(t *testing.T) {
 			Permissions: []connect.PermissionSet{{Name: "read-only"}},
 		},
 	}
-	ctx := context.Background()
-	won, lost := 0, 0
+	count := map[string]int{}
 	for history := range rounds / roundsEach {
 		tenant := connect.TenantID(fmt.Sprint("tenant-", history))
 		var r recorder
 		race(callers, func(caller int) {
-			for range roundsEach {
-				spellings := names[rand.IntN(len(names))]
-				call := r.clock.Add(1)
-				c, err := u.Create(ctx, connect.CreateRequest{Tenant: tenant, By: "ada", Name: spellings[rand.IntN(len(spellings))]})
+			n := &namer{t: t, u: u, r: &r, caller: caller, tenant: tenant}
+			for range 2 * roundsEach {
 				switch {
-				case errors.Is(err, connect.ErrNameTaken):
-					r.did(caller, call, claim{name: spellings[0]}, taken{})
-					continue
-				case errors.Is(err, connect.ErrConflict):
-					continue
-				case err != nil:
-					t.Errorf("create: %v", err)
-					return
+				case n.last.ID() == "":
+					n.create()
+				case rand.IntN(3) == 0:
+					n.remove()
+				default:
+					n.rename()
 				}
-				r.did(caller, call, claim{spellings[0], c.ID()}, done{})
-				call = r.clock.Add(1)
-				if err := u.Delete(ctx, connect.Target{Tenant: tenant, ID: string(c.ID()), By: "ada"}); err != nil {
-					t.Errorf("delete: %v", err)
-					return
-				}
-				r.did(caller, call, free{spellings[0]}, done{})
 			}
 		})
 		r.check(t, nameModel())
+		owners := map[string]connect.ConnectionID{}
 		for _, op := range r.ops {
-			switch op.Output {
-			case taken{}:
-				lost++
-			case done{}:
-				if _, ok := op.Input.(claim); ok {
-					won++
-				}
+			c, ok := op.Input.(claim)
+			switch {
+			case !ok:
+				count["deleted"]++
+			case op.Output == taken{}:
+				count["taken"]++
+			case owners[c.name] == c.by:
+				count["taken back"]++
+			default:
+				count["won"]++
+				owners[c.name] = c.by
 			}
 		}
 	}
-	t.Logf("%d callers, %d rounds: %d names won and deleted, %d times taken", callers, rounds, won, lost)
-	if won == 0 || won > rounds/roundsEach*len(names) || lost == 0 {
-		t.Errorf("%d won, %d lost", won, lost)
+	t.Logf("%d callers, %d rounds: %v", callers, rounds, count)
+	if count["won"] == 0 || count["taken"] == 0 || count["deleted"] == 0 || count["taken back"] == 0 {
+		t.Errorf("nothing happened: %v", count)
 	}
 }

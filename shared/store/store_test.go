@@ -254,6 +254,53 @@ func TestNamesAreReservedForEver(t *testing.T) {
 	commit(t, s, create(t, "acme", "Strasse 2"), nil)
 }
 
+func renamed(t testing.TB, c connect.Connection, name string) connect.Change {
+	t.Helper()
+	ch, ok, err := c.Update(connect.Update{Name: new(connect.Name(name))}, noon, "ada")
+	if !ok {
+		t.Fatalf("renaming %s to %s: %v", c.Snapshot().Name, name, err)
+	}
+	return ch
+}
+
+// A rename reserves the new name and keeps the old one: nobody else ever gets either, and the connection may go back.
+func TestRenaming(t *testing.T) {
+	s := newStore(t)
+	ctx := context.Background()
+	c := commit(t, s, create(t, "acme", "First"), nil)
+	d := commit(t, s, create(t, "acme", "Other"), nil)
+	c = commit(t, s, renamed(t, c, "Second"), nil)
+	for _, name := range []string{"First", "FIRST", "second"} {
+		if err := s.Commit(ctx, create(t, "acme", name)); !errors.Is(err, connect.ErrNameTaken) {
+			t.Errorf("a new connection named %s: %v", name, err)
+		}
+		if err := s.Commit(ctx, renamed(t, d, name)); !errors.Is(err, connect.ErrNameTaken) {
+			t.Errorf("another one renamed to %s: %v", name, err)
+		}
+	}
+	if err := s.Commit(ctx, renamed(t, c, "other")); !errors.Is(err, connect.ErrNameTaken) {
+		t.Errorf("renamed to another one's name: %v", err)
+	}
+	read, err := s.Connection(ctx, c.ID())
+	if err != nil || read.Snapshot().Name != "Second" || read.Version() != 2 {
+		t.Errorf("%s, version %d, %v: what was refused changed something", read.Snapshot().Name, read.Version(), err)
+	}
+	c = commit(t, s, renamed(t, c, "SECOND"), nil) // its own in other letters
+	c = commit(t, s, renamed(t, c, "First"), nil)  // and back
+	page, err := s.Connections(ctx, "acme", connect.ListQuery{Limit: 10, Contains: "first"})
+	if err != nil || len(page.Items) != 1 || page.Items[0].ID() != c.ID() {
+		t.Errorf("found by its name now: %d, %v", len(page.Items), err)
+	}
+	ch, err := c.Delete(noon, "ada")
+	commit(t, s, ch, err)
+	for _, name := range []string{"First", "Second"} {
+		if err := s.Commit(ctx, create(t, "acme", name)); !errors.Is(err, connect.ErrNameTaken) {
+			t.Errorf("%s after deletion: %v", name, err)
+		}
+	}
+	commit(t, s, renamed(t, commit(t, s, create(t, "other", "Third"), nil), "First"), nil)
+}
+
 func TestARoleIsOneConnectionsWithinItsTenant(t *testing.T) {
 	s := newStore(t)
 	ctx := context.Background()
@@ -304,7 +351,7 @@ func TestRaces(t *testing.T) {
 			t.Errorf("%d won", won)
 		}
 	}
-	names, roles := make([]connect.Change, racers), make([]connect.Change, racers)
+	names, roles, renames := make([]connect.Change, racers), make([]connect.Change, racers), make([]connect.Change, racers)
 	for i := range racers {
 		names[i] = create(t, "acme", "wanted")
 		c := commit(t, s, create(t, "acme", fmt.Sprint("racer ", i)), nil)
@@ -313,8 +360,10 @@ func TestRaces(t *testing.T) {
 			t.Fatal(err)
 		}
 		roles[i] = ch
+		renames[i] = renamed(t, commit(t, s, create(t, "acme", fmt.Sprint("runner ", i)), nil), "finisher")
 	}
 	race(names, connect.ErrNameTaken)
+	race(renames, connect.ErrNameTaken)
 	race(roles, connect.ErrRoleInUse)
 }
 
