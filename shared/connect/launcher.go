@@ -32,6 +32,7 @@ type Deployment struct {
 	ConsoleURL      string // instead of the AWS console's, on a laptop; else ""
 	Permissions     []PermissionSet
 	CheckInterval   time.Duration
+	Recipes         Recipes // nil where nothing but the link is shown
 }
 
 // A PermissionSet is one choice of rights for the customer's role.
@@ -49,7 +50,11 @@ type LaunchLink struct {
 	StackName      string
 	Region         Region
 	Parameters     map[string]string
+	CreateRoleURL  string // the console's page for a role of another account; AWS does not document its parameters
 	TrustPolicy    string
+	CLI            string // commands that make the role and print its ARN; "" for a permission set that is no longer offered
+	CLIStack       string // commands that create the stack
+	Terraform      string // resources that make the role; "" as CLI
 	ExpiresAt      time.Time
 }
 
@@ -72,6 +77,7 @@ func (d Deployment) Link(ctx context.Context, tokens Tokens, c Connection, now t
 		TrustPolicy: d.Platform.TrustPolicy(c.s.ExternalID), ExpiresAt: l.ExpiresAt,
 	}
 	link.QuickCreateURL = d.quickCreate(link)
+	d.addRecipes(link, c)
 	return link, nil
 }
 

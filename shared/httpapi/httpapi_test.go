@@ -74,7 +74,7 @@ func newWorld(t *testing.T) *world {
 		PlatformName: "Acme", Regions: []connect.Region{"eu-west-1", "us-east-1"},
 		TemplateURL: "https://templates.example/connection.yaml", TemplateVersion: "1.0.0", TemplateSHA256: "abc",
 		Permissions:   []connect.PermissionSet{{Name: "read-only", Description: "reads"}, {Name: "administrator", Warning: "all"}},
-		CheckInterval: 24 * time.Hour,
+		CheckInterval: 24 * time.Hour, Recipes: recipes{},
 	}
 	log := slog.New(slog.NewJSONHandler(w.log, nil))
 	w.api = NewAPI(APIParts{
@@ -95,6 +95,18 @@ func newWorld(t *testing.T) *world {
 	w.doc, _ = documentOf(t)
 	return w
 }
+
+// recipes tell what they were asked for.
+type recipes struct{}
+
+func (recipes) Role(o connect.RoleOrder) connect.RoleRecipe {
+	return connect.RoleRecipe{
+		PolicyARNs: []string{"arn:aws:iam::aws:policy/Some"}, CLI: "make " + o.Name + " with " + string(o.Permissions),
+		Terraform: "trust " + o.TrustPolicy,
+	}
+}
+
+func (recipes) Stack(l connect.LaunchLink) string { return l.StackName + " from " + l.TemplateURL }
 
 // ask is a request; a zero tenant stands for acme, "-" for nobody.
 type ask struct {
@@ -277,14 +289,17 @@ func TestCreateAnswersWithTheConnectionAndItsLaunch(t *testing.T) {
 		CreatedAt: w.now, CreatedBy: "anna", UpdatedAt: w.now, Version: 1,
 		Launch: &Launch{
 			QuickCreateURL: c.Launch.QuickCreateURL, TemplateURL: "https://templates.example/connection.yaml",
-			StackName: c.Launch.StackName, Region: "us-east-1", TrustPolicy: c.Launch.TrustPolicy, ExpiresAt: w.now.Add(connect.LaunchLife),
+			StackName: c.Launch.StackName, Region: "us-east-1", CreateRoleURL: c.Launch.CreateRoleURL, TrustPolicy: c.Launch.TrustPolicy,
+			CLI: "make " + c.Launch.StackName + " with administrator", CLIStack: c.Launch.StackName + " from https://templates.example/connection.yaml",
+			Terraform: "trust " + c.Launch.TrustPolicy, ExpiresAt: w.now.Add(connect.LaunchLife),
 			Parameters: map[string]string{"ConnectionId": c.ID, "ExternalId": c.ExternalID, "CallbackToken": token, "PermissionSet": "administrator"},
 		},
 	}
 	if diff := cmp.Diff(want, c); diff != "" {
 		t.Error(diff)
 	}
-	if !strings.Contains(c.Launch.QuickCreateURL, "param_CallbackToken="+token) || !strings.Contains(c.Launch.TrustPolicy, c.ExternalID) {
+	if !strings.Contains(c.Launch.QuickCreateURL, "param_CallbackToken="+token) || !strings.Contains(c.Launch.TrustPolicy, c.ExternalID) ||
+		!strings.HasSuffix(c.Launch.CreateRoleURL, "&externalId="+c.ExternalID+"&policies=arn%3Aaws%3Aiam%3A%3Aaws%3Apolicy%2FSome") {
 		t.Errorf("launch %+v", c.Launch)
 	}
 	again := read[Connection](t, w.want(ask{method: "GET", path: "/v1/connections/" + c.ID}, 200))

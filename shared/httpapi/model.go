@@ -77,7 +77,11 @@ type Launch struct {
 	StackName      string            `json:"stackName"`
 	Region         string            `json:"region"`
 	Parameters     map[string]string `json:"parameters" doc:"The template's parameters. CallbackToken is a secret of this launch."`
+	CreateRoleURL  string            `json:"createRoleUrl" doc:"Opens IAM's own page for making a role with the trust filled in. Best effort: AWS does not document the page's parameters. Compare with trustPolicy, then give the role's ARN to PUT /v1/connections/{id}/role."`
 	TrustPolicy    string            `json:"trustPolicy" doc:"The trust policy (JSON) of a role that is made by hand."`
+	CLI            string            `json:"cli,omitempty" doc:"Commands of the AWS CLI, for bash or zsh, that make the role without a stack and print its ARN, for PUT /v1/connections/{id}/role."`
+	CLIStack       string            `json:"cliStack,omitempty" doc:"Commands of the AWS CLI that create the stack of the link. They hold CallbackToken."`
+	Terraform      string            `json:"terraform,omitempty" doc:"A Terraform configuration (AWS provider 5 or newer) that makes the role without a stack; an output is its ARN, for PUT /v1/connections/{id}/role."`
 	ExpiresAt      time.Time         `json:"expiresAt"`
 }
 

@@ -60,8 +60,8 @@ func (p presenter) launched(ctx context.Context, c connect.Connection, now time.
 	}
 	out.Launch = &Launch{
 		QuickCreateURL: link.QuickCreateURL, TemplateURL: link.TemplateURL, StackName: link.StackName,
-		Region: string(link.Region), Parameters: link.Parameters, TrustPolicy: link.TrustPolicy,
-		ExpiresAt: link.ExpiresAt.UTC(),
+		Region: string(link.Region), Parameters: link.Parameters, CreateRoleURL: link.CreateRoleURL, TrustPolicy: link.TrustPolicy,
+		CLI: link.CLI, CLIStack: link.CLIStack, Terraform: link.Terraform, ExpiresAt: link.ExpiresAt.UTC(),
 	}
 	return out, nil
 }

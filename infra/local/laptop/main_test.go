@@ -33,6 +33,9 @@ var (
 )
 
 func TestMain(m *testing.M) {
+	if filepath.Base(os.Args[0]) == shimName {
+		os.Exit(shim(os.Args[1:]))
+	}
 	os.Exit(run(m))
 }
 
@@ -171,8 +174,9 @@ type connection struct {
 	Verification                                     *struct{ Attempt int }
 	Version                                          int64
 	Launch                                           *struct {
-		QuickCreateURL, TemplateURL, StackName, Region string
-		Parameters                                     map[string]string
+		QuickCreateURL, TemplateURL, StackName, Region       string
+		CreateRoleURL, TrustPolicy, CLI, CLIStack, Terraform string
+		Parameters                                           map[string]string
 	}
 }
 

@@ -1,0 +1,33 @@
+package front
+
+import (
+	"maps"
+	"slices"
+
+	"rolecall/shared/connect"
+	"rolecall/templates"
+)
+
+// recipes are written from the same list of permissions as the template.
+type recipes struct{ manifest templates.Manifest }
+
+// Role implements connect.Recipes.
+func (r recipes) Role(o connect.RoleOrder) connect.RoleRecipe {
+	made, ok := r.manifest.ByHand(templates.Order{
+		Partition: string(o.Platform.Partition), Region: string(o.Region), PlatformName: o.PlatformName, PlatformAccount: string(o.Platform.Account),
+		ConnectionID: string(o.Connection), PermissionSet: string(o.Permissions), RoleName: o.Name, TrustPolicy: o.TrustPolicy,
+	})
+	if !ok {
+		return connect.RoleRecipe{}
+	}
+	return connect.RoleRecipe{PolicyARNs: made.PolicyARNs, CLI: made.CLI, Terraform: made.Terraform}
+}
+
+// Stack implements connect.Recipes.
+func (r recipes) Stack(l connect.LaunchLink) string {
+	o := templates.StackOrder{Region: string(l.Region), Name: l.StackName, TemplateURL: l.TemplateURL}
+	for _, name := range slices.Sorted(maps.Keys(l.Parameters)) {
+		o.Parameters = append(o.Parameters, templates.Parameter{Name: name, Value: l.Parameters[name]})
+	}
+	return o.CLI()
+}

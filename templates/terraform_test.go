@@ -1,0 +1,173 @@
+package templates
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/hashicorp/hcl/v2/hclwrite"
+)
+
+// moduleSets is permission_sets.json of the Terraform module: of the manifest, what a role is made of.
+type moduleSets struct {
+	Comment string               `json:"_"`
+	Version string               `json:"version"`
+	Always  []policyStatement    `json:"always"` // Resource "role" is the role itself
+	Sets    map[string]moduleSet `json:"sets"`
+}
+
+type moduleSet struct {
+	Warning         string            `json:"warning"`
+	ManagedPolicies []string          `json:"managed_policies"`
+	Deny            []policyStatement `json:"deny"`
+}
+
+// The module's list of permissions is the manifest's, written out for Terraform.
+func TestModulesPermissionSetsAreTheManifests(t *testing.T) {
+	m, err := Permissions()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := moduleSets{Comment: "Generated from permissions.json by go test ./templates -update.", Version: m.Version, Sets: map[string]moduleSet{}}
+	for _, g := range m.Always {
+		out.Always = append(out.Always, policyStatement{g.SID, "Allow", g.Actions, g.Resource})
+	}
+	for _, s := range m.Sets {
+		set := moduleSet{Warning: s.Warning, ManagedPolicies: s.ManagedPolicies, Deny: []policyStatement{}}
+		for _, d := range s.Deny {
+			set.Deny = append(set.Deny, policyStatement{d.SID, "Deny", d.Actions, "*"})
+		}
+		out.Sets[s.Name] = set
+	}
+	var got bytes.Buffer
+	e := json.NewEncoder(&got)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	if err := e.Encode(out); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join("terraform", "permission_sets.json")
+	if *update {
+		if err := os.WriteFile(file, got.Bytes(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(string(want), got.String()); d != "" {
+		t.Errorf("%s (go test ./templates -update writes it):\n%s", file, d)
+	}
+}
+
+// module is the module's own configuration, by file.
+func module(t *testing.T) map[string]*hclsyntax.Body {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join("terraform", "*.tf"))
+	if err != nil || len(files) == 0 {
+		t.Fatal("no module", err)
+	}
+	out := map[string]*hclsyntax.Body{}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(string(hclwrite.Format(text)), string(text)); d != "" {
+			t.Errorf("%s is not as terraform fmt writes it:\n%s", file, d)
+		}
+		parsed, diags := hclsyntax.ParseConfig(text, file, hcl.InitialPos)
+		if diags.HasErrors() {
+			t.Fatal(diags)
+		}
+		out[filepath.Base(file)] = parsed.Body.(*hclsyntax.Body)
+	}
+	return out
+}
+
+// Every variable and output says what it is for, has a type, and stands in the README's table with its default.
+func TestModuleIsDocumented(t *testing.T) {
+	readme, err := os.ReadFile(filepath.Join("terraform", "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	named, there := map[string]bool{}, map[string]bool{}
+	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\|").FindAllStringSubmatch(string(readme), -1) {
+		named[m[1]] = true
+	}
+	for _, body := range module(t) {
+		for _, b := range body.Blocks {
+			if b.Type != "variable" && b.Type != "output" {
+				continue
+			}
+			if b.Body.Attributes["description"] == nil || (b.Type == "variable" && b.Body.Attributes["type"] == nil) {
+				t.Errorf("%s %s has no description, or no type", b.Type, b.Labels[0])
+			}
+			if !named[b.Labels[0]] {
+				t.Errorf("terraform/README.md does not list %s %s", b.Type, b.Labels[0])
+			}
+			there[b.Labels[0]] = true
+		}
+	}
+	for name := range named {
+		if !there[name] {
+			t.Errorf("terraform/README.md lists %s, which is not there", name)
+		}
+	}
+}
+
+// A module within another configuration must not say where, or as whom, AWS is asked.
+func TestModuleLeavesTheProviderToItsCaller(t *testing.T) {
+	for file, body := range module(t) {
+		for _, b := range body.Blocks {
+			if b.Type == "provider" {
+				t.Errorf("%s configures a provider", file)
+			}
+		}
+	}
+}
+
+func TestTerraformFmt(t *testing.T) {
+	terraform, err := exec.LookPath("terraform")
+	if err != nil {
+		t.Skip("terraform is not installed; hclwrite has looked at the form")
+	}
+	snippet := filepath.Join(t.TempDir(), "snippet.tf")
+	if err := os.WriteFile(snippet, []byte(recipe(t, order()).Terraform), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, target := range []string{"terraform", filepath.Dir(snippet)} {
+		out, err := exec.CommandContext(t.Context(), terraform, "fmt", "-check", "-diff", target).CombinedOutput()
+		if err != nil {
+			t.Errorf("terraform fmt %s: %v\n%s", target, err, out)
+		}
+	}
+}
+
+// The module's source must not name a permission either: the manifest does.
+func TestManifestIsTheModulesOnlySource(t *testing.T) {
+	m, err := Permissions()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join("terraform", "main.tf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, set := range m.Sets {
+		for _, w := range append([]string{set.Name}, set.ManagedPolicies...) {
+			if strings.Contains(string(text), w) {
+				t.Errorf("main.tf repeats %q", w)
+			}
+		}
+	}
+}
