@@ -131,7 +131,7 @@ type one struct {
 	note       *connect.Event
 }
 
-func (o one) Connection(context.Context, connect.ConnectionID) (connect.Connection, error) {
+func (o one) Bare(context.Context, connect.ConnectionID) (connect.Connection, error) {
 	return o.connection, nil
 }
 
@@ -192,9 +192,9 @@ func lived(t *testing.T) map[connect.EventType]connect.Event {
 	l.rechecked(down, outcome(connect.Passed), noon.Add(time.Hour))
 	var note connect.Event
 	with := one{c, &note}
-	issuing := connect.Issuing{
+	issuing := connect.Issuing{Store: with, Sessions: connect.SessionMaker{
 		Store: with, Assumer: with, Clock: func() time.Time { return noon }, EventID: func() string { return "evt_abc" },
-	}
+	}}
 	if _, err := issuing.Issue(t.Context(), connect.IssueRequest{Tenant: "acme", ID: string(id), Caller: "ada"}); err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ const (
 	KindStale            // the caller's version is not the current one
 	KindDenied           // the customer's account refuses
 	KindUnavailable      // try again later
+	KindLimited          // too much at once: try again after a while
 )
 
 // A Code is the stable name of an error or of a check that did not pass; programs may rely on it.
@@ -39,6 +40,12 @@ const (
 	CodeRoleInUse             Code = "ROLE_IN_USE"
 	CodeCursorInvalid         Code = "CURSOR_INVALID"
 	CodeDurationInvalid       Code = "DURATION_INVALID"
+	CodePolicyInvalid         Code = "POLICY_INVALID"
+	CodePolicyTooLarge        Code = "POLICY_TOO_LARGE"
+	CodePolicyARNInvalid      Code = "POLICY_ARN_INVALID"
+	CodeReasonInvalid         Code = "REASON_INVALID"
+	CodeRegionDisabled        Code = "REGION_DISABLED"
+	CodeSTSRegionDisabled     Code = "STS_REGION_DISABLED"
 	CodeStatus                Code = "STATUS_CONFLICT"
 	CodeNotEnabled            Code = "CONNECTION_NOT_ENABLED"
 	CodeVersion               Code = "VERSION_MISMATCH"

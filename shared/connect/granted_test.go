@@ -350,11 +350,12 @@ func TestIssuingTellsOfRefusals(t *testing.T) {
 	}{{errDenied, 1, connect.CodeRoleNotAssumable}, {connect.Unavailable(connect.CodeSTSUnavailable, "throttled", nil), 0, connect.CodeSTSUnavailable}} {
 		c := in(t, connect.StatusEnabled)
 		out := &outbox{}
-		issue := connect.Issuing{
-			Store: newMemory(c), Assumer: &account{assume: func(connect.AssumeRequest) error { return tt.err }},
+		held := newMemory(c)
+		issue := connect.Issuing{Store: held, Sessions: connect.SessionMaker{
+			Store: held, Assumer: &account{assume: func(connect.AssumeRequest) error { return tt.err }},
 			Clock: func() time.Time { return noon }, EventID: func() string { return "e" },
 			Refusals: &connect.Rechecks{Jobs: out, Clock: func() time.Time { return noon }},
-		}
+		}}
 		_, err := issue.Issue(context.Background(), connect.IssueRequest{Tenant: "acme", ID: string(c.ID()), Caller: "svc"})
 		var e *connect.Error
 		if !errors.As(err, &e) || e.Code != tt.code || len(out.sweeps) != tt.looked {

@@ -1,6 +1,7 @@
 package connect
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,28 +9,21 @@ import (
 	"time"
 )
 
-// Limits of the sessions that are handed out. AWS ends role chaining at an hour.
-const (
-	DefaultSession = 30 * time.Minute
-	LeastSession   = 30 * time.Minute
-	LongestSession = time.Hour
-)
-
 // An IssuingStore is what issuing credentials needs of a store.
 type IssuingStore interface {
-	Connection(ctx context.Context, id ConnectionID) (Connection, error)
-	// Note keeps an event that changes no state.
+	// Bare reads a connection consistently, in one request.
+	Bare(ctx context.Context, id ConnectionID) (Connection, error)
+}
+
+// A NoteStore keeps events that change no state.
+type NoteStore interface {
 	Note(ctx context.Context, e Event) error
 }
 
-// Issuing hands out sessions of customers' roles.
+// Issuing hands out sessions of customers' accounts. Before each hand-out it reads the connection consistently.
 type Issuing struct {
-	Store   IssuingStore
-	Assumer Assumer
-	Clock   func() time.Time
-	EventID func() string // unique for ever
-	// Refusals hears of roles that the customer's account refuses; nil for nobody.
-	Refusals Refusals
+	Store    IssuingStore
+	Sessions Sessions
 }
 
 // Refusals is told that the role of an enabled connection was refused.
@@ -37,69 +31,109 @@ type Refusals interface {
 	Refused(ctx context.Context, id ConnectionID) error
 }
 
-// An IssueRequest asks for credentials.
+// An IssueRequest asks for credentials; its zero options ask for what the role itself may do.
 type IssueRequest struct {
 	Tenant   TenantID
 	ID       string
 	Caller   Actor
 	Duration time.Duration // 0 for DefaultSession
+	Shortest time.Duration // the least that Duration may be; 0 for LeastSession
+	Least    time.Duration // what must be left of it when it is handed out; 0 for two thirds
+	Restriction
+	Region string // where the credentials are to be used; "" for the connection's own
+	Reason string // why, for the audit records
 }
 
-// Issued are credentials and the account they are for.
+// Issued are credentials, and what they are for.
 type Issued struct {
 	Credentials Credentials
 	Account     AccountID
+	Region      Region
+	SessionName string // by which the customer's CloudTrail shows the caller
+	Held        bool   // handed out before, and now once more
 }
 
-// Issue makes a session, provided that the connection is enabled at the moment of asking. The audit record is durable
-// before the credentials leave.
+// Issue hands out a session, provided that the connection is enabled at the moment of asking. The audit record of a new
+// one is durable before its credentials leave.
 func (u Issuing) Issue(ctx context.Context, r IssueRequest) (Issued, error) {
-	duration, err := sessionDuration(r.Duration)
+	duration, err := sessionDuration(r.Duration, cmp.Or(r.Shortest, LeastSession))
 	if err != nil {
 		return Issued{}, err
 	}
-	c, err := owned(ctx, u.Store, r.Tenant, r.ID)
+	if err = checkReason(r.Reason); err != nil {
+		return Issued{}, err
+	}
+	c, err := u.serving(ctx, r.Tenant, r.ID)
 	if err != nil {
 		return Issued{}, err
 	}
-	if c.s.Status != StatusEnabled {
-		return Issued{}, &Error{
+	options, err := r.options(duration, c)
+	if err != nil {
+		return Issued{}, err
+	}
+	region, err := c.sessionRegion(r.Region)
+	if err != nil {
+		return Issued{}, err
+	}
+	issued, err := u.Sessions.Session(ctx, SessionAsk{
+		Connection: c, Caller: r.Caller, Options: options, Reason: r.Reason, Least: leastLife(duration, r.Least),
+	})
+	issued.Region = region
+	return issued, err
+}
+
+// serving reads one of the tenant's connections, which must be enabled.
+func (u Issuing) serving(ctx context.Context, tenant TenantID, id string) (Connection, error) {
+	parsed, err := ParseConnectionID(id)
+	if err != nil {
+		return Connection{}, err
+	}
+	c, err := u.Store.Bare(ctx, parsed)
+	switch {
+	case err != nil:
+		return c, err
+	case c.s.TenantID != tenant:
+		return c, ErrNotFound
+	case c.s.Status != StatusEnabled:
+		return c, &Error{
 			Kind: KindConflict, Code: CodeNotEnabled, Message: fmt.Sprintf("the connection is %s, not enabled", c.s.Status),
 			Fix: statusFix(c.s.Status),
 		}
 	}
-	ask := c.assumeRequest(r.Caller, duration)
-	session, err := u.assume(ctx, ask)
+	return c, nil
+}
+
+// A SessionMaker makes a session with each ask, and its audit record.
+type SessionMaker struct {
+	Store   NoteStore
+	Assumer Assumer
+	Clock   func() time.Time
+	EventID func() string // unique for ever
+	// Refusals hears of roles that the customer's account refuses; nil for nobody.
+	Refusals Refusals
+}
+
+// Session implements Sessions.
+func (m SessionMaker) Session(ctx context.Context, a SessionAsk) (Issued, error) {
+	ask := a.Connection.assumeRequest(a.Caller, a.Options)
+	session, err := m.assume(ctx, ask)
 	if err != nil {
-		return Issued{}, issueError(u.tell(ctx, c, err))
+		return Issued{}, issueError(m.tell(ctx, a.Connection, err))
 	}
-	if session.Account != c.s.AccountID {
-		return Issued{}, accountMismatch(session.Account, c.s.AccountID)
+	if session.Account != a.Connection.s.AccountID {
+		return Issued{}, accountMismatch(session.Account, a.Connection.s.AccountID)
 	}
-	if err := u.Store.Note(ctx, u.issued(c, r.Caller, ask, session)); err != nil {
+	if err := m.Store.Note(ctx, m.issued(a, ask, session)); err != nil {
 		return Issued{}, fmt.Errorf("audit record: %w", err)
 	}
-	return Issued(session), nil
+	return Issued{Credentials: session.Credentials, Account: session.Account, SessionName: ask.SessionName}, nil
 }
 
-func sessionDuration(d time.Duration) (time.Duration, error) {
-	if d == 0 {
-		return DefaultSession, nil
-	}
-	if d < LeastSession || d > LongestSession || d%time.Second != 0 {
-		return 0, &Error{
-			Kind: KindInvalid, Code: CodeDurationInvalid,
-			Message: "a session lasts from 1800 to 3600 seconds: AWS ends role chaining at an hour",
-			Fix:     "Ask for 1800 to 3600 seconds.",
-		}
-	}
-	return d, nil
-}
-
-func (c Connection) assumeRequest(caller Actor, d time.Duration) AssumeRequest {
+func (c Connection) assumeRequest(caller Actor, o SessionOptions) AssumeRequest {
 	name := SessionName(caller)
 	r := AssumeRequest{
-		RoleARN: c.s.RoleARN, ExternalID: c.s.ExternalID, SessionName: name, Duration: d,
+		RoleARN: c.s.RoleARN, ExternalID: c.s.ExternalID, SessionName: name, Duration: o.Duration,
+		Policy: o.Policy, PolicyARNs: o.PolicyARNs,
 	}
 	if c.s.SessionTags {
 		r.SourceIdentity = name
@@ -109,21 +143,21 @@ func (c Connection) assumeRequest(caller Actor, d time.Duration) AssumeRequest {
 }
 
 // assume asks with tags where the role was found to take them, and without where it does so no longer.
-func (u Issuing) assume(ctx context.Context, r AssumeRequest) (Session, error) {
-	s, err := u.Assumer.AssumeRole(ctx, r)
+func (m SessionMaker) assume(ctx context.Context, r AssumeRequest) (Session, error) {
+	s, err := m.Assumer.AssumeRole(ctx, r)
 	if isDenied(err) && r.Tags != nil {
 		r.Tags, r.SourceIdentity = nil, ""
-		return u.Assumer.AssumeRole(ctx, r)
+		return m.Assumer.AssumeRole(ctx, r)
 	}
 	return s, err
 }
 
 // tell has a refusal looked into. Where that cannot be asked for, the error says so, too.
-func (u Issuing) tell(ctx context.Context, c Connection, err error) error {
-	if u.Refusals == nil || !isDenied(err) {
+func (m SessionMaker) tell(ctx context.Context, c Connection, err error) error {
+	if m.Refusals == nil || !isDenied(err) {
 		return err
 	}
-	return errors.Join(err, u.Refusals.Refused(ctx, c.s.ID))
+	return errors.Join(err, m.Refusals.Refused(ctx, c.s.ID))
 }
 
 func issueError(err error) error {
@@ -136,15 +170,24 @@ func issueError(err error) error {
 	return err
 }
 
-func (u Issuing) issued(c Connection, caller Actor, ask AssumeRequest, s Session) Event {
-	return Event{
-		ID: u.EventID(), ConnectionID: c.s.ID, TenantID: c.s.TenantID, Sequence: c.s.Version,
-		Type: EventCredentialsIssued, At: u.Clock(), Actor: caller,
+func (m SessionMaker) issued(a SessionAsk, ask AssumeRequest, s Session) Event {
+	c := a.Connection
+	e := Event{
+		ID: m.EventID(), ConnectionID: c.s.ID, TenantID: c.s.TenantID, Sequence: c.s.Version,
+		Type: EventCredentialsIssued, At: m.Clock(), Actor: a.Caller,
 		Data: map[string]any{
 			"sessionName": ask.SessionName, "accessKeyId": s.Credentials.AccessKeyID, "roleArn": ask.RoleARN.String(),
 			"durationSeconds": int(ask.Duration.Seconds()), "expiresAt": s.Credentials.Expires.UTC().Format(time.RFC3339),
 		},
 	}
+	for name, value := range map[string]string{
+		"reason": a.Reason, "policyHash": a.Options.PolicyHash(), "sourceIdentity": ask.SourceIdentity,
+	} {
+		if value != "" {
+			e.Data[name] = value
+		}
+	}
+	return e
 }
 
 // SessionName is the caller as the customer's CloudTrail shows it: "rolecall-" and the caller, cut to STS's 64

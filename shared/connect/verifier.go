@@ -22,6 +22,8 @@ type AssumeRequest struct {
 	SourceIdentity string // "" sends none
 	Tags           map[string]string
 	Duration       time.Duration
+	Policy         string   // a session policy; "" sends none
+	PolicyARNs     []string // managed policies as session policies
 }
 
 // A Session is what STS answered.
@@ -30,8 +32,8 @@ type Session struct {
 	Account     AccountID // of the assumed role
 }
 
-// An Assumer asks STS for a session of a customer's role. An AccessDenied is an [Error] of KindDenied; every other
-// failure proves nothing.
+// An Assumer asks STS for a session of a customer's role. An AccessDenied is an [Error] of KindDenied, what is wrong with
+// the request one of KindInvalid or KindConflict; every other failure proves nothing.
 type Assumer interface {
 	AssumeRole(ctx context.Context, r AssumeRequest) (Session, error)
 }

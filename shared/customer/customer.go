@@ -44,6 +44,12 @@ func assumeInput(r connect.AssumeRequest) *sts.AssumeRoleInput {
 	for k, v := range r.Tags {
 		in.Tags = append(in.Tags, types.Tag{Key: aws.String(k), Value: aws.String(v)})
 	}
+	if r.Policy != "" {
+		in.Policy = &r.Policy
+	}
+	for _, arn := range r.PolicyARNs {
+		in.PolicyArns = append(in.PolicyArns, types.PolicyDescriptorType{Arn: aws.String(arn)})
+	}
 	sort.Slice(in.Tags, func(i, j int) bool { return *in.Tags[i].Key < *in.Tags[j].Key })
 	return in
 }
@@ -84,6 +90,9 @@ func refused(operation string, err error) error {
 	}
 	if isDenial(api.ErrorCode()) {
 		return denied(operation)
+	}
+	if e := misfit(api); e != nil {
+		return e
 	}
 	return unavailable(operation, fmt.Errorf("%s%s", api.ErrorCode(), about(err)))
 }

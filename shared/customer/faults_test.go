@@ -76,7 +76,6 @@ func faults() []fault {
 		{name: "our own credentials ended", answer: queryError(403, "ExpiredToken", "expired")},
 		{name: "our own credentials unknown", answer: queryError(403, "InvalidClientTokenId", "unknown")},
 		{name: "EC2 knows not the credentials", answer: ec2Error(401, "AuthFailure", "not able to validate")},
-		{name: "Region off", answer: queryError(403, "RegionDisabledException", "off")},
 		{name: "opt-in", answer: ec2Error(401, "OptInRequired", "sign up")},
 		{name: "invalid", answer: queryError(400, "ValidationError", "1 validation error")},
 		{name: "session token echoed", answer: echo},

@@ -138,7 +138,7 @@ func invalidBody(detail string) *Problem {
 	return newProblem(http.StatusBadRequest, codeBodyInvalid, detail, "Send one JSON object, in UTF-8.")
 }
 
-// decodeObject reads one JSON object into a struct of strings, flags, structs, and lists and pointers of these: every key
+// decodeObject reads one JSON object into a struct of strings, numbers, flags, maps, structs, and lists and pointers of these: every key
 // known, as it is written, and given once. encoding/json alone would take "NAME" for "name", and the last of two.
 func decodeObject(body []byte, into reflect.Value) error {
 	if !utf8.Valid(body) {
@@ -234,6 +234,15 @@ func decodeValue(into reflect.Value, field string, value json.RawMessage) []Fiel
 			wrong = append(wrong, decodeValue(into.Index(i), field+"["+strconv.Itoa(i)+"]", item)...)
 		}
 		return wrong
+	case reflect.Map:
+		if value[0] != '{' || json.Unmarshal(value, into.Addr().Interface()) != nil {
+			return must("an object")
+		}
+	case reflect.Int:
+		// 0 stands for a number that was not given.
+		if json.Unmarshal(value, into.Addr().Interface()) != nil || into.Int() < 1 {
+			return must("a whole number above 0")
+		}
 	default:
 		if value[0] != '"' || json.Unmarshal(value, into.Addr().Interface()) != nil {
 			return must("a string")

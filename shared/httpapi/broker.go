@@ -46,10 +46,6 @@ type (
 		IfMatch string `header:"If-Match" doc:"The ETag of the connection as you know it; 412 if it has changed since."`
 		Body    ReportRole
 	}
-	credentialsInput struct {
-		ID              string `path:"id" doc:"The connection's id."`
-		DurationSeconds int    `query:"durationSeconds" doc:"How long the session lasts. AWS ends role chaining at an hour." minimum:"1800" maximum:"3600" default:"1800"`
-	}
 )
 
 func (b broker) operations() []operation {
@@ -63,7 +59,7 @@ func (b broker) operations() []operation {
 			headers: []string{"ETag", "Retry-After"},
 		},
 	}
-	return []operation{
+	return append([]operation{
 		does(operation{
 			route: "PUT /v1/connections/{id}/role", id: "reportRole", summary: "Give the ARN of a role made by hand",
 			about: "Verifies the role and waits up to 20 seconds for the outcome. On an enabled connection the old role serves " +
@@ -75,13 +71,7 @@ func (b broker) operations() []operation {
 			about:   "Runs all checks and waits up to 20 seconds for the outcome.",
 			answers: verified,
 		}, b.verify),
-		does(operation{
-			route: "GET /v1/connections/{id}/credentials", id: "getCredentials", summary: "Credentials for the customer's account",
-			about: "In the shape that AWS SDKs read: set AWS_CONTAINER_CREDENTIALS_FULL_URI to this URL and " +
-				"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE to a file that holds: Bearer <token>.",
-			answers: []answer{{status: http.StatusOK, body: reflect.TypeFor[Credentials]()}},
-		}, b.credentials),
-	}
+	}, b.issuingOperations()...)
 }
 
 func (b broker) role(ctx context.Context, c call, in roleInput) (reply, error) {
@@ -139,20 +129,6 @@ func (b broker) reply(c connect.Connection, body Connection, running bool) reply
 // wait is in whole seconds, and at least one.
 func wait(d time.Duration) string {
 	return strconv.Itoa(max(1, int((d+time.Second-1)/time.Second)))
-}
-
-func (b broker) credentials(ctx context.Context, c call, in credentialsInput) (reply, error) {
-	issued, err := b.Issuing.Issue(ctx, connect.IssueRequest{
-		Tenant: c.caller.Tenant, ID: in.ID, Caller: c.caller.Subject,
-		Duration: time.Duration(in.DurationSeconds) * time.Second,
-	})
-	if err != nil {
-		return reply{}, err
-	}
-	b.Log.InfoContext(ctx, "credentials handed out", slog.String("tenant", string(c.caller.Tenant)),
-		slog.String("connectionId", in.ID), slog.String("caller", string(c.caller.Subject)),
-		slog.String("accessKeyId", issued.Credentials.AccessKeyID), slog.Time("expires", issued.Credentials.Expires))
-	return reply{status: http.StatusOK, body: credentials(issued)}, nil
 }
 
 func later(a *time.Time, b time.Time) *time.Time {

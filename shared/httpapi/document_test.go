@@ -140,9 +140,20 @@ func response(registry huma.Registry, a answer) *huma.Response {
 		r.Headers[h] = stringHeader("")
 	}
 	if a.body != nil {
-		r.Content = map[string]*huma.MediaType{"application/json": {Schema: registry.Schema(a.body, true, "")}}
+		r.Content = map[string]*huma.MediaType{"application/json": {Schema: bodySchema(registry, a)}}
+	}
+	if a.text {
+		r.Content["text/plain"] = &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString}}
 	}
 	return r
+}
+
+func bodySchema(registry huma.Registry, a answer) *huma.Schema {
+	schema := registry.Schema(a.body, true, "")
+	if a.or == nil {
+		return schema
+	}
+	return &huma.Schema{OneOf: []*huma.Schema{schema, registry.Schema(a.or, true, "")}}
 }
 
 func scopeOf(t *testing.T, route string) string {

@@ -154,14 +154,5 @@ type Template struct {
 	SHA256  string `json:"sha256" doc:"Of the template as published, lower-case hex."`
 }
 
-// Credentials are in the shape that AWS SDKs read from AWS_CONTAINER_CREDENTIALS_FULL_URI, letter for letter.
-type Credentials struct {
-	AccessKeyID     string `json:"AccessKeyId"`
-	SecretAccessKey string `json:"SecretAccessKey"`
-	Token           string `json:"Token"`
-	Expiration      string `json:"Expiration" format:"date-time" example:"2026-01-02T03:04:05Z"`
-	AccountID       string `json:"AccountId"`
-}
-
 // document is JSON that goes out as it is.
 type document = json.RawMessage

@@ -86,14 +86,6 @@ func (p presenter) config() Config {
 	return out
 }
 
-func credentials(i connect.Issued) Credentials {
-	return Credentials{
-		AccessKeyID: i.Credentials.AccessKeyID, SecretAccessKey: i.Credentials.SecretAccessKey.Reveal(),
-		Token: i.Credentials.SessionToken.Reveal(), Expiration: i.Credentials.Expires.UTC().Format(time.RFC3339),
-		AccountID: string(i.Account),
-	}
-}
-
 func event(e connect.Event) Event {
 	data := e.Data
 	if data == nil {

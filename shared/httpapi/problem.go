@@ -84,6 +84,8 @@ func statusOf(k connect.Kind) int {
 		return http.StatusForbidden
 	case connect.KindUnavailable:
 		return http.StatusServiceUnavailable
+	case connect.KindLimited:
+		return http.StatusTooManyRequests
 	case connect.KindInternal:
 	}
 	return http.StatusInternalServerError
@@ -111,6 +113,11 @@ func fieldOf(c connect.Code) string {
 		connect.CodeOwnAccount:         "roleArn",
 		connect.CodeCursorInvalid:      "cursor",
 		connect.CodeDurationInvalid:    "durationSeconds",
+		connect.CodePolicyInvalid:      "policy",
+		connect.CodePolicyTooLarge:     "policy",
+		connect.CodePolicyARNInvalid:   "policyArns",
+		connect.CodeReasonInvalid:      "reason",
+		connect.CodeRegionDisabled:     "region",
 		connect.CodeIdempotencyReused:  "Idempotency-Key",
 	}[c]
 }

@@ -40,5 +40,6 @@ func Routes() []Route {
 		{"PUT", "/v1/connections/{id}/role", Broker, ScopeWrite},
 		{"POST", "/v1/connections/{id}/verify", Broker, ScopeWrite},
 		{"GET", "/v1/connections/{id}/credentials", Broker, ScopeIssue},
+		{"POST", "/v1/connections/{id}/credentials", Broker, ScopeIssue},
 	}
 }

@@ -36,6 +36,8 @@ type answer struct {
 	status  int
 	about   string
 	body    reflect.Type // nil for none
+	or      reflect.Type // another shape of the body; nil for none
+	text    bool         // the body may also be plain text
 	headers []string
 }
 
@@ -142,6 +144,10 @@ func write(w http.ResponseWriter, re reply) {
 	}
 	if re.body == nil {
 		w.WriteHeader(re.status)
+		return
+	}
+	if text, ok := re.body.(plainText); ok {
+		writeText(w, re.status, text)
 		return
 	}
 	writeJSON(w, re.status, "application/json", re.body)

@@ -148,6 +148,12 @@ func (a *auditor) Connection(ctx context.Context, id connect.ConnectionID) (conn
 	return c, err
 }
 
+func (a *auditor) Bare(ctx context.Context, id connect.ConnectionID) (connect.Connection, error) {
+	c, err := a.Store.Bare(ctx, id)
+	a.read = c
+	return c, err
+}
+
 func (a *auditor) Commit(ctx context.Context, ch connect.Change) error {
 	err := a.Store.Commit(ctx, ch)
 	if err == nil {
@@ -180,10 +186,10 @@ func (l *life) now() time.Time { return noon.Add(time.Duration(l.ticks.Add(1)) *
 
 func (l *life) issue(caller, nth int) {
 	a := &auditor{Store: l.store}
-	u := connect.Issuing{
+	u := connect.Issuing{Store: a, Sessions: connect.SessionMaker{
 		Store: a, Assumer: alwaysYes{}, Clock: l.now,
 		EventID: func() string { return fmt.Sprintf("evt_%d_%d", caller, nth) },
-	}
+	}}
 	call := l.clock.Add(1)
 	_, err := u.Issue(context.Background(), connect.IssueRequest{Tenant: l.tenant, ID: string(l.id), Caller: "svc"})
 	switch {

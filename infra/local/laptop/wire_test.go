@@ -58,6 +58,16 @@ func TestRequestsPerOperation(t *testing.T) {
 	if d := cmp.Diff(want, asked(mark, "broker")); d != "" {
 		t.Errorf("credentials (-want +got):\n%s", d)
 	}
+
+	// The same function hands the session out again, for one read.
+	mark = pocket.Journal.Mark()
+	for range 3 {
+		acme.want(http.StatusOK, "GET", "/v1/connections/"+c.ID+"/credentials?format=process", "")
+	}
+	want = map[string]int{"dynamodb:BatchGetItem": 3}
+	if d := cmp.Diff(want, asked(mark, "broker")); d != "" {
+		t.Errorf("credentials held (-want +got):\n%s", d)
+	}
 }
 
 // Each callback by itself, without the race: at most two reads, one write and one message.
@@ -177,6 +187,7 @@ func TestTenantsCannotSeeEachOther(t *testing.T) {
 		{"PUT", "/role", `{"roleArn":"arn:aws:iam::222222222222:role/x"}`},
 		{"POST", "/verify", ""},
 		{"GET", "/credentials", ""},
+		{"POST", "/credentials", `{"readOnly":true}`},
 	}
 	for _, r := range routes {
 		theirs := other.call(r.method, "/v1/connections/"+c.ID+r.path, r.body)

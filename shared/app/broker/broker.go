@@ -29,14 +29,15 @@ func New(c config.Config) (front.Function, error) {
 	cfg := app.AWS(c)
 	v := verify.Verifications(c, cfg, manifest)
 	table := &store.Store{Client: dynamodb.NewFromConfig(cfg), Table: c.Table}
+	maker := connect.SessionMaker{
+		Store: table, Assumer: v.Verifier.Assumer, Clock: time.Now, EventID: eventID,
+		Refusals: &connect.Rechecks{Jobs: verify.Soon(c, cfg), Clock: time.Now},
+	}
 	return front.BehindGateway(c, httpapi.NewBroker(httpapi.BrokerParts{
 		Verifications: v, Deployment: front.Deployment(c, manifest),
-		Tokens: token.MAC{Client: kms.NewFromConfig(cfg), KeyARN: c.MACKeyARN},
-		Issuing: connect.Issuing{
-			Store: table, Assumer: v.Verifier.Assumer, Clock: time.Now, EventID: eventID,
-			Refusals: &connect.Rechecks{Jobs: verify.Soon(c, cfg), Clock: time.Now},
-		},
-		Log: app.Logger(c),
+		Tokens:  token.MAC{Client: kms.NewFromConfig(cfg), KeyARN: c.MACKeyARN},
+		Issuing: connect.Issuing{Store: table, Sessions: connect.NewSessionCache(maker, connect.DefaultCacheSize, time.Now)},
+		Log:     app.Logger(c),
 	})), nil
 }
 
