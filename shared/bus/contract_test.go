@@ -75,6 +75,25 @@ func (l *life) updated(c connect.Connection) {
 	l.took(ch, err)
 }
 
+// rescoped keeps the event of a connection that takes a scope over.
+func (l *life) rescoped(c connect.Connection) {
+	l.Helper()
+	id, err := connect.NewConnectionID(noon, rand.NewChaCha8([32]byte{8}))
+	if err != nil {
+		l.Fatal(err)
+	}
+	organization := connect.Scope{Level: connect.ScopeOrganization}
+	other := connect.Create(connect.NewConnection{
+		TenantID: "acme", Name: "Other", Partition: connect.PartitionAWS, DefaultRegion: "eu-west-1", Permissions: "read-only", By: "ada",
+		Scopes: []connect.Scope{organization},
+	}, id, connect.NewExternalID(), noon).Connection()
+	ch, ok, err := c.SetScopes([]connect.Scope{organization}, []connect.Connection{other}, noon, "ada")
+	if !ok || len(ch.Also()) != 1 {
+		l.Fatal("nothing was taken over")
+	}
+	l.took(ch, err)
+}
+
 func (l *life) tried(c connect.Connection, o connect.Outcome) connect.Connection {
 	l.Helper()
 	v, _ := c.Trial()
@@ -156,8 +175,10 @@ func lived(t *testing.T) map[connect.EventType]connect.Event {
 	}
 	made := l.took(connect.Create(connect.NewConnection{
 		TenantID: "acme", Name: "Production", Partition: connect.PartitionAWS, DefaultRegion: "eu-west-1", Permissions: "read-only", By: "ada",
+		Scopes: []connect.Scope{{Level: connect.ScopeProject, ID: "payments"}},
 	}, id, connect.NewExternalID(), noon), nil)
 	l.updated(made)
+	l.rescoped(made)
 	l.took(made.Launch(noon, "ada"))
 	l.took(made.Expire(noon.Add(8 * 24 * time.Hour)))
 	l.took(made.Delete(noon, "ada"))

@@ -88,6 +88,7 @@ type Snapshot struct {
 	Permissions   Permissions // that the role has, as the customer's stack reports; until one does, those asked for
 	Requested     Permissions // the set that the platform asks for
 	Stack         Stack
+	Scopes        []Scope  // that the connection alone has within its tenant, the widest first
 	Launches      []Launch // that may still be used, if not expired
 	LastLaunch    int      // the number of the newest launch ever made
 	UsedLaunch    int      // launches up to this number can bind no further stack
@@ -138,6 +139,7 @@ func (c Connection) Snapshot() Snapshot { return c.s.clone() }
 func (s Snapshot) clone() Snapshot {
 	s.Launches = slices.Clone(s.Launches)
 	s.Checks = slices.Clone(s.Checks)
+	s.Scopes = slices.Clone(s.Scopes)
 	s.Regions = slices.Clone(s.Regions)
 	if s.Verification != nil {
 		v := *s.Verification
@@ -173,6 +175,10 @@ type Change struct {
 	claim    RoleARN
 	releases []RoleARN
 	idem     *Idempotency
+
+	scopeClaims   []ScopeClaim
+	scopeReleases []Scope
+	also          []Change
 }
 
 // Connection is what the connection becomes.
@@ -230,6 +236,7 @@ func (c Connection) change(kind EventType, actor Actor, now time.Time, data map[
 		},
 	}
 	ch.claim, ch.releases = roleClaims(c.s, after)
+	ch.scopeClaims, ch.scopeReleases = scopeDiff(c.s, after)
 	return ch
 }
 
@@ -267,6 +274,7 @@ type NewConnection struct {
 	Partition     Partition
 	DefaultRegion Region
 	Permissions   Permissions
+	Scopes        []Scope // as CheckScopes has put them
 	By            Actor
 }
 
@@ -278,7 +286,13 @@ func Create(n NewConnection, id ConnectionID, external ExternalID, now time.Time
 		CreatedAt: now, CreatedBy: n.By,
 	}}
 	data := map[string]any{"name": string(n.Name), "method": MethodRole, "permissions": string(n.Permissions)}
-	ch := c.change(EventCreated, n.By, now, data, func(s *Snapshot) { s.addLaunch(now) })
+	if len(n.Scopes) > 0 {
+		data["scopes"] = scopeData(n.Scopes)
+	}
+	ch := c.change(EventCreated, n.By, now, data, func(s *Snapshot) {
+		s.Scopes = n.Scopes
+		s.addLaunch(now)
+	})
 	ch.name = true
 	return ch
 }
@@ -359,7 +373,7 @@ func statusFix(s Status) string {
 	return ""
 }
 
-// Delete ends the connection for ever. Its name and external ID stay reserved.
+// Delete ends the connection for ever. Its name and external ID stay reserved, its scopes are free.
 func (c Connection) Delete(now time.Time, by Actor) (Change, error) {
 	if c.s.Status == StatusDeleted {
 		return Change{}, c.must("be deleted")
@@ -367,7 +381,7 @@ func (c Connection) Delete(now time.Time, by Actor) (Change, error) {
 	data := map[string]any{"from": string(c.s.Status)}
 	return c.change(EventDeleted, by, now, data, func(s *Snapshot) {
 		s.Status, s.StatusReason = StatusDeleted, Reason{}
-		s.Launches, s.Verification = nil, nil
+		s.Launches, s.Verification, s.Scopes = nil, nil, nil
 		s.NextVerificationAt = time.Time{}
 		if c.s.Status != StatusDisconnected {
 			s.offboard(now)

@@ -12,7 +12,7 @@ import (
 type ConnectionStore interface {
 	// Connection reads consistently; ErrNotFound where there is none. Deleted ones are found.
 	Connection(ctx context.Context, id ConnectionID) (Connection, error)
-	// Commit writes a change whole or not at all: ErrConflict, ErrNameTaken, ErrRoleInUse, [AlreadyDone].
+	// Commit writes a change whole or not at all: ErrConflict, ErrNameTaken, ErrRoleInUse, [ErrScopeTaken], [AlreadyDone].
 	Commit(ctx context.Context, ch Change) error
 	// Connections lists a tenant's, newest first.
 	Connections(ctx context.Context, tenant TenantID, q ListQuery) (Page[Connection], error)
@@ -55,6 +55,7 @@ type Replays interface {
 type Connections struct {
 	Store      ConnectionStore
 	Replays    Replays
+	Scopes     ScopeStore
 	Deployment Deployment
 	Clock      func() time.Time
 	Random     io.Reader
@@ -68,6 +69,7 @@ type CreateRequest struct {
 	Method        string // "role" by default
 	DefaultRegion string // Rolecall's own by default
 	Permissions   string // the first set on offer by default
+	Scopes        []Scope
 	Idempotency   *Idempotency
 }
 
@@ -112,6 +114,9 @@ func (u Connections) validate(r CreateRequest) (NewConnection, error) {
 			Kind: KindInvalid, Code: CodeMethodUnsupported, Message: fmt.Sprintf("%q is no method of connecting", r.Method),
 			Fix: `Use "role".`,
 		}
+	}
+	if n.Scopes, err = CheckScopes(r.Scopes); err != nil {
+		return n, err
 	}
 	if r.DefaultRegion != "" {
 		if n.DefaultRegion, err = u.region(r.DefaultRegion); err != nil {

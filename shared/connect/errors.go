@@ -38,6 +38,9 @@ const (
 	CodeStackInvalid          Code = "STACK_INVALID"
 	CodeRoleARNInvalid        Code = "ROLE_ARN_INVALID"
 	CodeRoleInUse             Code = "ROLE_IN_USE"
+	CodeScopeInvalid          Code = "SCOPE_INVALID"
+	CodeScopeTaken            Code = "SCOPE_TAKEN"
+	CodeNoEffectiveConnection Code = "NO_EFFECTIVE_CONNECTION"
 	CodeCursorInvalid         Code = "CURSOR_INVALID"
 	CodeDurationInvalid       Code = "DURATION_INVALID"
 	CodePolicyInvalid         Code = "POLICY_INVALID"
@@ -79,7 +82,9 @@ type Error struct {
 	Code    Code
 	Message string
 	Fix     string
-	cause   error
+	// Connection is the other connection of the same tenant that stands in the way; "" where there is none.
+	Connection ConnectionID
+	cause      error
 }
 
 func (e *Error) Error() string {

@@ -12,6 +12,7 @@ type EventType string
 const (
 	EventCreated           EventType = "connection.created"
 	EventUpdated           EventType = "connection.updated"
+	EventScopesChanged     EventType = "connection.scopes_changed"
 	EventLaunched          EventType = "connection.launched"
 	EventStackStarted      EventType = "connection.stack_started"
 	EventRoleReported      EventType = "connection.role_reported"

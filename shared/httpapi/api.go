@@ -71,7 +71,7 @@ type (
 )
 
 func (a api) operations() []operation {
-	return []operation{
+	return append([]operation{
 		does(operation{
 			route: "GET /openapi.json", id: "getOpenAPI", summary: "This document",
 			answers: []answer{{status: http.StatusOK, about: "OpenAPI 3.1", body: reflect.TypeFor[map[string]any]()}},
@@ -120,7 +120,7 @@ func (a api) operations() []operation {
 			about:   "It outlives the connection.",
 			answers: []answer{{status: http.StatusOK, body: reflect.TypeFor[Events]()}},
 		}, a.events),
-	}
+	}, a.scopeOperations()...)
 }
 
 func (a api) openAPI(context.Context, call, none) (reply, error) {
@@ -151,9 +151,13 @@ func (a api) create(ctx context.Context, c call, in createInput) (reply, error) 
 	if err != nil {
 		return reply{}, err
 	}
+	wanted, err := parseScopes(in.Body.Scopes)
+	if err != nil {
+		return reply{}, err
+	}
 	made, err := a.Connections.Create(ctx, connect.CreateRequest{
 		Tenant: c.caller.Tenant, By: c.caller.Subject, Name: in.Body.Name, Method: in.Body.Method,
-		DefaultRegion: in.Body.DefaultRegion, Permissions: in.Body.Permissions, Idempotency: idem,
+		DefaultRegion: in.Body.DefaultRegion, Permissions: in.Body.Permissions, Scopes: wanted, Idempotency: idem,
 	})
 	if err != nil {
 		return reply{}, err

@@ -78,7 +78,7 @@ func newWorld(t *testing.T) *world {
 	}
 	log := slog.New(slog.NewJSONHandler(w.log, nil))
 	w.api = NewAPI(APIParts{
-		Connections: connect.Connections{Store: w.store, Deployment: deployment, Clock: clock, Random: rand.Reader},
+		Connections: connect.Connections{Store: w.store, Scopes: w.store, Deployment: deployment, Clock: clock, Random: rand.Reader},
 		Tokens:      w.tokens, Log: log,
 	})
 	w.broker = NewBroker(BrokerParts{
@@ -292,7 +292,7 @@ func TestCreateAnswersWithTheConnectionAndItsLaunch(t *testing.T) {
 	token := canaryToken + "." + c.ID + ".1"
 	want := Connection{
 		ID: c.ID, Name: "Prod", Provider: "aws", Method: "role", Status: "pending", Partition: "aws", DefaultRegion: "us-east-1",
-		ExternalID: c.ExternalID, Permissions: "administrator", Requested: "administrator", Scopes: []string{}, Checks: []Check{}, Regions: []string{},
+		ExternalID: c.ExternalID, Permissions: "administrator", Requested: "administrator", Scopes: []Scope{}, Checks: []Check{}, Regions: []string{},
 		CreatedAt: w.now, CreatedBy: "anna", UpdatedAt: w.now, Version: 1,
 		Launch: &Launch{
 			QuickCreateURL: c.Launch.QuickCreateURL, TemplateURL: "https://templates.example/connection.yaml",
@@ -717,6 +717,7 @@ func routesOf(id string) []ask {
 			"PUT /v1/connections/{id}/role":         `{"roleArn":"` + roleARN + `"}`,
 			"PATCH /v1/connections/{id}":            `{"name":"mine now"}`,
 			"POST /v1/connections/{id}/credentials": `{}`,
+			"PUT /v1/connections/{id}/scopes":       `{"scopes":[{"level":"organization"}]}`,
 		}[r.Method+" "+r.Path]
 		out = append(out, a)
 	}
@@ -911,6 +912,8 @@ func FuzzRequestBody(f *testing.F) {
 	for _, s := range []string{
 		`{"name":"a"}`, `{}`, ``, `null`, `{"name":1}`, `{"name":"a","name":"b"}`, `{"externalId":"x"}`, `{"name":"\ud800"}`,
 		`{"name":"a"}x`, "{\"name\":\"\xff\"}", `{"name":{"name":[[[]]]}}`, `{"a":`, `{"name":"a","method":"role","defaultRegion":"eu-west-1","permissions":"p"}`,
+		`{"name":"a","scopes":[{"level":"project","id":"p1"},{"level":"organization"}]}`, `{"name":"a","scopes":[]}`, `{"name":"a","scopes":[null,{},[],{"id":""}]}`,
+		`{"name":"a","scopes":[{"level":"project","Level":"x","level":"y"}]}`, `{"name":"a","scopes":null}`,
 	} {
 		f.Add([]byte(s))
 	}
@@ -928,7 +931,7 @@ func FuzzRequestBody(f *testing.F) {
 		var strict CreateConnection
 		d := json.NewDecoder(bytes.NewReader(body))
 		d.DisallowUnknownFields()
-		if err := d.Decode(&strict); err != nil || strict != got {
+		if err := d.Decode(&strict); err != nil || !reflect.DeepEqual(strict, got) {
 			t.Fatalf("%q was read as %+v, strictly as %+v, %v", body, got, strict, err)
 		}
 	})

@@ -21,7 +21,7 @@ type Connection struct {
 	Permissions   string        `json:"permissions" doc:"The permission set that the role has, as the customer's stack reports it; until one does, the set that was asked for."`
 	Requested     string        `json:"requestedPermissions" doc:"The permission set that the customer was asked for; the customer may have chosen another."`
 	Stack         *Stack        `json:"stack,omitempty" doc:"The customer's CloudFormation stack, where there is one."`
-	Scopes        []string      `json:"scopes" doc:"Where the connection applies; empty means everywhere."`
+	Scopes        []Scope       `json:"scopes" doc:"Where the connection applies, the widest scope first. Empty: nowhere by itself, it is only used by its id."`
 	Checks        []Check       `json:"checks" doc:"What verification found, in the order of the checks."`
 	Verification  *Verification `json:"verification,omitempty" doc:"The verification in progress."`
 	Regions       []string      `json:"regions" doc:"The Regions enabled in the account, as last seen."`
@@ -87,10 +87,11 @@ type Launch struct {
 
 // CreateConnection is the body that asks for a connection.
 type CreateConnection struct {
-	Name          string `json:"name" doc:"1 to 64 characters, never used by this tenant before, not even by a deleted connection." minLength:"1" maxLength:"64"`
-	Method        string `json:"method,omitempty" enum:"role" default:"role"`
-	DefaultRegion string `json:"defaultRegion,omitempty" doc:"Where the stack is launched and where AWS is asked first; Rolecall's own Region by default."`
-	Permissions   string `json:"permissions,omitempty" doc:"A permission set from /v1/config; the first one by default."`
+	Name          string  `json:"name" doc:"1 to 64 characters, never used by this tenant before, not even by a deleted connection." minLength:"1" maxLength:"64"`
+	Method        string  `json:"method,omitempty" enum:"role" default:"role"`
+	DefaultRegion string  `json:"defaultRegion,omitempty" doc:"Where the stack is launched and where AWS is asked first; Rolecall's own Region by default."`
+	Permissions   string  `json:"permissions,omitempty" doc:"A permission set from /v1/config; the first one by default."`
+	Scopes        []Scope `json:"scopes,omitempty" maxItems:"20" doc:"Where the connection applies; scopes that another connection has are refused (SCOPE_TAKEN)."`
 }
 
 // ReportRole is the body that names a role made by hand.

@@ -17,6 +17,8 @@ type Problem struct {
 	Code   connect.Code `json:"code" doc:"What is wrong, for programs; it never changes."`
 	Fix    string       `json:"fix,omitempty" doc:"What to do about it."`
 	Errors []FieldError `json:"errors,omitempty" doc:"What is wrong with single fields or parameters."`
+	// ConnectionID is the caller's other connection that stands in the way, where one does.
+	ConnectionID string `json:"connectionId,omitempty"`
 	// RequestID is there where nothing but the log can tell what happened.
 	RequestID string `json:"requestId,omitempty"`
 
@@ -60,6 +62,7 @@ func problemOf(err error, requestID string) *Problem {
 		return p
 	}
 	p = newProblem(statusOf(e.Kind), e.Code, e.Message, e.Fix)
+	p.ConnectionID = string(e.Connection)
 	if field := fieldOf(e.Code); field != "" {
 		p.Errors = []FieldError{{Field: field, Code: e.Code, Message: e.Message}}
 	}
@@ -111,6 +114,8 @@ func fieldOf(c connect.Code) string {
 		connect.CodeRoleARNInvalid:     "roleArn",
 		connect.CodeRoleInUse:          "roleArn",
 		connect.CodeOwnAccount:         "roleArn",
+		connect.CodeScopeInvalid:       "scopes",
+		connect.CodeScopeTaken:         "scopes",
 		connect.CodeCursorInvalid:      "cursor",
 		connect.CodeDurationInvalid:    "durationSeconds",
 		connect.CodePolicyInvalid:      "policy",

@@ -37,6 +37,8 @@ func Routes() []Route {
 		{"DELETE", "/v1/connections/{id}", API, ScopeWrite},
 		{"POST", "/v1/connections/{id}/launch", API, ScopeWrite},
 		{"GET", "/v1/connections/{id}/events", API, ScopeRead},
+		{"PUT", "/v1/connections/{id}/scopes", API, ScopeWrite},
+		{"GET", "/v1/effective-connection", API, ScopeRead},
 		{"PUT", "/v1/connections/{id}/role", Broker, ScopeWrite},
 		{"POST", "/v1/connections/{id}/verify", Broker, ScopeWrite},
 		{"GET", "/v1/connections/{id}/credentials", Broker, ScopeIssue},

@@ -21,6 +21,7 @@ type memory struct {
 	events      map[connect.ConnectionID][]connect.Event
 	names       map[string]connect.ConnectionID
 	roles       map[string]connect.ConnectionID
+	scopes      map[string]connect.ConnectionID
 	keys        map[string]keyed
 	checked     map[connect.ConnectionID]time.Time
 	fail        error // what every call answers with, if set
@@ -35,7 +36,7 @@ type keyed struct {
 func newMemory() *memory {
 	return &memory{
 		connections: map[connect.ConnectionID]connect.Connection{}, events: map[connect.ConnectionID][]connect.Event{},
-		names: map[string]connect.ConnectionID{}, roles: map[string]connect.ConnectionID{}, keys: map[string]keyed{},
+		names: map[string]connect.ConnectionID{}, roles: map[string]connect.ConnectionID{}, scopes: map[string]connect.ConnectionID{}, keys: map[string]keyed{},
 		checked: map[connect.ConnectionID]time.Time{},
 	}
 }
@@ -84,8 +85,29 @@ func (m *memory) Commit(_ context.Context, ch connect.Change) error {
 	if holder, taken := m.roles[role]; !ch.ClaimsRole().IsZero() && taken && holder != s.ID {
 		return connect.ErrRoleInUse
 	}
+	for _, claim := range ch.ClaimsScopes() {
+		holder := m.scopes[string(s.TenantID)+" "+claim.Scope.String()]
+		switch {
+		case claim.From != "" && holder != claim.From:
+			return connect.ErrConflict
+		case claim.From == "" && holder != "" && holder != s.ID:
+			return connect.ErrScopeTaken(claim.Scope, holder)
+		}
+	}
+	for _, other := range ch.Also() {
+		if m.connections[other.Connection().ID()].Version() != other.Expect() {
+			return connect.ErrConflict
+		}
+	}
 	if ch.ReservesName() {
 		m.names[name] = s.ID
+	}
+	m.scope(ch)
+	for _, other := range ch.Also() {
+		o := other.Connection()
+		m.connections[o.ID()], m.events[o.ID()] = o, append(m.events[o.ID()], other.Event())
+		m.scope(other)
+		m.writes++
 	}
 	if !ch.ClaimsRole().IsZero() {
 		m.roles[role] = s.ID
@@ -100,6 +122,28 @@ func (m *memory) Commit(_ context.Context, ch connect.Change) error {
 	m.events[s.ID] = append(m.events[s.ID], ch.Event())
 	m.writes++
 	return nil
+}
+
+func (m *memory) scope(ch connect.Change) {
+	c := ch.Connection()
+	for _, s := range ch.ReleasesScopes() {
+		delete(m.scopes, string(c.TenantID())+" "+s.String())
+	}
+	for _, claim := range ch.ClaimsScopes() {
+		m.scopes[string(c.TenantID())+" "+claim.Scope.String()] = c.ID()
+	}
+}
+
+func (m *memory) Scoped(_ context.Context, tenant connect.TenantID, scopes []connect.Scope) (map[connect.Scope]connect.Connection, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	held := map[connect.Scope]connect.Connection{}
+	for _, s := range scopes {
+		if id, ok := m.scopes[string(tenant)+" "+s.String()]; ok {
+			held[s] = m.connections[id]
+		}
+	}
+	return held, m.fail
 }
 
 func (m *memory) Connections(_ context.Context, tenant connect.TenantID, q connect.ListQuery) (connect.Page[connect.Connection], error) {

@@ -66,28 +66,12 @@ func refusal(steps []step, canceled *types.TransactionCanceledException) error {
 
 func (s *Store) steps(ch connect.Change) ([]step, error) {
 	b := builder{table: s.Table}
-	c, id := ch.Connection(), ch.Connection().ID()
-	tenant := c.TenantID()
 	if i := ch.Idempotency(); i != nil {
-		b.idempotency(tenant, id, *i)
+		b.idempotency(ch.Connection().TenantID(), ch.Connection().ID(), *i)
 	}
-	b.connection(ch)
-	e, err := toEvent(ch.Event(), false)
-	if err != nil {
-		return nil, err
-	}
-	b.putNew(e, connect.ErrConflict)
-	if ch.ReservesName() {
-		b.own(nameKey(tenant, c.Snapshot().Name), id, connect.ErrNameTaken)
-	}
-	if f := ch.Fence(); f != nil {
-		b.put(toFence(id, *f), "", nil, nil)
-	}
-	if r := ch.ClaimsRole(); !r.IsZero() {
-		b.own(roleKey(tenant, r), id, connect.ErrRoleInUse)
-	}
-	for _, r := range ch.ReleasesRoles() {
-		b.release(tenant, r, id)
+	b.change(ch)
+	for _, other := range ch.Also() {
+		b.change(other)
 	}
 	return b.steps, b.err
 }
@@ -114,6 +98,37 @@ func (b *builder) put(record any, condition string, values item, refused func(it
 		p.ExpressionAttributeValues = values
 	}
 	b.steps = append(b.steps, step{types.TransactWriteItem{Put: p}, refused})
+}
+
+// change adds what one connection's change takes.
+func (b *builder) change(ch connect.Change) {
+	c, id := ch.Connection(), ch.Connection().ID()
+	tenant := c.TenantID()
+	b.connection(ch)
+	e, err := toEvent(ch.Event(), false)
+	if err != nil {
+		b.err = err
+		return
+	}
+	b.putNew(e, connect.ErrConflict)
+	if ch.ReservesName() {
+		b.own(nameKey(tenant, c.Snapshot().Name), id, connect.ErrNameTaken)
+	}
+	if f := ch.Fence(); f != nil {
+		b.put(toFence(id, *f), "", nil, nil)
+	}
+	if r := ch.ClaimsRole(); !r.IsZero() {
+		b.own(roleKey(tenant, r), id, connect.ErrRoleInUse)
+	}
+	for _, r := range ch.ReleasesRoles() {
+		b.release(roleKey(tenant, r), id)
+	}
+	for _, s := range ch.ClaimsScopes() {
+		b.claim(tenant, s, id)
+	}
+	for _, s := range ch.ReleasesScopes() {
+		b.release(scopeKey(tenant, s), id)
+	}
 }
 
 func (b *builder) putNew(record any, taken error) {
@@ -169,9 +184,9 @@ func (b *builder) own(k key, id connect.ConnectionID, taken error) {
 	b.put(ownerRecord{k, string(id)}, mineOrNobodys, item{":id": text(string(id))}, refusedWith(taken))
 }
 
-func (b *builder) release(t connect.TenantID, r connect.RoleARN, id connect.ConnectionID) {
+func (b *builder) release(k key, id connect.ConnectionID) {
 	b.steps = append(b.steps, step{types.TransactWriteItem{Delete: &types.Delete{
-		TableName: &b.table, Key: roleKey(t, r).item(), ConditionExpression: aws.String(mineOrNobodys),
+		TableName: &b.table, Key: k.item(), ConditionExpression: aws.String(mineOrNobodys),
 		ExpressionAttributeValues: item{":id": text(string(id))},
 	}}, refusedWith(connect.ErrConflict)})
 }

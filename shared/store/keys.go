@@ -59,6 +59,10 @@ func roleKey(t connect.TenantID, r connect.RoleARN) key {
 	return key{tenantPK(t), "ROLE#" + r.String()}
 }
 
+func scopeKey(t connect.TenantID, s connect.Scope) key {
+	return key{tenantPK(t), "SCOPE#" + string(s.Level) + "#" + s.ID}
+}
+
 func idempotencyKey(t connect.TenantID, k string) key { return key{tenantPK(t), "IDEMPOTENCY#" + k} }
 
 func cursorKey() key { return key{"SWEEP#cursor", "SWEEP#cursor"} }

@@ -53,6 +53,11 @@ type offboardingRecord struct {
 	NextAt  string `dynamodbav:"nextAt,omitempty"`
 }
 
+type scopeRecord struct {
+	Level string `dynamodbav:"level"`
+	ID    string `dynamodbav:"id,omitempty"`
+}
+
 type connectionRecord struct {
 	key
 	TenantPK string `dynamodbav:"tenantPK"`
@@ -80,6 +85,7 @@ type connectionRecord struct {
 	TemplateVersion string             `dynamodbav:"templateVersion,omitempty"`
 	Requested       string             `dynamodbav:"requestedPermissions,omitempty"`
 	BoundaryARN     string             `dynamodbav:"permissionsBoundaryArn,omitempty"`
+	Scopes          []scopeRecord      `dynamodbav:"scopes,omitempty"`
 	Launches        []launchRecord     `dynamodbav:"launches,omitempty"`
 	LastLaunch      int                `dynamodbav:"lastLaunch"`
 	UsedLaunch      int                `dynamodbav:"usedLaunch"`
@@ -124,7 +130,7 @@ type fenceRecord struct {
 	Seen    map[string]seenRecord `dynamodbav:"seen"`
 }
 
-// An ownerRecord reserves a name or a role for one connection.
+// An ownerRecord reserves a name, a role or a scope for one connection.
 type ownerRecord struct {
 	key
 	ConnectionID string `dynamodbav:"connectionId"`
@@ -215,6 +221,9 @@ func toConnection(c connect.Connection) connectionRecord {
 		NextVerificationAt: timeText(s.NextVerificationAt), Version: s.Version,
 	}
 	r.index(c)
+	for _, k := range s.Scopes {
+		r.Scopes = append(r.Scopes, scopeRecord{Level: string(k.Level), ID: k.ID})
+	}
 	for _, l := range s.Launches {
 		r.Launches = append(r.Launches, launchRecord{Number: l.Number, ExpiresAt: timeText(l.ExpiresAt)})
 	}
@@ -275,6 +284,9 @@ func (r connectionRecord) connection() (connect.Connection, error) {
 		CreatedAt: p.time(r.CreatedAt), CreatedBy: connect.Actor(r.CreatedBy), UpdatedAt: p.time(r.UpdatedAt),
 		EnabledAt: p.time(r.EnabledAt), LastVerifiedAt: p.time(r.LastVerifiedAt),
 		NextVerificationAt: p.time(r.NextVerificationAt), Version: r.Version,
+	}
+	for _, k := range r.Scopes {
+		s.Scopes = append(s.Scopes, connect.Scope{Level: connect.ScopeLevel(k.Level), ID: k.ID})
 	}
 	for _, l := range r.Launches {
 		s.Launches = append(s.Launches, connect.Launch{Number: l.Number, ExpiresAt: p.time(l.ExpiresAt)})

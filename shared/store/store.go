@@ -56,22 +56,36 @@ func failed(doing string, err error) error {
 // getTries bounds the requests for what DynamoDB left unprocessed.
 const getTries = 4
 
-// read gets records of one connection consistently, by their sort keys.
+// read gets records of one connection, or of one tenant, consistently, by their sort keys.
 func (s *Store) read(ctx context.Context, keys ...key) (map[string]item, error) {
+	all, err := s.readAll(ctx, keys)
+	if err != nil {
+		return nil, err
+	}
+	found := make(map[string]item, len(all))
+	for k, i := range all {
+		found[k.SK] = i
+	}
+	return found, nil
+}
+
+// readAll gets records consistently, a hundred at most.
+func (s *Store) readAll(ctx context.Context, keys []key) (map[key]item, error) {
 	ask := make([]map[string]types.AttributeValue, 0, len(keys))
 	for _, k := range keys {
 		ask = append(ask, k.item())
 	}
 	pending := map[string]types.KeysAndAttributes{s.Table: {Keys: ask, ConsistentRead: aws.Bool(true)}}
-	found := map[string]item{}
+	found := map[key]item{}
 	for range getTries {
 		out, err := s.Client.BatchGetItem(ctx, &dynamodb.BatchGetItemInput{RequestItems: pending})
 		if err != nil {
 			return nil, failed("read", err)
 		}
 		for _, i := range out.Responses[s.Table] {
-			if sk, ok := i[attrSK].(*types.AttributeValueMemberS); ok {
-				found[sk.Value] = i
+			pk, _ := i[attrPK].(*types.AttributeValueMemberS)
+			if sk, ok := i[attrSK].(*types.AttributeValueMemberS); ok && pk != nil {
+				found[key{pk.Value, sk.Value}] = i
 			}
 		}
 		if pending = out.UnprocessedKeys; len(pending) == 0 {
