@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"rolecall/templates"
 )
 
 // Context keys. Their defaults stand in cdk.json; `cdk -c key=value` or the JSON object in CDK_CONTEXT_JSON goes before
@@ -39,6 +42,8 @@ import (
 //	stsRate           How many requests a second the scheduled checks may make of STS in all, 2 to 10000. AWS answers some
 //	                  hundreds a second of one account and Region; customers who wait come first and share what is left.
 //	logRetentionDays  Of all log groups; one of the numbers that CloudWatch Logs takes.
+//	customPermissions A permission set of the platform's own, offered as "custom" beside the others: {"title", "description",
+//	                  "policy"}, the last one a file with an IAM policy, by its path from here. None by default.
 //	calledViaCloudFormation
 //	                  true adds aws:CalledVia = cloudformation.amazonaws.com to the topics' policy. Off, since it could not
 //	                  be tried against AWS that CloudFormation's publish for a custom resource carries that key: if it
@@ -58,6 +63,7 @@ const (
 	keyWebhookSecrets   = "webhookSecrets"
 	keySTSRate          = "stsRate"
 	keyLogRetentionDays = "logRetentionDays"
+	keyCustom           = "customPermissions"
 	keyCalledVia        = "calledViaCloudFormation"
 )
 
@@ -82,6 +88,7 @@ type config struct {
 	stsRate          int
 	logRetentionDays int
 	calledVia        bool
+	custom           *templates.Set // the platform's own permission set; nil for none
 }
 
 var (
@@ -114,6 +121,7 @@ func loadConfig(context func(string) any, getenv func(string) string) (config, e
 	}
 	cfg.partition = partitionOf(cfg.homeRegion)
 	cfg.regions = r.regions(cfg.homeRegion)
+	cfg.custom = r.custom(cfg.partition)
 	return cfg, errors.Join(r.problems...)
 }
 
@@ -305,6 +313,42 @@ func (r *reader) retention() int {
 		return 0
 	}
 	return n
+}
+
+// custom reads the platform's own permission set, an object or the same as JSON.
+func (r *reader) custom(partition string) *templates.Set {
+	const fix = `an object such as {"title":"Cost data","description":"reads bills and usage","policy":"cost-policy.json"}`
+	v := r.context(keyCustom)
+	if v == nil || v == "" {
+		return nil
+	}
+	text, isText := v.(string)
+	if !isText {
+		encoded, err := json.Marshal(v)
+		if err != nil {
+			r.wrong(keyCustom, fix)
+			return nil
+		}
+		text = string(encoded)
+	}
+	var given struct{ Title, Description, Policy string }
+	d := json.NewDecoder(strings.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&given); err != nil || given.Policy == "" {
+		r.wrong(keyCustom, fix)
+		return nil
+	}
+	policy, err := os.ReadFile(given.Policy)
+	if err != nil {
+		r.problems = append(r.problems, fmt.Errorf("context %q: %w", keyCustom, err))
+		return nil
+	}
+	set, err := templates.Custom(given.Title, given.Description, string(policy), partition)
+	if err != nil {
+		r.problems = append(r.problems, fmt.Errorf("context %q, %s: %w", keyCustom, given.Policy, err))
+		return nil
+	}
+	return &set
 }
 
 func (r *reader) flag(key string) bool {

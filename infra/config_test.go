@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"io/fs"
 	"path/filepath"
@@ -100,6 +101,9 @@ func TestWrongContextNamesTheKey(t *testing.T) {
 		{"logRetentionDays", 91.0},
 		{"logRetentionDays", nil},
 		{"calledViaCloudFormation", "perhaps"},
+		{"customPermissions", true},
+		{"customPermissions", `{"title":"T"}`},
+		{"customPermissions", map[string]any{"title": "T", "description": "d", "policy": "testdata/custom-policy.json", "warning": "none"}},
 	}
 	for _, c := range cases {
 		t.Run(c.key+" "+shown(c.value), func(t *testing.T) {
@@ -112,6 +116,32 @@ func TestWrongContextNamesTheKey(t *testing.T) {
 				t.Errorf("error %v", err)
 			}
 		})
+	}
+}
+
+// The platform's own permission set is an object of cdk.json, or the same as JSON on the command line.
+func TestCustomPermissions(t *testing.T) {
+	const asText = `{"title":"Cost data","description":"reads bills and usage","policy":"testdata/custom-policy.json"}`
+	var asObject map[string]any
+	if err := json.Unmarshal([]byte(asText), &asObject); err != nil {
+		t.Fatal(err)
+	}
+	for _, given := range []any{asText, asObject} {
+		got, err := load(t, map[string]any{"customPermissions": given}, "")
+		if err != nil || got.custom == nil || got.custom.Title != "Cost data" || got.custom.Name != "custom" {
+			t.Errorf("%v: %+v, %v", given, got.custom, err)
+		}
+	}
+	for given, want := range map[string]string{
+		strings.Replace(asText, "custom-policy", "nowhere", 1):             "nowhere.json",
+		strings.Replace(asText, "testdata/custom-policy", "../cdk", 1):     `"app"`, // no policy
+		strings.Replace(asText, "Cost data", "Cost: data", 1):              "title",
+		strings.Replace(asText, "bills and usage", "bills\\nand usage", 1): "description",
+	} {
+		if _, err := load(t, map[string]any{"customPermissions": given}, ""); err == nil || !strings.Contains(err.Error(), want) ||
+			!strings.Contains(err.Error(), "customPermissions") {
+			t.Errorf("%s: %v", given, err)
+		}
 	}
 }
 

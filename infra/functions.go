@@ -58,17 +58,17 @@ func specs() []spec {
 	return []spec{
 		{fnAPI, "Rolecall: connections, launches, timeline. Cannot assume roles.", apiTimeout, "/", []string{
 			envTable, envPartition, envAccount, envName, envClaim, envRegions, envMACKey, envTemplateURL, envTemplateVersion, envTemplateSHA,
-			envInterval,
+			envInterval, envCustom,
 		}},
 		{fnBroker, "Rolecall: verifies now and issues credentials.", brokerTimeout, assumingPath, []string{
 			envTable, envPartition, envAccount, envName, envClaim, envRegions, envMACKey, envTemplateURL, envTemplateVersion, envTemplateSHA,
-			envVerifyNow, envInterval,
+			envVerifyNow, envInterval, envCustom,
 		}},
 		{fnCallback, "Rolecall: takes what customers' stacks report.", callbackTimeout, "/", []string{
-			envTable, envPartition, envAccount, envRegions, envMACKey, envTopic, envCallbacks, envVerifyNow,
+			envTable, envPartition, envAccount, envRegions, envMACKey, envTopic, envCallbacks, envVerifyNow, envCustom,
 		}},
 		{fnVerify, "Rolecall: proves roles safe and answers customers' stacks.", verifyTimeout, assumingPath, []string{
-			envTable, envPartition, envAccount, envRegions, envVerifyNow, envVerifySweep, envInterval, envSTSRate,
+			envTable, envPartition, envAccount, envRegions, envVerifyNow, envVerifySweep, envInterval, envSTSRate, envCustom,
 		}},
 		{fnRefresh, "Rolecall: every minute, finds the connections that are due.", refreshTimeout, "/", []string{
 			envTable, envVerifySweep, envInterval,
@@ -98,6 +98,7 @@ const (
 	envInterval        = "ROLECALL_CHECK_INTERVAL"
 	envSTSRate         = "ROLECALL_STS_RATE"
 	envBus             = "ROLECALL_BUS_NAME"
+	envCustom          = "ROLECALL_CUSTOM_PERMISSIONS" // only where the platform has a permission set of its own
 )
 
 func (p *platform) values() map[string]*string {
@@ -119,7 +120,16 @@ func (p *platform) values() map[string]*string {
 		envInterval:        jsii.String(p.cfg.checkInterval.String()),
 		envSTSRate:         jsii.String(strconv.Itoa(p.cfg.stsRate)),
 		envBus:             p.bus.EventBusName(),
+		envCustom:          p.customSet(),
 	}
+}
+
+// customSet is what functions need to know of the platform's own permission set; nil for none.
+func (p *platform) customSet() *string {
+	if p.cfg.custom == nil {
+		return nil
+	}
+	return jsii.String(p.cfg.custom.Offer())
 }
 
 func (p *platform) addFunctions() {
@@ -142,7 +152,9 @@ func (p *platform) newFunction(s spec, rights []awsiam.PolicyStatement, values m
 	p.justifyRights(s.name, role)
 	environment := map[string]*string{}
 	for _, name := range s.environment {
-		environment[name] = values[name]
+		if values[name] != nil {
+			environment[name] = values[name]
+		}
 	}
 	code := awss3assets.NewAsset(scope, jsii.String("Code"), &awss3assets.AssetProps{
 		Path: jsii.String(filepath.Join(p.cfg.functionsDir, s.name)),

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
@@ -33,6 +34,7 @@ type platform struct {
 // loadConfig; an error here says that the customers' template cannot be rendered.
 func build(app awscdk.App, cfg config) error {
 	p := &platform{cfg: cfg, stack: newStack(app, cfg, "Rolecall", cfg.homeRegion, "Rolecall: connections to customers' AWS accounts")}
+	p.noteCustomSet()
 	p.addTable()
 	p.addKeys()
 	p.addQueues()
@@ -52,6 +54,17 @@ func build(app awscdk.App, cfg config) error {
 		topics.AddStackDependency(p.stack, jsii.String("the subscription needs the queue"))
 	}
 	return nil
+}
+
+// noteCustomSet tells who deploys what is uncommon about the platform's own permission set.
+func (p *platform) noteCustomSet() {
+	if p.cfg.custom == nil {
+		return
+	}
+	for i, note := range p.cfg.custom.CustomNotes() {
+		awscdk.Annotations_Of(p.stack).AddWarningV2(jsii.String(fmt.Sprintf("rolecall:%s:%d", keyCustom, i+1)),
+			jsii.String("permission set custom: "+note))
+	}
 }
 
 // newStack makes a stack whose account and Region are settled, so that ARNs of one stack can be written in another. The

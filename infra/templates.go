@@ -34,6 +34,7 @@ func (p *platform) addTemplates() error {
 		PlatformName:    p.cfg.platformName,
 		TopicName:       topicName,
 		Regions:         p.cfg.regions,
+		Custom:          p.cfg.custom,
 	})
 	if err != nil {
 		return fmt.Errorf("customers' template: %w", err)

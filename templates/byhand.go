@@ -29,16 +29,17 @@ type Recipe struct {
 // Names of the role's inline policies, as in the template.
 const (
 	exceptionsPolicy   = "RolecallExceptions"
+	customPolicy       = "RolecallCustom"
 	verificationPolicy = "RolecallVerification"
 )
 
 // roleARN stands for the role's ARN in documents that are written before the role is there.
 const roleARN = "ROLE_ARN_OF_THIS_ROLE"
 
-// ByHand writes the recipe for an order; ok is false where the manifest has no such permission set.
+// ByHand writes the recipe for an order; ok is false where the manifest has no such permission set, or not its policy.
 func (m Manifest) ByHand(o Order) (recipe Recipe, ok bool) {
 	for _, s := range m.Sets {
-		if s.Name == o.PermissionSet {
+		if s.Name == o.PermissionSet && (s.Name != CustomSet || s.Policy != "") {
 			r := handmade{order: o, policies: m.inline(s), managed: s.policyARNs(o.Partition)}
 			return Recipe{PolicyARNs: r.managed, CLI: r.cli(), Terraform: r.terraform()}, true
 		}
@@ -77,7 +78,9 @@ type policyStatement struct {
 // comes first.
 func (m Manifest) inline(s Set) []inlinePolicy {
 	var out []inlinePolicy
-	if len(s.Deny) > 0 {
+	if s.Policy != "" {
+		out = append(out, inlinePolicy{customPolicy, "custom", s.Policy})
+	} else if len(s.Deny) > 0 {
 		var d policyDocument
 		for _, denial := range s.Deny {
 			d.Statement = append(d.Statement, policyStatement{denial.SID, "Deny", denial.Actions, "*"})

@@ -35,6 +35,8 @@ type Set struct {
 	ManagedPolicies []string `json:"managedPolicies"`
 	Expects         []string `json:"expects"` // actions that tell whether the role has the set; what verification asks IAM about
 	Deny            []Denial `json:"deny"`
+	// Policy is what a platform's own set grants, as JSON made by [Custom].
+	Policy string `json:"policy,omitempty"`
 }
 
 // A Denial takes actions away again, on all resources.
@@ -109,6 +111,8 @@ func (s Set) validate() error {
 		return errors.New("the description is not plain prose")
 	case s.Title == "" || s.Warning == "":
 		return errors.New("title and warning must not be empty")
+	case s.Policy != "" || s.Name == CustomSet:
+		return errors.New("a platform's own policy does not stand in the manifest")
 	case len(s.ManagedPolicies) == 0:
 		return errors.New("no managed policies")
 	case len(s.Expects) == 0 || len(s.Expects) > maxExpects:
@@ -182,7 +186,7 @@ func (m Manifest) blocks(regions []string) map[string][]string {
 		"default-permission-set": {"Default: " + m.Default},
 		"conditions":             m.conditions(),
 		"managed-policies":       m.managedPolicies(),
-		"policies":               m.denials(),
+		"policies":               m.policies(),
 		"always":                 m.alwaysGranted(),
 		"regions":                {"- [" + strings.Join(regions, ", ") + "]"},
 	}
@@ -214,11 +218,15 @@ func (m Manifest) managedPolicies() []string {
 	return lines
 }
 
-// denials stand in the role itself and not in a policy of its own: there is no moment at which the managed policy is
+// policies stand in the role itself and not in a policy of their own: there is no moment at which a managed policy is
 // attached and its exceptions are not.
-func (m Manifest) denials() []string {
+func (m Manifest) policies() []string {
 	lines := []string{"Policies:"}
 	for _, s := range m.Sets {
+		if s.Policy != "" {
+			lines = append(lines, s.policyLines()...)
+			continue
+		}
 		if len(s.Deny) == 0 {
 			continue
 		}

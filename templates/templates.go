@@ -32,6 +32,7 @@ type Publication struct {
 	PlatformName    string   // what customers know the platform as: 1–64 ASCII letters, digits, spaces and ._&()+-
 	TopicName       string   // the SNS topic of the platform that takes callbacks, the same in each Region
 	Regions         []string // where customers may create the stack
+	Custom          *Set     // of [Custom], the platform's own permission set; nil for none
 }
 
 // Rendered is a template as it is published.
@@ -59,25 +60,34 @@ func Connection(p Publication) (Rendered, error) {
 	if err != nil {
 		return Rendered{}, err
 	}
+	if p.Custom != nil {
+		manifest = manifest.With(*p.Custom)
+	}
 	text, err := replaceMarks(connectionSource, manifest.blocks(p.Regions))
 	if err != nil {
 		return Rendered{}, err
 	}
 	// The placeholders are words that occur nowhere else, and no value holds one: a single pass settles the order.
-	text = strings.NewReplacer(
-		"000000000000", p.PlatformAccount,
-		"PLATFORM_NAME", p.PlatformName,
-		"PLATFORM_TOPIC", p.TopicName,
-		"PLATFORM_REGION_LIST", strings.Join(p.Regions, ", "),
-		"PLATFORM_PERMISSION_SETS", manifest.summary(),
-		"TEMPLATE_VERSION", Version,
-	).Replace(withoutPreface(text))
+	var pairs []string
+	for i, value := range []string{
+		p.PlatformAccount, p.PlatformName, p.TopicName, strings.Join(p.Regions, ", "), manifest.summary(), Version,
+	} {
+		pairs = append(pairs, placeholders()[i], value)
+	}
+	text = strings.NewReplacer(pairs...).Replace(withoutPreface(text))
 	sum := sha256.Sum256([]byte(text))
 	digest := hex.EncodeToString(sum[:])
 	return Rendered{
 		Body: []byte(text), Version: Version, SHA256: digest,
 		Key: "connection/" + Version + "-" + digest[:12] + ".yaml",
 	}, nil
+}
+
+// placeholders are the words of the source that become the platform's own.
+func placeholders() []string {
+	return []string{
+		"000000000000", "PLATFORM_NAME", "PLATFORM_TOPIC", "PLATFORM_REGION_LIST", "PLATFORM_PERMISSION_SETS", "TEMPLATE_VERSION",
+	}
 }
 
 // validate admits only values that mean the same in YAML, in an ARN and in an ASCII description, whatever stands around

@@ -158,13 +158,50 @@ func TestResourcesAreTheListed(t *testing.T) {
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}
+}
+
+// renderings are all that the tests render, by file.
+func renderings(t *testing.T) map[string]map[string]any {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join("testdata", "*.golden.yaml"))
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	all := map[string]map[string]any{}
+	for _, file := range files {
+		body, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[file] = parse(t, body)
+	}
+	return all
+}
+
+var listedRE = regexp.MustCompile("(?m)^\\| `([A-Za-z]+)` \\| `((?:AWS|Custom)::[A-Za-z:]+)` \\|")
+
+// README.md lists every resource of every template with its type, and none that is not there.
+func TestReadmeListsEveryResource(t *testing.T) {
 	readme, err := os.ReadFile("README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name := range want {
-		if !strings.Contains(string(readme), "| `"+name+"` |") {
-			t.Errorf("README.md does not list %s", name)
+	listed, made := map[string]bool{}, map[string]bool{}
+	for _, m := range listedRE.FindAllStringSubmatch(string(readme), -1) {
+		listed[m[1]+" "+m[2]] = true
+	}
+	for file, doc := range renderings(t) {
+		for name, r := range at(t, doc, "Resources").(map[string]any) {
+			resource := name + " " + at(t, r, "Type").(string)
+			made[resource] = true
+			if !listed[resource] {
+				t.Errorf("%s: README.md does not list %s", file, resource)
+			}
+		}
+	}
+	for resource := range listed {
+		if !made[resource] {
+			t.Errorf("README.md lists %s, which no template makes", resource)
 		}
 	}
 }
@@ -224,7 +261,9 @@ func TestNoWildcardPrincipalAndNoCode(t *testing.T) {
 			}
 		}
 	}
-	walk("", parse(t, render(t).Body))
+	for file, doc := range renderings(t) {
+		walk(file, doc)
+	}
 }
 
 func TestCustomResourcesEndInTime(t *testing.T) {
@@ -389,14 +428,17 @@ func TestCfnLint(t *testing.T) {
 	if err != nil {
 		t.Skip("cfn-lint is not installed")
 	}
-	rendered := filepath.Join(t.TempDir(), "connection.yaml")
-	if err := os.WriteFile(rendered, render(t).Body, 0o600); err != nil {
-		t.Fatal(err)
+	files, err := filepath.Glob(filepath.Join("cloudformation", "*.yaml"))
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
 	}
-	for _, file := range []string{filepath.Join("cloudformation", "connection.yaml"), rendered} {
-		out, err := exec.CommandContext(t.Context(), lint, "--include-checks", "I", "--", file).CombinedOutput()
-		if err != nil {
-			t.Errorf("cfn-lint %s: %v\n%s", file, err, out)
-		}
+	rendered, err := filepath.Glob(filepath.Join("testdata", "*.golden.yaml"))
+	if err != nil || len(rendered) == 0 {
+		t.Fatal(rendered, err)
+	}
+	args := append([]string{"--include-checks", "I", "--"}, slices.Concat(files, rendered)...)
+	out, err := exec.CommandContext(t.Context(), lint, args...).CombinedOutput()
+	if err != nil {
+		t.Errorf("cfn-lint: %v\n%s", err, out)
 	}
 }

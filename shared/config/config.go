@@ -27,19 +27,21 @@ type Config struct {
 	TemplateSHA256  string
 	ConsoleURL      string // a laptop's quick-create page; else ""
 	TopicName       string
-	CallbacksURL    string // of the queue
-	VerifyNowURL    string
-	VerifySweepURL  string
-	CheckInterval   time.Duration
-	STSRate         int // requests a second that all sweeps together may make
-	Bus             string
-	WebhookEndpoint string // as configured; shared/webhook judges it
-	WebhookKeyARN   string
-	WebhookSecrets  []int  // numbers of the secrets to sign with, the current one first
-	WebhookURL      string // of the queue
-	Endpoint        string // a laptop's AWS endpoint; else ""
-	Region          string
-	LogLevel        slog.Level
+	// CustomPermissions is the platform's own permission set, as package templates reads it; "" for none.
+	CustomPermissions string
+	CallbacksURL      string // of the queue
+	VerifyNowURL      string
+	VerifySweepURL    string
+	CheckInterval     time.Duration
+	STSRate           int // requests a second that all sweeps together may make
+	Bus               string
+	WebhookEndpoint   string // as configured; shared/webhook judges it
+	WebhookKeyARN     string
+	WebhookSecrets    []int  // numbers of the secrets to sign with, the current one first
+	WebhookURL        string // of the queue
+	Endpoint          string // a laptop's AWS endpoint; else ""
+	Region            string
+	LogLevel          slog.Level
 }
 
 // A Need is one variable that a function reads.
@@ -63,6 +65,7 @@ const (
 func Load(needs ...Need) (Config, error) {
 	r := reader{get: os.LookupEnv}
 	c := Config{Region: r.text("AWS_REGION"), Endpoint: r.optional("AWS_ENDPOINT_URL")}
+	c.CustomPermissions = r.optional("ROLECALL_CUSTOM_PERMISSIONS")
 	c.LogLevel = r.level("ROLECALL_LOG_LEVEL")
 	for _, n := range needs {
 		r.read(&c, n)

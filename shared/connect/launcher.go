@@ -37,9 +37,12 @@ type Deployment struct {
 
 // A PermissionSet is one choice of rights for the customer's role.
 type PermissionSet struct {
-	Name        Permissions
-	Description string
-	Warning     string // what the customer should know before granting it; often ""
+	Name            Permissions
+	Title           string
+	Description     string
+	Warning         string   // what the customer should know before granting it; may be ""
+	ManagedPolicies []string // names of AWS's managed policies that it grants; none for a platform's own set
+	DeniedActions   []string // that it takes away again, sorted; wildcards are possible in a platform's own set
 }
 
 // A LaunchLink is all that a customer needs in order to connect an account: one link to press, and its parts for those

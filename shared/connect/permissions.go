@@ -114,8 +114,12 @@ func permissionsFix(s Subject, want Expectation, by map[Ruling][]string) string 
 	var steps []string
 	where := "(IAM, Roles, " + s.RoleARN.Name() + ", Permissions)"
 	if missing := by[RulingMissing]; len(missing) > 0 {
-		steps = append(steps, fmt.Sprintf("Attach AWS's managed policy %s to the role %s, or grant the actions alone: %s",
-			strings.Join(want.Policies, " and "), where, inlinePolicyFix(s.RoleARN, "*", missing...)))
+		grant := inlinePolicyFix(s.RoleARN, "*", missing...)
+		if len(want.Policies) > 0 {
+			grant = fmt.Sprintf("Attach AWS's managed policy %s to the role %s, or grant the actions alone: %s",
+				strings.Join(want.Policies, " and "), where, grant)
+		}
+		steps = append(steps, grant)
 	}
 	if forbidden := by[RulingForbidden]; len(forbidden) > 0 {
 		steps = append(steps, fmt.Sprintf("Remove the Deny of %s from the role's policies %s.", firstOf(forbidden), where))

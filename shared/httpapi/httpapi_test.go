@@ -73,7 +73,10 @@ func newWorld(t *testing.T) *world {
 		Platform:     connect.Platform{Partition: connect.PartitionAWS, Account: platformAccount},
 		PlatformName: "Acme", Regions: []connect.Region{"eu-west-1", "us-east-1"},
 		TemplateURL: "https://templates.example/connection.yaml", TemplateVersion: "1.0.0", TemplateSHA256: "abc",
-		Permissions:   []connect.PermissionSet{{Name: "read-only", Description: "reads"}, {Name: "administrator", Warning: "all"}},
+		Permissions: []connect.PermissionSet{
+			{Name: "read-only", Title: "Read only", Description: "reads", ManagedPolicies: []string{"ReadOnlyAccess"}, DeniedActions: []string{"s3:GetObject"}},
+			{Name: "administrator", Warning: "all"},
+		},
 		CheckInterval: 24 * time.Hour, Recipes: recipes{},
 	}
 	log := slog.New(slog.NewJSONHandler(w.log, nil))
@@ -544,9 +547,12 @@ func TestConfig(t *testing.T) {
 	want := Config{
 		PlatformAccount: platformAccount, PlatformName: "Acme", Partition: "aws", Principal: "arn:aws:iam::111111111111:root",
 		RoleARNPattern: "arn:aws:iam::111111111111:role/rolecall/*", Regions: []string{"eu-west-1", "us-east-1"},
-		PermissionSets: []PermissionSet{{Name: "read-only", Description: "reads"}, {Name: "administrator", Warning: "all"}},
-		SessionLimits:  SessionLimits{Default: 1800, Least: 900, Longest: 3600},
-		Template:       Template{Version: "1.0.0", URL: "https://templates.example/connection.yaml", SHA256: "abc"},
+		PermissionSets: []PermissionSet{
+			{Name: "read-only", Title: "Read only", Description: "reads", ManagedPolicies: []string{"ReadOnlyAccess"}, DeniedActions: []string{"s3:GetObject"}},
+			{Name: "administrator", Warning: "all", ManagedPolicies: []string{}, DeniedActions: []string{}},
+		},
+		SessionLimits: SessionLimits{Default: 1800, Least: 900, Longest: 3600},
+		Template:      Template{Version: "1.0.0", URL: "https://templates.example/connection.yaml", SHA256: "abc"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

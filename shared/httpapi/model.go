@@ -136,9 +136,12 @@ type Config struct {
 
 // A PermissionSet is one choice of rights for the customer's role.
 type PermissionSet struct {
-	Name        string `json:"name"`
-	Description string `json:"description"`
-	Warning     string `json:"warning,omitempty" doc:"What the customer should know before granting it."`
+	Name            string   `json:"name" example:"read-only"`
+	Title           string   `json:"title"`
+	Description     string   `json:"description" doc:"Goes on from the title: what the platform may do."`
+	Warning         string   `json:"warning,omitempty" doc:"What the customer should know before granting it."`
+	ManagedPolicies []string `json:"managedPolicies" doc:"AWS's managed policies that it grants, such as ReadOnlyAccess; none for the set custom, whose policy is in the template."`
+	DeniedActions   []string `json:"deniedActions" doc:"What it takes away again, on all resources; sorted. The set custom may name wildcards."`
 }
 
 // SessionLimits are in seconds.

@@ -80,7 +80,8 @@ func (p presenter) config() Config {
 	}
 	for _, s := range d.Permissions {
 		out.PermissionSets = append(out.PermissionSets, PermissionSet{
-			Name: string(s.Name), Description: s.Description, Warning: s.Warning,
+			Name: string(s.Name), Title: s.Title, Description: s.Description, Warning: s.Warning,
+			ManagedPolicies: texts(s.ManagedPolicies), DeniedActions: texts(s.DeniedActions),
 		})
 	}
 	return out

@@ -54,6 +54,9 @@ func run(m *testing.M) int {
 	pocket, err = laptop.Start(context.Background(), laptop.Options{
 		Environ: os.Environ(), Root: root, Out: out, APIAddress: "127.0.0.1:0", AWSAddress: "127.0.0.1:0", Clock: now.Now,
 		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})), FunctionLog: logs.add,
+		Context: map[string]any{"customPermissions": map[string]any{
+			"title": "Cost data", "description": "reads bills and usage", "policy": filepath.Join(root, "infra", "testdata", "custom-policy.json"),
+		}},
 	})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -142,5 +143,47 @@ func TestARefusalIsLookedInto(t *testing.T) {
 	}
 	if denials != 1 {
 		t.Errorf("%d strikes", denials)
+	}
+}
+
+// A permission set of the platform's own is offered, granted and checked like the others.
+func TestAPlatformsOwnPermissionSet(t *testing.T) {
+	t.Parallel()
+	acme := as(t, "acme-custom")
+	var offer struct {
+		PermissionSets []struct {
+			Name, Title, Description, Warning string
+			ManagedPolicies, DeniedActions    []string
+		}
+	}
+	acme.want(http.StatusOK, "GET", "/v1/config", "").into(t, &offer)
+	sets := offer.PermissionSets
+	if len(sets) != 4 || sets[0].Name != "read-only" || !slices.Contains(sets[0].DeniedActions, "s3:GetObject") || sets[2].Warning == "" ||
+		sets[3].Name != "custom" || sets[3].Title != "Cost data" || !slices.Equal(sets[3].DeniedActions, []string{"secretsmanager:Get*", "ssm:GetParameter*"}) {
+		t.Errorf("%+v", sets)
+	}
+	var c connection
+	acme.want(http.StatusCreated, "POST", "/v1/connections", `{"name":"Costs","permissions":"custom"}`).into(t, &c)
+	theirs := customer{t, "222222222344", c.Launch.Region}
+	theirs.launch(c, nil)
+	theirs.await(c.Launch.StackName, types.StackStatusCreateComplete, 30*time.Second)
+	got := acme.get(c.ID)
+	if got.Status != "enabled" || got.Permissions != "custom" {
+		t.Errorf("%s with %s", got.Status, got.Permissions)
+	}
+	for _, k := range got.Checks {
+		if k.Verdict != "passed" {
+			t.Errorf("%s %s %s", k.Name, k.Verdict, k.Message)
+		}
+	}
+
+	role := iam.NewFromConfig(awsConfig(theirs.account, "any", "", "us-east-1"))
+	name := aws.String(got.RoleARN[strings.LastIndex(got.RoleARN, "/")+1:])
+	if _, err := role.DeleteRolePolicy(context.Background(), &iam.DeleteRolePolicyInput{RoleName: name, PolicyName: aws.String("RolecallCustom")}); err != nil {
+		t.Fatal(err)
+	}
+	acme.want(http.StatusOK, "POST", "/v1/connections/"+c.ID+"/verify", "").into(t, &got)
+	if r := got.StatusReason; r == nil || r.Code != "PERMISSIONS_MISSING" || !strings.Contains(r.Message, "ce:GetCostAndUsage") || strings.Contains(r.Fix, "managed policy") {
+		t.Errorf("without its policy: %+v", r)
 	}
 }

@@ -20,7 +20,7 @@ import (
 
 // New makes the function that answers the routes that take no right in any customer's account.
 func New(c config.Config) (front.Function, error) {
-	manifest, err := templates.Permissions()
+	manifest, err := templates.Offered(c.CustomPermissions)
 	if err != nil {
 		return nil, err
 	}

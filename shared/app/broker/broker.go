@@ -22,7 +22,7 @@ import (
 
 // New makes the function that answers the routes that assume customers' roles.
 func New(c config.Config) (front.Function, error) {
-	manifest, err := templates.Permissions()
+	manifest, err := templates.Offered(c.CustomPermissions)
 	if err != nil {
 		return nil, err
 	}

@@ -22,7 +22,7 @@ import (
 
 // New makes the function that receives what customers' stacks report.
 func New(c config.Config) (func(context.Context, events.SQSEvent) (events.SQSEventResponse, error), error) {
-	manifest, err := templates.Permissions()
+	manifest, err := templates.Offered(c.CustomPermissions)
 	if err != nil {
 		return nil, err
 	}

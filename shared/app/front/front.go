@@ -34,7 +34,8 @@ func Deployment(c config.Config, manifest templates.Manifest) connect.Deployment
 	}
 	for _, s := range manifest.Sets {
 		d.Permissions = append(d.Permissions, connect.PermissionSet{
-			Name: connect.Permissions(s.Name), Description: s.Description, Warning: s.Warning,
+			Name: connect.Permissions(s.Name), Title: s.Title, Description: s.Description, Warning: s.Warning,
+			ManagedPolicies: s.ManagedPolicies, DeniedActions: s.DeniedActions(),
 		})
 	}
 	return d

@@ -29,7 +29,7 @@ const sweeps = 2
 
 // New makes the function that makes tries and re-checks. Only re-checks keep to a rate: nobody waits for them.
 func New(c config.Config) (func(context.Context, events.SQSEvent) (events.SQSEventResponse, error), error) {
-	manifest, err := templates.Permissions()
+	manifest, err := templates.Offered(c.CustomPermissions)
 	if err != nil {
 		return nil, err
 	}

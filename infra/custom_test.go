@@ -1,0 +1,53 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"rolecall/templates"
+)
+
+// A permission set of the platform's own goes into the template, and what functions must know of it into their environment.
+func TestCustomPermissionsArePublished(t *testing.T) {
+	custom := map[string]any{"title": "Cost data", "description": "reads bills and usage", "policy": "testdata/custom-policy.json"}
+	dir := t.TempDir()
+	stacks, err := synthesise(dir, "custom", map[string]any{keyCustom: custom})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var told []string
+	for name, f := range stacks["Rolecall"].ofType("AWS::Lambda::Function") {
+		environment, _ := f.Properties["Environment"].(map[string]any)
+		variables, _ := environment["Variables"].(map[string]any)
+		if text, ok := variables[envCustom].(string); ok {
+			told = append(told, name)
+			m, err := templates.Offered(text)
+			if err != nil || m.Sets[len(m.Sets)-1].Title != "Cost data" {
+				t.Errorf("%s is told %s: %v", name, text, err)
+			}
+		}
+		if strings.Contains(flat(home().ofType("AWS::Lambda::Function")[name].Properties), envCustom) {
+			t.Errorf("%s is told of a set that is not there", name)
+		}
+	}
+	slices.Sort(told)
+	if want := []string{"ApiFunction", "BrokerFunction", "CallbackFunction", "VerifyFunction"}; !slices.Equal(told, want) {
+		t.Errorf("told: %v, want %v", told, want)
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "custom", "asset.*.yaml"))
+	if err != nil || len(files) != 1 {
+		t.Fatal(files, err)
+	}
+	body, err := os.ReadFile(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"PolicyName: RolecallCustom", `"ce:GetCostAndUsage"`, "custom reads bills and usage"} {
+		if !strings.Contains(string(body), want) {
+			t.Errorf("the template does not hold %s", want)
+		}
+	}
+}
