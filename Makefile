@@ -22,6 +22,8 @@ LAMBDA    := $(FUNCTIONS:%=build/lambda/%/bootstrap)
 LAPTOP    := $(FUNCTIONS:%=build/laptop/%/bootstrap)
 BENCH     := $(FUNCTIONS:%=build/bench/%/bootstrap) build/bench/minimal/bootstrap
 
+WEB_SOURCES := $(shell find web/src web/public -type f ! -name schema.d.ts) web/index.html web/build.mjs web/tsconfig.json web/package.json shared/httpapi/openapi.json
+
 CDK  := npx --yes aws-cdk@2.1148.1
 TOOL := go tool -modfile=tools.mod
 
@@ -33,17 +35,19 @@ RACE = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 
 # Packages run two at a time, each from scratch: what they test includes the built functions, which Go's cache of test
 # results does not know. The CDK app goes without the race detector: it has no goroutines, and CDK takes minutes to build.
-# Rolecall's own properties are tried more often than those of the pocket AWS.
+# Rolecall's own properties are tried more often than those of the pocket AWS. The browser's tests measure times, so they
+# run alone and without the race detector; -v shows each of them, and how many have passed.
 GOTEST = go test -count=1 -p 2 -timeout 20m $(TEST_ARGS)
 define run-tests
-	others=$$(go list ./... | grep -vxE 'rolecall/(infra|shared/.*)'); failed=0; \
+	others=$$(go list ./... | grep -vxE 'rolecall/(infra|web|shared/.*)'); failed=0; \
 	  $(GOTEST) ./infra || failed=1; \
 	  $(GOTEST) $(RACE) $$others || failed=1; \
 	  RAPID_CHECKS=$(SEQUENCES) RAPID_STEPS=60 $(GOTEST) $(RACE) ./shared/... || failed=1; \
+	  $(GOTEST) ./web -v || failed=1; \
 	  exit $$failed
 endef
 
-.PHONY: help dev test test-long lint fmt republish webhook-secret build build-laptop synth diff deploy invoke fuzz bench clean check-tidy FORCE
+.PHONY: help dev test test-long lint fmt republish webhook-secret build build-laptop synth diff deploy invoke fuzz bench clean check-tidy web test-web FORCE
 
 help: ## Say what there is to do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -51,7 +55,8 @@ help: ## Say what there is to do
 # --- Run -------------------------------------------------------------------------------------------------------------
 
 dev: ## Run Rolecall and a pocket AWS on this machine: http://localhost:8080, AWS endpoint on :4566
-	@# The laptop target builds the functions and synthesises the CDK app itself.
+	@# The laptop target builds the functions and synthesises the CDK app itself; the console is built here, if it has changed.
+	@$(MAKE) --no-print-directory web
 	@# Built and exec'd, not `go run`: then Ctrl-C and kill reach the program itself, which ends what it started.
 	@go build -buildvcs=false -o build/pocket ./infra/local
 	@exec build/pocket
@@ -79,6 +84,9 @@ test-long: export ROLECALL_LONG = 1
 test-long: export RAPID_CHECKS = 2000
 test-long: ## The same with 20 times the property sequences, and the tests that take long
 	$(run-tests)
+
+test-web: ## Run the console's and the widget's tests alone, in a browser; screenshots go to web/screenshots
+	$(GOTEST) ./web -v
 
 check-tidy:
 	go mod tidy -diff
@@ -109,6 +117,17 @@ bench: build $(BENCH) ## Measure cold starts and sizes of the functions, and run
 
 build: $(LAMBDA) ## Build every function for AWS Lambda (linux, arm64) into build/lambda
 
+web: build/web/index.html ## Build the console and the widget into build/web
+	@:
+
+# npm's own mark of what it has installed is as old as the installation.
+build/web/index.html: $(WEB_SOURCES) web/node_modules/.package-lock.json
+	@cd web && node build.mjs ../build/web
+
+web/node_modules/.package-lock.json: web/package-lock.json
+	@cd web && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
 build-laptop: $(LAPTOP) ## Build every function for this machine into build/laptop
 
 # Go knows best what is out of date; what is not, it does not link again.
@@ -125,14 +144,14 @@ $(filter-out %/minimal/bootstrap,$(BENCH)): build/bench/%/bootstrap: FORCE
 build/bench/minimal/bootstrap: FORCE
 	@$(GOBUILD) -tags lambda.norpc -o $@ ./infra/local/bench/minimal
 
-synth: build ## Synthesise the CloudFormation templates into cdk.out
+synth: build web ## Synthesise the CloudFormation templates into cdk.out
 	CDK_OUTDIR=cdk.out go run ./infra
 	@ls cdk.out/*.template.json
 
-diff: build ## Show what a deployment would change; CDK_ARGS goes to the CDK CLI
+diff: build web ## Show what a deployment would change; CDK_ARGS goes to the CDK CLI
 	$(CDK) diff $(CDK_ARGS)
 
-deploy: build ## Deploy to AWS with the credentials at hand; CDK_ARGS goes to the CDK CLI
+deploy: build web ## Deploy to AWS with the credentials at hand; CDK_ARGS goes to the CDK CLI
 	$(CDK) deploy --all $(CDK_ARGS)
 
 clean: ## Remove what was built

@@ -2,6 +2,8 @@ module rolecall
 
 go 1.26.0
 
+ignore ./web/node_modules
+
 require (
 	github.com/anishathalye/porcupine v1.3.1
 	github.com/aws/aws-cdk-go/awscdk/v2 v2.270.0

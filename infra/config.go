@@ -34,6 +34,8 @@ import (
 //	tenantClaim       The claim that names the tenant.
 //	corsOrigins       Exact origins of the SPAs, such as https://app.example.com; none by default.
 //	functionsDir      Folder that `make build` fills: <function>/bootstrap.
+//	consoleDir        Folder that `make web` fills with the console and the widget; "" deploys neither.
+//	consoleClientId   The console's client at the issuer: public, authorization code with PKCE, redirect <console>/callback.
 //	checkInterval     How often an enabled connection is checked again, as a Go duration of whole minutes that divides 24h.
 //	webhookEndpoint   Where published events are posted, a public https URL; "" (the default) makes no webhook. See
 //	                  docs/webhooks.md.
@@ -58,6 +60,8 @@ const (
 	keyTenantClaim      = "tenantClaim"
 	keyCORSOrigins      = "corsOrigins"
 	keyFunctionsDir     = "functionsDir"
+	keyConsoleDir       = "consoleDir"
+	keyConsoleClientID  = "consoleClientId"
 	keyCheckInterval    = "checkInterval"
 	keyWebhookEndpoint  = "webhookEndpoint"
 	keyWebhookSecrets   = "webhookSecrets"
@@ -82,6 +86,8 @@ type config struct {
 	tenantClaim      string
 	corsOrigins      []string
 	functionsDir     string
+	consoleDir       string // "" for no console
+	consoleClientID  string
 	checkInterval    time.Duration
 	webhookEndpoint  string   // "" for none
 	webhookSecrets   []string // numbers
@@ -112,6 +118,8 @@ func loadConfig(context func(string) any, getenv func(string) string) (config, e
 		tenantClaim:      r.text(keyTenantClaim, claimRE, `the name of a claim such as "tenant_id"`),
 		corsOrigins:      r.origins(),
 		functionsDir:     r.text(keyFunctionsDir, nil, `a folder such as "build/lambda"`),
+		consoleDir:       r.folder(keyConsoleDir),
+		consoleClientID:  r.text(keyConsoleClientID, wordRE, `the console's client id at the issuer, such as "rolecall-console"`),
 		checkInterval:    r.interval(),
 		webhookEndpoint:  r.webhook(),
 		webhookSecrets:   r.list(keyWebhookSecrets, numberRE, 1, "numbers of secrets such as [1]"),
@@ -284,6 +292,14 @@ func (r *reader) webhook() string {
 		return ""
 	}
 	return s
+}
+
+// folder is a path or "" for none.
+func (r *reader) folder(key string) string {
+	if s := r.context(key); s == nil || s == "" {
+		return ""
+	}
+	return r.text(key, nil, `a folder such as "build/web", or "" for none`)
 }
 
 func (r *reader) interval() time.Duration {

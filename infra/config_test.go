@@ -32,7 +32,7 @@ func TestDefaults(t *testing.T) {
 	want := config{
 		account: "111111111111", homeRegion: "eu-west-1", regions: []string{"eu-west-1", "us-east-1"}, partition: "aws",
 		platformName: "Rolecall", issuer: "https://issuer.example.com", audience: []string{"rolecall"}, tenantClaim: "tenant_id",
-		functionsDir: "build/lambda", checkInterval: 24 * time.Hour, stsRate: 60, logRetentionDays: 90,
+		functionsDir: "build/lambda", consoleDir: "build/web", consoleClientID: "rolecall-console", checkInterval: 24 * time.Hour, stsRate: 60, logRetentionDays: 90,
 		webhookSecrets: []string{"1"},
 	}
 	if d := cmp.Diff(want, got, cmp.AllowUnexported(config{})); d != "" {
@@ -52,7 +52,7 @@ func TestContextAsTheCommandLineHasIt(t *testing.T) {
 		account: "222222222222", homeRegion: "us-gov-west-1", regions: []string{"us-gov-west-1", "us-gov-east-1"}, partition: "aws-us-gov",
 		platformName: "Rolecall", issuer: "http://127.0.0.1:8080", audience: []string{"one", "two"}, tenantClaim: "tenant_id",
 		corsOrigins:  []string{"https://a.example", "http://localhost:5173"},
-		functionsDir: "build/lambda", checkInterval: 24 * time.Hour, stsRate: 600, webhookSecrets: []string{"1"}, logRetentionDays: 30, calledVia: true,
+		functionsDir: "build/lambda", consoleDir: "build/web", consoleClientID: "rolecall-console", checkInterval: 24 * time.Hour, stsRate: 600, webhookSecrets: []string{"1"}, logRetentionDays: 30, calledVia: true,
 	}
 	if d := cmp.Diff(want, got, cmp.AllowUnexported(config{})); d != "" {
 		t.Error(d)

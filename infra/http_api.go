@@ -19,7 +19,7 @@ const (
 )
 
 // addHTTPAPI makes the API from httpapi.Routes: what passes the gateway is what the functions answer.
-func (p *platform) addHTTPAPI() {
+func (p *platform) addHTTPAPI() awsapigatewayv2.CfnApi {
 	api := awsapigatewayv2.NewCfnApi(p.stack, jsii.String("HttpApi"), &awsapigatewayv2.CfnApiProps{
 		Name:              jsii.String("rolecall"),
 		Description:       jsii.String("Rolecall's HTTP API"),
@@ -45,6 +45,7 @@ func (p *platform) addHTTPAPI() {
 	}
 	p.addStage(api)
 	p.output("ApiUrl", "where the HTTP API is", api.AttrApiEndpoint())
+	return api
 }
 
 // integrate joins a function to the API and answers the routes' target.

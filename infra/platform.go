@@ -30,7 +30,7 @@ type platform struct {
 	functions   map[string]awslambda.CfnFunction
 }
 
-// build puts the app together: the home stack, and one topic stack per Region. What can be wrong with cfg was found by
+// build puts the app together: the home stack, one topic stack per Region, and the console's. What can be wrong with cfg was found by
 // loadConfig; an error here says that the customers' template cannot be rendered.
 func build(app awscdk.App, cfg config) error {
 	p := &platform{cfg: cfg, stack: newStack(app, cfg, "Rolecall", cfg.homeRegion, "Rolecall: connections to customers' AWS accounts")}
@@ -46,14 +46,14 @@ func build(app awscdk.App, cfg config) error {
 	p.addEventSources()
 	p.addWebhook()
 	p.addSchedule()
-	p.addHTTPAPI()
+	api := p.addHTTPAPI()
 	p.addOutputs()
 
 	for _, region := range cfg.regions {
 		topics := newTopicStack(app, cfg, region)
 		topics.AddStackDependency(p.stack, jsii.String("the subscription needs the queue"))
 	}
-	return nil
+	return addWeb(app, cfg, api)
 }
 
 // noteCustomSet tells who deploys what is uncommon about the platform's own permission set.

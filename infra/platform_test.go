@@ -401,7 +401,9 @@ func TestTemplateIsPublishedAsRendered(t *testing.T) {
 func TestOutputs(t *testing.T) {
 	var got []string
 	for name := range home().Outputs {
-		got = append(got, name)
+		if !strings.HasPrefix(name, "ExportsOutput") { // what CDK tells the console's stack
+			got = append(got, name)
+		}
 	}
 	slices.Sort(got)
 	if d := cmp.Diff([]string{"ApiUrl", "BusName", "TableName", "TemplateUrl", "TopicName", "UndeliveredName"}, got); d != "" {

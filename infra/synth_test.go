@@ -89,6 +89,9 @@ func synthesise(dir, out string, more map[string]any) (map[string]template, erro
 	}
 	maps.Copy(context, more)
 	context[keyFunctionsDir] = functions
+	if context[keyConsoleDir], err = writeConsole(dir); err != nil {
+		return nil, err
+	}
 	context[keyCORSOrigins] = []any{"https://app.example.com"}
 	out = filepath.Join(dir, out)
 	app := awscdk.NewApp(&awscdk.AppProps{
@@ -111,6 +114,21 @@ func writeBootstrap(dir, name string) error {
 		return err
 	}
 	return os.WriteFile(filepath.Join(dir, name, "bootstrap"), []byte(name), 0o600)
+}
+
+// writeConsole makes a console that holds next to nothing.
+func writeConsole(dir string) (string, error) {
+	dir = filepath.Join(dir, "web")
+	for _, file := range []string{"index.html", "rolecall-connect.js", "assets/index-1.js"} {
+		path := filepath.Join(dir, filepath.FromSlash(file))
+		if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+			return "", err
+		}
+		if err := os.WriteFile(path, []byte(file), 0o600); err != nil {
+			return "", err
+		}
+	}
+	return dir, nil
 }
 
 func readTemplates(dir string) (map[string]template, error) {

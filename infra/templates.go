@@ -117,14 +117,14 @@ func (p *platform) deployTemplate(bucket awss3.Bucket, rendered templates.Render
 		InstallLatestAwsSdk: jsii.Bool(false),
 		Timeout:             awscdk.Duration_Minutes(jsii.Number(1)),
 	})
-	p.tidyPublisher()
+	tidyPublisher(p.stack)
 	return nil
 }
 
 // tidyPublisher takes away a dependency that CDK writes although the function's reference to its role says the same.
-func (p *platform) tidyPublisher() {
+func tidyPublisher(stack awscdk.Stack) {
 	id := "AWS" + strings.ReplaceAll(*customresources.AwsCustomResource_PROVIDER_FUNCTION_UUID(), "-", "")
-	function := p.stack.Node().FindChild(jsii.String(id))
+	function := stack.Node().FindChild(jsii.String(id))
 	var resource awscdk.CfnResource
 	jsii.UnsafeCast(function.Node().DefaultChild(), &resource)
 	resource.AddDeletionOverride(jsii.String("DependsOn"))

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"rolecall/infra/local/laptop"
+	"rolecall/web"
 )
 
 func main() {
@@ -35,7 +36,8 @@ func run(ctx context.Context) error {
 		Environ: os.Environ(), Root: root, Out: filepath.Join(root, "build", "laptop"),
 		APIAddress: "127.0.0.1:" + portFrom("ROLECALL_PORT", "8080"), AWSAddress: "127.0.0.1:" + portFrom("ROLECALL_AWS_PORT", "4566"),
 		Context: contextFrom("ROLECALL_WEBHOOK_ENDPOINT"),
-		Clock:   time.Now, Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+		Web:     consoleFrom(filepath.Join(root, "build", "web")), Origins: strings.Fields(os.Getenv("ROLECALL_CORS_ORIGINS")),
+		Clock: time.Now, Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 		FunctionLog: func(function, line string) {
 			fmt.Printf("%-10s %s\n", strings.TrimPrefix(function, "rolecall-"), line)
 		},
@@ -45,7 +47,7 @@ func run(ctx context.Context) error {
 		return err
 	}
 	defer l.Close()
-	fmt.Printf("%6.1fs  ready\n\n  HTTP API      %s/v1\n  AWS endpoint  %s\n\nThe tour in README.md goes on in another shell. Ctrl-C ends everything.\n\n",
+	fmt.Printf("%6.1fs  ready\n\n  Console       %[2]s/\n  HTTP API      %[2]s/v1\n  AWS endpoint  %[3]s\n\nThe tour in README.md goes on in another shell. Ctrl-C ends everything.\n\n",
 		time.Since(began).Seconds(), l.APIURL, l.AWSURL)
 	<-ctx.Done()
 	fmt.Println("stopping")
@@ -65,4 +67,12 @@ func contextFrom(variable string) map[string]any {
 		return map[string]any{"webhookEndpoint": endpoint}
 	}
 	return nil
+}
+
+// consoleFrom is the folder of the built console, which `make dev` builds first; "" where there is none.
+func consoleFrom(dir string) string {
+	if _, err := os.Stat(filepath.Join(dir, web.Index)); err != nil {
+		return ""
+	}
+	return dir
 }

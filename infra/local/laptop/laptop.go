@@ -65,6 +65,10 @@ type Options struct {
 	Patch func(name, template string) string
 	// Context is CDK context beside the laptop's own, such as {"webhookEndpoint": "http://127.0.0.1:9000/"}; may be nil.
 	Context map[string]any
+	// Web is the folder of the built console, served at /; "" serves a text that says what there is.
+	Web string
+	// Origins are those whose pages may call the API and load the widget, such as "http://localhost:5173".
+	Origins []string
 }
 
 // maxEnvironments bounds how many processes of one function run at a time. An account of AWS has room for a thousand;
@@ -98,6 +102,7 @@ type Laptop struct {
 	servers  []*http.Server
 	running  sync.WaitGroup
 	assembly *assembly.Assembly
+	site     http.Handler // what is at /
 }
 
 // Start listens, builds the functions, synthesises the CDK app and deploys it. It answers when everything is up; on
@@ -169,6 +174,9 @@ func (l *Laptop) assemble(life context.Context) error {
 		return err
 	}
 	l.Issuer = issuer
+	if l.site, err = l.newSite(); err != nil {
+		return err
+	}
 	l.apis = &resources.APIs{New: l.newAPI}
 	l.Engine = cfn.NewEngine(cfn.Config{
 		Clock: clock, NewID: newID, Endpoint: l.AWSURL, Log: log,
@@ -240,7 +248,7 @@ func (l *Laptop) bringUp(ctx context.Context) error {
 	}
 	l.progress("synthesising the CDK app")
 	out := filepath.Join(l.options.Out, "cdk.out")
-	if err := Synthesise(ctx, l.options.Environ, l.options.Root, out, functions, l.issuerURL(), l.options.Context); err != nil {
+	if err := Synthesise(ctx, l.options.Environ, l.options.Root, out, functions, l.issuerURL(), l.context()); err != nil {
 		return err
 	}
 	a, err := assembly.Read(out)
@@ -374,8 +382,7 @@ func (l *Laptop) front() http.Handler {
 	mux.Handle("POST /_local/sweep", fromHere(http.HandlerFunc(l.sweep)))
 	mux.Handle(faults.Path, fromHere(l.Faults))
 	mux.Handle(faults.Path+"/", fromHere(l.Faults))
-	mux.HandleFunc("GET /{$}", l.index)
-	mux.Handle("/", l.apis)
+	mux.Handle("/", l.split())
 	return mux
 }
 

@@ -1,0 +1,189 @@
+import { Problem, asProblem, sentence, type Check, type Client, type Connection, type CreateConnection, type Event } from '../api/client.js';
+
+/** Why a connection is not as it should be, from its own words or its timeline's. */
+export interface Failure {
+  code: string;
+  message: string;
+  fix: string;
+  checks: Check[];
+}
+
+/** The way in which the customer is asked to connect. Only `keys` is another kind of connection for the API. */
+export type Method = 'stack' | 'role' | 'cli' | 'terraform' | 'keys';
+
+export const allMethods: Method[] = ['stack', 'role', 'cli', 'terraform'];
+
+/** How often to look, in milliseconds: quickly while something is to be seen, slowly when the page is left alone. */
+const looks = { verifying: 700, pending: 1000, patient: 5000, offline: 3000 };
+
+/**
+ * A Flow follows one connection until it is enabled or has failed. What is shown comes from the connection alone, so it
+ * can be left and taken up at any moment, in any tab.
+ */
+export class Flow {
+  connection?: Connection;
+  events: Event[] = [];
+  /** The API cannot be reached; the flow goes on trying. */
+  offline = false;
+  /** What keeps the flow from being shown at all. */
+  broken?: Problem;
+
+  private timer = 0;
+  private round = 0;
+  private seen = '';
+  private since = Date.now();
+
+  constructor(
+    private readonly client: Client,
+    private readonly changed: (before: Connection | undefined) => void,
+  ) {}
+
+  /** now is the server's time. */
+  now(): number {
+    return Date.now() + this.client.skew;
+  }
+
+  /** take shows what an answer brought, and goes on looking. */
+  take(connection: Connection): void {
+    const before = this.connection;
+    if (before?.id === connection.id && before.version > connection.version) return;
+    this.connection = connection;
+    this.changed(before);
+    this.look(0);
+  }
+
+  async open(id: string): Promise<void> {
+    try {
+      this.take(await this.client.connection(id));
+    } catch (error) {
+      const problem = asProblem(error);
+      if (problem.status === 404) throw problem;
+      this.broken = problem;
+      this.changed(this.connection);
+    }
+  }
+
+  async create(body: CreateConnection, key: string): Promise<void> {
+    this.take(await this.client.create(body, key));
+  }
+
+  async relaunch(): Promise<void> {
+    if (this.connection) this.take(await this.client.launch(this.connection.id));
+  }
+
+  async verify(): Promise<void> {
+    await this.act((id) => this.client.verify(id));
+  }
+
+  async report(roleArn: string): Promise<void> {
+    await this.act((id) => this.client.reportRole(id, roleArn));
+  }
+
+  /** act asks for something that takes a while, and shows what happens meanwhile. */
+  private async act(ask: (id: string) => Promise<Connection>): Promise<void> {
+    if (!this.connection) return;
+    this.since = Date.now();
+    this.look(300);
+    this.take(await ask(this.connection.id));
+  }
+
+  /** wake looks at once, as when the page is shown again. */
+  wake(): void {
+    if (this.connection && this.timer) this.look(0);
+  }
+
+  close(): void {
+    clearTimeout(this.timer);
+    this.timer = 0;
+    this.round++;
+  }
+
+  private look(after: number): void {
+    clearTimeout(this.timer);
+    const round = ++this.round;
+    this.timer = window.setTimeout(() => void this.poll(round), after);
+  }
+
+  private async poll(round: number): Promise<void> {
+    const id = this.connection?.id;
+    if (!id) return;
+    try {
+      const connection = await this.client.connection(id);
+      const mark = `${connection.id} ${connection.version}`;
+      const events = mark === this.seen ? this.events : (await this.client.events(id, { limit: 50 })).items;
+      if (round !== this.round) return;
+      const news = this.offline || mark !== this.seen;
+      const before = this.connection;
+      this.seen = mark;
+      this.events = events;
+      this.offline = false;
+      this.connection = connection;
+      if (news) this.changed(before);
+    } catch (error) {
+      if (round !== this.round) return;
+      const problem = asProblem(error);
+      if (problem.status === 404) this.broken = problem;
+      this.offline = problem.status === 0 || problem.status >= 500;
+      if (!this.offline && problem.status !== 404) this.broken = problem;
+      this.changed(this.connection);
+      if (this.broken) return;
+    }
+    const wait = this.wait();
+    if (wait) this.look(wait);
+    else this.timer = 0;
+  }
+
+  private wait(): number {
+    if (this.offline) return looks.offline;
+    switch (this.connection?.status) {
+      case 'verifying':
+        return looks.verifying;
+      case 'pending':
+        return document.hidden || Date.now() - this.since > 10 * 60_000 ? looks.patient : looks.pending;
+      case 'failed': // a stack that rolls back goes on from here by itself
+      case 'disconnected':
+      case 'expired':
+        return looks.patient;
+      default:
+        return this.connection?.verification ? looks.verifying : 0;
+    }
+  }
+
+  /** failure is why the last try to connect did not work; undefined while nothing has failed. */
+  failure(): Failure | undefined {
+    const c = this.connection;
+    if (!c) return undefined;
+    if ((c.status === 'failed' || c.status === 'degraded') && c.statusReason) {
+      return { code: c.statusReason.code, message: sentence(c.statusReason.message), fix: c.statusReason.fix ?? '', checks: c.checks };
+    }
+    if (!['disconnected', 'pending', 'expired'].includes(c.status)) return undefined;
+    const last = this.events.find((e) => ['connection.failed', 'connection.enabled', 'connection.launched'].includes(e.type));
+    if (last?.type !== 'connection.failed') return undefined;
+    const d = last.data as { code?: string; message?: string; fix?: string; checks?: Check[] };
+    return { code: d.code ?? '', message: sentence(d.message ?? ''), fix: d.fix ?? '', checks: Array.isArray(d.checks) ? d.checks : [] };
+  }
+
+  /** latest is the newest event of a type, since the newest launch. */
+  latest(type: string): Event | undefined {
+    for (const e of this.events) {
+      if (e.type === type) return e;
+      if (e.type === 'connection.launched' || e.type === 'connection.created') return undefined;
+    }
+    return undefined;
+  }
+}
+
+/** isTaken asks whether a name is, or was, a connection's; the API has the last word when the connection is created. */
+export async function isTaken(client: Client, name: string, signal: AbortSignal): Promise<boolean> {
+  const fold = (s: string) => s.normalize('NFKC').toLowerCase().trim();
+  const pages = await Promise.all([
+    client.connections({ q: name, limit: 100 }, signal),
+    client.connections({ q: name, limit: 100, status: 'deleted' }, signal),
+  ]);
+  return pages.some((page) => page.items.some((c) => fold(c.name) === fold(name)));
+}
+
+/** newKey is a random Idempotency-Key; randomUUID exists on secure pages only. */
+export function newKey(): string {
+  return [...crypto.getRandomValues(new Uint8Array(16))].map((b) => b.toString(16).padStart(2, '0')).join('');
+}

@@ -1,0 +1,77 @@
+import assert from 'node:assert/strict';
+import { env, test } from './runner.mjs';
+import { accessible, api, shoot, signIn, unique } from './steps.mjs';
+
+test('console: two tenants cannot see each other', async ({ page, expectErrors }) => {
+  expectErrors(/404/);
+  const name = unique('Private');
+  const theirs = (await api('POST', '/v1/connections', { name }, 'globex')).body;
+  await signIn(page, 'Ada');
+  await page.getByRole('searchbox').fill(name);
+  await page.getByText('Nothing matches').waitFor();
+  await shoot(page, '20-nothing-matches');
+  await page.goto(`${env.url}/connections/${theirs.id}`);
+  await page.getByRole('heading', { name: 'No such connection' }).waitFor();
+  await accessible(page, 'no such connection');
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await page.getByRole('button', { name: 'Sign in' }).waitFor();
+  await signIn(page, 'Grace', `/connections/${theirs.id}`);
+  await page.getByRole('heading', { name, level: 1 }).waitFor();
+});
+
+test('console: search, filter, paging', async ({ page }) => {
+  const mark = unique('page');
+  await Promise.all(Array.from({ length: 27 }, (_, i) => api('POST', '/v1/connections', { name: `${mark} ${i}` })));
+  await signIn(page);
+  await page.getByRole('searchbox').fill(mark);
+  await page.getByText('25 shown').waitFor();
+  await page.getByRole('button', { name: 'Show more' }).click();
+  await page.getByText('27 connections').waitFor();
+  await page.getByLabel('Filter by status').selectOption('enabled');
+  await page.getByText('Nothing matches').waitFor();
+  await page.getByLabel('Filter by status').selectOption('pending');
+  await page.getByText('25 shown').waitFor();
+});
+
+test('console: an empty list invites', async ({ page }) => {
+  await page.route('**/v1/connections?*', (r) => r.fulfill({ json: { items: [] } }));
+  await signIn(page, 'Grace');
+  await page.getByRole('heading', { name: 'Connect the first account' }).waitFor();
+  await accessible(page, 'an empty list');
+  await shoot(page, '21-empty');
+});
+
+test('console: delete asks for the name', async ({ page }) => {
+  const name = unique('Unwanted');
+  const c = (await api('POST', '/v1/connections', { name })).body;
+  await signIn(page, 'Ada', `/connections/${c.id}`);
+  await page.getByRole('button', { name: 'Delete connection' }).click();
+  const dialog = page.getByRole('dialog');
+  assert.ok(await dialog.getByRole('button', { name: 'Delete for good' }).isDisabled());
+  await dialog.getByRole('textbox').fill(name);
+  await accessible(page, 'deletion');
+  await shoot(page, '22-delete', { full: false });
+  await dialog.getByRole('button', { name: 'Delete for good' }).click();
+  await page.getByRole('heading', { name: 'Connections', level: 1 }).waitFor();
+  assert.equal((await api('GET', `/v1/connections/${c.id}`)).body.status, 'deleted');
+});
+
+test('console: settings, documentation, and a path that is none', async ({ page }) => {
+  await signIn(page, 'Ada', '/settings');
+  await page.getByText('arn:aws:iam::111111111111:role/rolecall/*').waitFor();
+  await accessible(page, 'settings');
+  await shoot(page, '23-settings');
+  await page.getByRole('link', { name: 'Docs' }).click();
+  await page.locator('summary').filter({ hasText: 'Create a connection' }).click();
+  await page.getByText('permissionSets').or(page.getByText('idempotency', { exact: false })).first().waitFor();
+  await accessible(page, 'the HTTP API');
+  await shoot(page, '24-api');
+  await page.getByRole('link', { name: 'Embed the widget' }).click();
+  await page.getByRole('button', { name: 'Show the widget' }).click();
+  await page.locator('rolecall-connect').getByLabel('Name', { exact: true }).waitFor();
+  await accessible(page, 'embedding');
+  await shoot(page, '25-embed');
+  await page.goto(`${env.url}/nowhere/at/all`);
+  await page.getByRole('heading', { name: 'There is nothing here' }).waitFor();
+  await accessible(page, 'nothing');
+});

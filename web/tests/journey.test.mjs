@@ -1,0 +1,114 @@
+import assert from 'node:assert/strict';
+import { env, test } from './runner.mjs';
+import { accessible, account, begin, createStack, shoot, signIn, unique, until } from './steps.mjs';
+
+test('journey: two actions, from a name to Enabled', async ({ context, page }) => {
+  const id = account();
+  const name = unique('Production');
+  await page.goto(env.url);
+  await page.getByRole('button', { name: 'Sign in' }).waitFor();
+  await accessible(page, 'the sign-in page');
+  await shoot(page, '01-signed-out');
+  await signIn(page);
+  await page.getByRole('link', { name: 'Connect account' }).first().click();
+
+  const widget = page.locator('rolecall-connect');
+  await widget.getByLabel('Name', { exact: true }).fill(name);
+  await widget.getByText('This name is free.').waitFor();
+  await accessible(page, 'the name');
+  await shoot(page, '02-name');
+  const began = Date.now();
+  await begin(widget, name);
+
+  await widget.getByText('I acknowledge that AWS CloudFormation might create IAM resources').waitFor();
+  await widget.locator('.what', { hasText: 'Waiting for the stack' }).waitFor();
+  await accessible(page, 'the prepared link');
+  await shoot(page, '03-link');
+  const looked = Date.now();
+  const tab = await createStack(context, widget, id);
+  await widget.getByRole('heading', { name: 'Connected', exact: true }).waitFor();
+  console.log(`        Continue to link ${looked - began} ms (with axe and screenshots); Open AWS to Enabled ${Date.now() - looked} ms`);
+  assert.ok(Date.now() - looked < 8000, `${Date.now() - looked} ms from the link to Enabled`);
+  assert.equal(await widget.locator('.checks .passed').count(), 6);
+  await accessible(page, 'Enabled');
+  await shoot(page, '04-enabled');
+  await tab.locator('#stack-status', { hasText: 'CREATE_COMPLETE' }).waitFor();
+  await accessible(tab, 'the stack');
+  await shoot(tab, '05-stack');
+
+  await widget.getByRole('button', { name: 'Done' }).click();
+  await page.getByRole('heading', { name, level: 1 }).waitFor();
+  await page.getByText('Stack started in the customer’s account').waitFor();
+  await accessible(page, 'the connection');
+  await shoot(page, '06-connection');
+  await page.getByRole('button', { name: 'Verify now' }).click();
+  await page.getByText('As asked for just now').waitFor();
+
+  await page.getByRole('link', { name: '← Connections' }).click();
+  await page.getByRole('link', { name }).waitFor();
+  await accessible(page, 'the list');
+  await shoot(page, '07-list');
+
+  // The customer leaves: the stack is deleted, and the page follows.
+  await page.getByRole('link', { name }).click();
+  await tab.getByRole('button', { name: 'Delete stack' }).click();
+  await tab.getByRole('dialog').getByRole('button', { name: 'Delete' }).click();
+  await page.locator('.head .badge', { hasText: 'Disconnected' }).waitFor({ timeout: 25_000 });
+  await shoot(page, '08-disconnected');
+  await page.getByRole('link', { name: 'Connect again' }).click();
+  await widget.getByRole('button', { name: 'Try again with a new link' }).click();
+  await widget.locator('[data-launch]').waitFor();
+}, { alone: true });
+
+test('journey: a taken name is said at once, in another spelling too', async ({ page }) => {
+  const name = unique('Taken');
+  await signIn(page, 'Ada', '/connect');
+  const widget = page.locator('rolecall-connect');
+  await begin(widget, name);
+  await widget.locator('[data-launch]').waitFor();
+  await page.goto(`${env.url}/`);
+  await page.evaluate(() => localStorage.clear());
+  await page.goto(`${env.url}/connect`);
+  await widget.getByLabel('Name', { exact: true }).fill(name.toUpperCase());
+  await widget.getByText('This name is taken, or was once; choose another.').waitFor();
+  await shoot(page, '09-name-taken');
+  await widget.getByRole('button', { name: 'Continue' }).click();
+  assert.equal(await widget.locator('[data-launch]').count(), 0);
+});
+
+test('journey: taken up after a reload and in another tab', async ({ context, page }) => {
+  const name = unique('Resumed');
+  await signIn(page, 'Ada', '/connect');
+  const widget = page.locator('rolecall-connect');
+  await begin(widget, name);
+  const link = await widget.locator('[data-launch]').getAttribute('href');
+  await page.reload();
+  await widget.locator('[data-launch]').waitFor();
+  assert.equal(await widget.locator('[data-launch]').getAttribute('href'), link, 'a reload shows the same link');
+  await page.close(); // the tab is closed; the stack is created; a new tab tells how it went
+  const customer = await context.newPage();
+  await customer.goto(link);
+  await customer.getByLabel('AWS account ID').fill(account());
+  await customer.getByRole('checkbox', { name: /I acknowledge/ }).check();
+  await customer.getByRole('button', { name: 'Create stack' }).click();
+  await customer.locator('#stack-status', { hasText: 'CREATE_COMPLETE' }).waitFor();
+  const again = await context.newPage();
+  await signIn(again, 'Ada', '/connect');
+  await again.locator('rolecall-connect').getByRole('heading', { name: 'Connected', exact: true }).waitFor();
+  await again.locator('rolecall-connect').getByText(name).first().waitFor();
+});
+
+test('journey: by keyboard alone', async ({ context, page }) => {
+  await signIn(page, 'Ada', '/connect');
+  const widget = page.locator('rolecall-connect');
+  await widget.getByLabel('Name', { exact: true }).focus();
+  await page.keyboard.type(unique('Keyboard'));
+  await page.keyboard.press('Enter');
+  await widget.locator('[data-launch]').waitFor();
+  await until('the link has the focus', async () => {
+    await page.keyboard.press('Tab');
+    return page.evaluate(() => document.activeElement?.shadowRoot?.activeElement?.hasAttribute('data-launch'));
+  });
+  const [tab] = await Promise.all([context.waitForEvent('page'), page.keyboard.press('Enter')]);
+  await tab.getByRole('heading', { name: 'Quick create stack' }).waitFor();
+});

@@ -1,0 +1,9 @@
+// Runs all tests against the laptop target that ROLECALL_URL names; browser_test.go starts it.
+import { runAll } from './runner.mjs';
+import './bundles.test.mjs';
+import './journey.test.mjs';
+import './failures.test.mjs';
+import './console.test.mjs';
+import './host.test.mjs';
+
+process.exit(await runAll());
