@@ -94,6 +94,56 @@ func (l *life) rescoped(c connect.Connection) {
 	l.took(ch, err)
 }
 
+// revocation is what becomes of one, as the use case commits it.
+func (l *life) revocation(c connect.Connection) {
+	l.Helper()
+	held := &keeper{connection: c}
+	u := connect.Verifications{
+		Store: held, Verifier: connect.Verifier{Assumer: one{}}, Revoker: willing{}, Clock: func() time.Time { return noon.Add(2 * time.Hour) },
+	}
+	if _, err := u.Revoke(l.Context(), connect.Target{Tenant: "acme", ID: string(c.ID()), By: "ada"}); err != nil {
+		l.Fatal(err)
+	}
+	if err := u.Try(l.Context(), connect.VerifyJob{ConnectionID: c.ID(), Farewell: true}); err != nil {
+		l.Fatal(err)
+	}
+	for _, ch := range held.changes {
+		l.took(ch, nil)
+	}
+}
+
+// willing is an account that lets the role give itself a policy.
+type willing struct{}
+
+func (willing) DenyOlder(context.Context, connect.Credentials, connect.RoleARN, connect.Region, time.Time) error {
+	return nil
+}
+
+func (willing) AllowOlder(context.Context, connect.Credentials, connect.RoleARN, connect.Region) error {
+	return nil
+}
+
+// keeper is a store of one connection that remembers its changes.
+type keeper struct {
+	connection connect.Connection
+	changes    []connect.Change
+}
+
+func (k *keeper) Connection(context.Context, connect.ConnectionID) (connect.Connection, error) {
+	return k.connection, nil
+}
+
+func (k *keeper) Bare(context.Context, connect.ConnectionID) (connect.Connection, error) {
+	return k.connection, nil
+}
+
+func (k *keeper) Commit(_ context.Context, ch connect.Change) error {
+	k.connection, k.changes = ch.Connection(), append(k.changes, ch)
+	return nil
+}
+
+func (k *keeper) RecordCheck(context.Context, connect.ConnectionID, time.Time) error { return nil }
+
 func (l *life) tried(c connect.Connection, o connect.Outcome) connect.Connection {
 	l.Helper()
 	v, _ := c.Trial()
@@ -211,9 +261,11 @@ func lived(t *testing.T) map[connect.EventType]connect.Event {
 		down = l.rechecked(down, outcome(connect.Failed), noon.Add(time.Duration(i)*6*time.Minute))
 	}
 	l.rechecked(down, outcome(connect.Passed), noon.Add(time.Hour))
+	revoked := l.took(c.Revoke(noon, "ada"))
+	l.revocation(revoked)
 	var note connect.Event
 	with := one{c, &note}
-	issuing := connect.Issuing{Store: with, Sessions: connect.SessionMaker{
+	issuing := connect.Issuing{Clock: func() time.Time { return noon }, Store: with, Sessions: connect.SessionMaker{
 		Store: with, Assumer: with, Clock: func() time.Time { return noon }, EventID: func() string { return "evt_abc" },
 	}}
 	if _, err := issuing.Issue(t.Context(), connect.IssueRequest{Tenant: "acme", ID: string(id), Caller: "ada"}); err != nil {

@@ -36,6 +36,8 @@ type VerifyJob struct {
 	Run          int64
 	Attempt      int
 	ReplyTo      *ReplyTo // nil where nobody waits, or the answer has been given
+	// Farewell asks for no try: a stack's Delete waits until the role can be deleted.
+	Farewell bool
 	// Redelivered says that an earlier delivery of the same message did not end well. Not part of the message.
 	Redelivered bool
 }
@@ -123,6 +125,9 @@ func (u Callbacks) receive(ctx context.Context, r CallbackRequest) (*Reply, erro
 
 // conclude answers at once, or queues the try that will lead to an answer.
 func (u Callbacks) conclude(ctx context.Context, c Connection, d Decision, r CallbackRequest) (*Reply, error) {
+	if d.Reply != nil && u.awaitsFarewell(ctx, c, d, r) {
+		return nil, nil
+	}
 	if d.Reply != nil {
 		return d.Reply, nil
 	}
@@ -137,6 +142,17 @@ func (u Callbacks) conclude(ctx context.Context, c Connection, d Decision, r Cal
 		return nil, fmt.Errorf("queue verification: %w", err)
 	}
 	return nil, nil
+}
+
+// awaitsFarewell leaves the answer to a Delete to function verify, where the role bears a policy of ours that would keep
+// CloudFormation from deleting it. Where that cannot be asked for, the Delete is answered at once.
+func (u Callbacks) awaitsFarewell(ctx context.Context, c Connection, d Decision, r CallbackRequest) bool {
+	if r.Callback.Type != RequestDelete || d.Change == nil || c.s.Revocation == nil || c.s.Revocation.LiftAt.IsZero() {
+		return false
+	}
+	reply := r.ReplyTo
+	reply.PhysicalID, reply.Until = string(c.s.ID), r.Callback.SentAt.Add(AnswerTime)
+	return u.Jobs.Verify(ctx, VerifyJob{ConnectionID: c.s.ID, Farewell: true, ReplyTo: &reply}, 0) == nil
 }
 
 // role reads the reported role's ARN; a Delete and the first resource need none.

@@ -99,6 +99,7 @@ type Snapshot struct {
 	Verification *Verification
 	LastRun      RunResult
 	Offboarding  *Offboarding // of a connection that has ended, until its role is proven to be refused
+	Revocation   *Revocation  // while the role may bear a policy that denies older sessions
 	Strikes      int          // definitive denials in a row since the role last passed
 	LastStrikeAt time.Time
 
@@ -148,6 +149,10 @@ func (s Snapshot) clone() Snapshot {
 	if s.Offboarding != nil {
 		o := *s.Offboarding
 		s.Offboarding = &o
+	}
+	if s.Revocation != nil {
+		r := *s.Revocation
+		s.Revocation = &r
 	}
 	return s
 }
@@ -335,7 +340,7 @@ func (c Connection) Launch(now time.Time, by Actor) (Change, error) {
 		}
 		if c.s.Status == StatusDisconnected {
 			s.Stack, s.RoleARN, s.AccountID, s.Regions = Stack{}, RoleARN{}, "", nil
-			s.SessionTags, s.Checks, s.StatusReason, s.Offboarding = false, nil, Reason{}, nil
+			s.SessionTags, s.Checks, s.StatusReason, s.Offboarding, s.Revocation = false, nil, Reason{}, nil, nil
 			s.Permissions = s.Requested
 		}
 	}), nil
@@ -421,6 +426,9 @@ func (c Connection) Expire(now time.Time) (Change, error) {
 // have been lost, a degraded one may have recovered. Zero is never; an enabled one is found by its slot instead.
 func (c Connection) DueAt() time.Time {
 	due := c.statusDueAt()
+	if r := c.s.Revocation; r != nil && !r.LiftAt.IsZero() && (due.IsZero() || r.LiftAt.Before(due)) {
+		due = r.LiftAt
+	}
 	if v := c.s.Verification; v != nil {
 		if lost := v.NextTryAt.Add(lostRunAfter); due.IsZero() || lost.Before(due) {
 			return lost

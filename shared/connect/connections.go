@@ -36,6 +36,7 @@ type ListQuery struct {
 
 // An EventQuery narrows a timeline.
 type EventQuery struct {
+	About  string // "credentials" or "connection": events whose type begins so; "" for all
 	Limit  int
 	Cursor string
 }

@@ -34,6 +34,9 @@ const (
 	EventOffboardingTried  EventType = "connection.offboarding_tried"
 	EventOffboardingProven EventType = "connection.offboarding_proven"
 	EventRoleStillAnswers  EventType = "connection.role_still_answers"
+	EventSessionsRevoked   EventType = "connection.sessions_revoked"
+	EventSessionsDenied    EventType = "connection.sessions_denied"
+	EventRevocationLifted  EventType = "connection.revocation_lifted"
 	EventCredentialsIssued EventType = "credentials.issued"
 )
 

@@ -351,7 +351,7 @@ func TestIssuingTellsOfRefusals(t *testing.T) {
 		c := in(t, connect.StatusEnabled)
 		out := &outbox{}
 		held := newMemory(c)
-		issue := connect.Issuing{Store: held, Sessions: connect.SessionMaker{
+		issue := connect.Issuing{Clock: func() time.Time { return noon }, Store: held, Sessions: connect.SessionMaker{
 			Store: held, Assumer: &account{assume: func(connect.AssumeRequest) error { return tt.err }},
 			Clock: func() time.Time { return noon }, EventID: func() string { return "e" },
 			Refusals: &connect.Rechecks{Jobs: out, Clock: func() time.Time { return noon }},

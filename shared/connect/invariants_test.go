@@ -106,7 +106,7 @@ func newHistory(t *rapid.T, tb testing.TB) *history {
 		Verifier: connect.Verifier{Platform: platform(), Assumer: h, Inspector: h, Clock: clock},
 	}
 	h.cbs = connect.Callbacks{Store: h.store, Tokens: h, Jobs: h.out, Clock: clock, Account: platformAccount, Offers: offered()}
-	h.issue = connect.Issuing{Store: h.store, Sessions: connect.SessionMaker{Store: h.store, Assumer: h, Clock: clock, EventID: func() string { h.n++; return fmt.Sprint(h.n) }}}
+	h.issue = connect.Issuing{Clock: clock, Store: h.store, Sessions: connect.SessionMaker{Store: h.store, Assumer: h, Clock: clock, EventID: func() string { h.n++; return fmt.Sprint(h.n) }}}
 	return h
 }
 

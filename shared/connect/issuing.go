@@ -24,6 +24,7 @@ type NoteStore interface {
 type Issuing struct {
 	Store    IssuingStore
 	Sessions Sessions
+	Clock    func() time.Time
 }
 
 // Refusals is told that the role of an enabled connection was refused.
@@ -99,6 +100,9 @@ func (u Issuing) serving(ctx context.Context, tenant TenantID, id string) (Conne
 			Kind: KindConflict, Code: CodeNotEnabled, Message: fmt.Sprintf("the connection is %s, not enabled", c.s.Status),
 			Fix: statusFix(c.s.Status),
 		}
+	}
+	if c.revoking(u.Clock()) {
+		return c, errRevoking
 	}
 	return c, nil
 }
@@ -177,11 +181,12 @@ func (m SessionMaker) issued(a SessionAsk, ask AssumeRequest, s Session) Event {
 		Type: EventCredentialsIssued, At: m.Clock(), Actor: a.Caller,
 		Data: map[string]any{
 			"sessionName": ask.SessionName, "accessKeyId": s.Credentials.AccessKeyID, "roleArn": ask.RoleARN.String(),
-			"durationSeconds": int(ask.Duration.Seconds()), "expiresAt": s.Credentials.Expires.UTC().Format(time.RFC3339),
+			"durationSeconds": int(cmp.Or(ask.Duration, LongestSession).Seconds()),
+			"expiresAt":       s.Credentials.Expires.UTC().Format(time.RFC3339),
 		},
 	}
 	for name, value := range map[string]string{
-		"reason": a.Reason, "policyHash": a.Options.PolicyHash(), "sourceIdentity": ask.SourceIdentity,
+		"reason": a.Reason, "purpose": a.Purpose, "policyHash": a.Options.PolicyHash(), "sourceIdentity": ask.SourceIdentity,
 	} {
 		if value != "" {
 			e.Data[name] = value

@@ -27,7 +27,7 @@ func narrowing(t *testing.T) (connect.Issuing, *asker, *memory, connect.Connecti
 	store, sts := newMemory(c), &asker{}
 	clock := func() time.Time { return noon }
 	maker := connect.SessionMaker{Store: store, Assumer: sts, Clock: clock, EventID: func() string { return "evt_1" }}
-	return connect.Issuing{Store: store, Sessions: connect.NewSessionCache(maker, 100, clock)}, sts, store, c
+	return connect.Issuing{Clock: clock, Store: store, Sessions: connect.NewSessionCache(maker, 100, clock)}, sts, store, c
 }
 
 const listOnly = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:List*","Resource":"*"}]}`

@@ -16,8 +16,12 @@ type SessionAsk struct {
 	Caller     Actor
 	Options    SessionOptions
 	Reason     string        // why, in the caller's words; of the one who asks first
+	Purpose    string        // PurposeConsole, or "" for credentials
 	Least      time.Duration // how long the session must still live when it is handed out
 }
+
+// PurposeConsole is the purpose of a session behind a sign-in link.
+const PurposeConsole = "console"
 
 // Sessions is where sessions come from.
 type Sessions interface {

@@ -334,7 +334,7 @@ func TestIssue(t *testing.T) {
 		t.Run(string(s), func(t *testing.T) {
 			c := in(t, s)
 			b := newBench(c)
-			u := connect.Issuing{Store: b.store, Sessions: connect.SessionMaker{Store: b.store, Assumer: b.acct, Clock: b.u.Clock, EventID: func() string { return "evt_1" }}}
+			u := connect.Issuing{Clock: b.u.Clock, Store: b.store, Sessions: connect.SessionMaker{Store: b.store, Assumer: b.acct, Clock: b.u.Clock, EventID: func() string { return "evt_1" }}}
 			_, err := u.Issue(context.Background(), connect.IssueRequest{Tenant: "acme", ID: string(c.ID()), Caller: "svc"})
 			if s == connect.StatusEnabled {
 				if err != nil || len(b.store.events) != 1 || b.store.events[0].Type != connect.EventCredentialsIssued {
@@ -353,7 +353,7 @@ func TestIssue(t *testing.T) {
 	}
 	c := in(t, connect.StatusEnabled)
 	b := newBench(c)
-	u := connect.Issuing{Store: b.store, Sessions: connect.SessionMaker{Store: b.store, Assumer: b.acct, Clock: b.u.Clock, EventID: func() string { return "evt_1" }}}
+	u := connect.Issuing{Clock: b.u.Clock, Store: b.store, Sessions: connect.SessionMaker{Store: b.store, Assumer: b.acct, Clock: b.u.Clock, EventID: func() string { return "evt_1" }}}
 	for name, r := range map[string]connect.IssueRequest{
 		"another tenant": {Tenant: "other", ID: string(c.ID())}, "no such id": {Tenant: "acme", ID: "conn_00000000000000000000000000"},
 		"no id at all": {Tenant: "acme", ID: "../x"},

@@ -29,6 +29,7 @@ type Verifications struct {
 	Jobs     Jobs
 	Sweeps   SweepJobs
 	Answerer Answerer
+	Revoker  Revoker
 	Clock    func() time.Time
 	Jitter   func() float64 // in [-1,1]
 	Interval time.Duration  // between two checks of an enabled connection; a day at most
@@ -51,6 +52,9 @@ func (u Verifications) Try(ctx context.Context, job VerifyJob) error {
 	}
 	if err != nil {
 		return err
+	}
+	if job.Farewell {
+		return u.farewell(ctx, c, job)
 	}
 	made := false
 	if v, ok := c.Trial(); ok && v.Run == job.Run && v.Attempt == job.Attempt {
@@ -293,6 +297,11 @@ func (u Verifications) Sweep(ctx context.Context, id ConnectionID) error {
 	now := u.Clock()
 	if c.lostRun(now) {
 		return u.Jobs.Verify(ctx, VerifyJob{ConnectionID: id, Run: c.s.Verification.Run, Attempt: c.s.Verification.Attempt}, 0)
+	}
+	if c.liftDue(now) {
+		if c, err = u.lift(ctx, c); err != nil {
+			return err
+		}
 	}
 	switch c.s.Status {
 	case StatusEnabled, StatusDegraded:

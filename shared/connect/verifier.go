@@ -21,9 +21,9 @@ type AssumeRequest struct {
 	SessionName    string
 	SourceIdentity string // "" sends none
 	Tags           map[string]string
-	Duration       time.Duration
-	Policy         string   // a session policy; "" sends none
-	PolicyARNs     []string // managed policies as session policies
+	Duration       time.Duration // 0 leaves it to STS: an hour
+	Policy         string        // a session policy; "" sends none
+	PolicyARNs     []string      // managed policies as session policies
 }
 
 // A Session is what STS answered.

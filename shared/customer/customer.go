@@ -33,7 +33,9 @@ func (a Assumer) AssumeRole(ctx context.Context, r connect.AssumeRequest) (conne
 func assumeInput(r connect.AssumeRequest) *sts.AssumeRoleInput {
 	in := &sts.AssumeRoleInput{
 		RoleArn: aws.String(r.RoleARN.String()), RoleSessionName: &r.SessionName,
-		DurationSeconds: aws.Int32(int32(r.Duration.Seconds())),
+	}
+	if r.Duration > 0 {
+		in.DurationSeconds = aws.Int32(int32(r.Duration.Seconds()))
 	}
 	if r.ExternalID != "" {
 		in.ExternalId = aws.String(string(r.ExternalID))

@@ -208,5 +208,8 @@ func answerError(operation string, status int, body []byte) error {
 	if err := xml.Unmarshal(body, &e); err == nil && (isDenial(e.IAM) || isDenial(e.EC2)) {
 		return denied(operation)
 	}
+	if e.IAM == "NoSuchEntity" {
+		return unavailable(operation, errNoSuchEntity)
+	}
 	return unavailable(operation, fmt.Errorf("%s%s (status %d)", e.IAM, e.EC2, status))
 }

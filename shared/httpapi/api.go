@@ -65,6 +65,7 @@ type (
 	}
 	eventsInput struct {
 		ID     string `path:"id" doc:"The connection's id."`
+		Type   string `query:"type" doc:"Only events of this kind. A page may then have fewer items than asked for." enum:"connection,credentials"`
 		Limit  int    `query:"limit" doc:"Items on a page." minimum:"1" maximum:"100" default:"50"`
 		Cursor string `query:"cursor" doc:"nextCursor of the page before."`
 	}
@@ -120,6 +121,7 @@ func (a api) operations() []operation {
 			about:   "It outlives the connection.",
 			answers: []answer{{status: http.StatusOK, body: reflect.TypeFor[Events]()}},
 		}, a.events),
+		a.sessionsOperation(),
 	}, a.scopeOperations()...)
 }
 
@@ -234,7 +236,10 @@ func (a api) events(ctx context.Context, c call, in eventsInput) (reply, error) 
 	if err != nil {
 		return reply{}, err
 	}
-	page, err := a.Connections.Events(ctx, c.caller.Tenant, in.ID, connect.EventQuery{Limit: limit, Cursor: in.Cursor})
+	if in.Type != "" && in.Type != "connection" && in.Type != "credentials" {
+		return reply{}, invalidParameter("type", "must be connection or credentials")
+	}
+	page, err := a.Connections.Events(ctx, c.caller.Tenant, in.ID, connect.EventQuery{About: in.Type, Limit: limit, Cursor: in.Cursor})
 	if err != nil {
 		return reply{}, err
 	}

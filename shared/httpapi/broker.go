@@ -19,6 +19,7 @@ const defaultPatience = 20 * time.Second
 type BrokerParts struct {
 	Verifications connect.Verifications
 	Issuing       connect.Issuing
+	SignIns       connect.SignIns
 	Deployment    connect.Deployment
 	Tokens        connect.Tokens
 	Log           *slog.Logger
@@ -71,7 +72,7 @@ func (b broker) operations() []operation {
 			about:   "Runs all checks and waits up to 20 seconds for the outcome.",
 			answers: verified,
 		}, b.verify),
-	}, b.issuingOperations()...)
+	}, append(b.issuingOperations(), b.sessionOperations()...)...)
 }
 
 func (b broker) role(ctx context.Context, c call, in roleInput) (reply, error) {

@@ -79,6 +79,8 @@ func Codes() []CodeInfo {
 		{connect.CodeReasonInvalid, http.StatusBadRequest, "The reason is too long, or has characters that do not show."},
 		{connect.CodeRegionDisabled, http.StatusBadRequest, "The Region is not enabled in the customer's account."},
 		{connect.CodeSTSRegionDisabled, http.StatusConflict, "The customer's account has switched STS off for Rolecall's Region."},
+		{connect.CodeDestinationInvalid, http.StatusBadRequest, "The destination is no page of the partition's console."},
+		{connect.CodeIssuerInvalid, http.StatusBadRequest, "The issuer is no https URL."},
 		{connect.CodeStatus, http.StatusConflict, "The connection's status does not allow it."},
 		{connect.CodeNotEnabled, http.StatusConflict, "Credentials are issued for enabled connections only."},
 		{connect.CodeVersion, http.StatusPreconditionFailed, "The connection has changed since the ETag in If-Match."},
@@ -99,6 +101,7 @@ func Codes() []CodeInfo {
 		{connect.CodeLaunchExpired, 0, "The launch link has expired."},
 		{connect.CodeExternalIDMismatch, 0, "The stack's ExternalId is not the connection's."},
 		{connect.CodeTokenInvalid, 0, "The callback token is not this connection's."},
+		{connect.CodeRevocationDenied, 0, "The role may not attach or remove the policy that denies older sessions."},
 		{connect.CodeRoleStillAnswers, 0, "The connection has ended, but its role can still be assumed."},
 		{connect.CodeStackDeleted, 0, "The customer's stack was deleted."},
 	}

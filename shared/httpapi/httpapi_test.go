@@ -84,15 +84,18 @@ func newWorld(t *testing.T) *world {
 		Connections: connect.Connections{Store: w.store, Scopes: w.store, Deployment: deployment, Clock: clock, Random: rand.Reader},
 		Tokens:      w.tokens, Log: log,
 	})
+	maker := connect.SessionMaker{Store: w.store, Assumer: w.account, Clock: clock, EventID: rand.Text}
+	issuing := connect.Issuing{Clock: clock, Store: w.store, Sessions: maker}
 	w.broker = NewBroker(BrokerParts{
 		Verifications: connect.Verifications{
-			Store: w.store, Jobs: w.queue, Clock: clock, Jitter: func() float64 { return 0 },
+			Store: w.store, Jobs: w.queue, Revoker: w.account, Clock: clock, Jitter: func() float64 { return 0 },
 			Verifier: connect.Verifier{
 				Platform: deployment.Platform, Assumer: w.account, Inspector: w.account, Clock: clock,
 				Expects: map[connect.Permissions]connect.Expectation{"read-only": {Actions: []string{"ec2:DescribeInstances"}}},
 			},
 		},
-		Issuing:    connect.Issuing{Store: w.store, Sessions: connect.SessionMaker{Store: w.store, Assumer: w.account, Clock: clock, EventID: rand.Text}},
+		Issuing:    issuing,
+		SignIns:    connect.SignIns{Issuing: issuing, Maker: maker, Federation: w.account, Partition: connect.PartitionAWS},
 		Deployment: deployment, Tokens: w.tokens, Log: log, Patience: time.Nanosecond,
 	})
 	w.doc, _ = documentOf(t)
@@ -724,6 +727,7 @@ func routesOf(id string) []ask {
 			"PATCH /v1/connections/{id}":            `{"name":"mine now"}`,
 			"POST /v1/connections/{id}/credentials": `{}`,
 			"PUT /v1/connections/{id}/scopes":       `{"scopes":[{"level":"organization"}]}`,
+			"POST /v1/connections/{id}/sign-in":     `{}`,
 		}[r.Method+" "+r.Path]
 		out = append(out, a)
 	}

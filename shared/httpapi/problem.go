@@ -121,6 +121,8 @@ func fieldOf(c connect.Code) string {
 		connect.CodePolicyInvalid:      "policy",
 		connect.CodePolicyTooLarge:     "policy",
 		connect.CodePolicyARNInvalid:   "policyArns",
+		connect.CodeDestinationInvalid: "destination",
+		connect.CodeIssuerInvalid:      "issuer",
 		connect.CodeReasonInvalid:      "reason",
 		connect.CodeRegionDisabled:     "region",
 		connect.CodeIdempotencyReused:  "Idempotency-Key",

@@ -37,11 +37,14 @@ func Routes() []Route {
 		{"DELETE", "/v1/connections/{id}", API, ScopeWrite},
 		{"POST", "/v1/connections/{id}/launch", API, ScopeWrite},
 		{"GET", "/v1/connections/{id}/events", API, ScopeRead},
+		{"GET", "/v1/connections/{id}/sessions", API, ScopeRead},
 		{"PUT", "/v1/connections/{id}/scopes", API, ScopeWrite},
 		{"GET", "/v1/effective-connection", API, ScopeRead},
 		{"PUT", "/v1/connections/{id}/role", Broker, ScopeWrite},
 		{"POST", "/v1/connections/{id}/verify", Broker, ScopeWrite},
 		{"GET", "/v1/connections/{id}/credentials", Broker, ScopeIssue},
 		{"POST", "/v1/connections/{id}/credentials", Broker, ScopeIssue},
+		{"POST", "/v1/connections/{id}/sign-in", Broker, ScopeIssue},
+		{"POST", "/v1/connections/{id}/revoke-sessions", Broker, ScopeWrite},
 	}
 }

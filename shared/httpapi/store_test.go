@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -188,6 +189,7 @@ func (m *memory) Events(_ context.Context, id connect.ConnectionID, q connect.Ev
 	defer m.mu.Unlock()
 	events := slices.Clone(m.events[id])
 	slices.Reverse(events)
+	events = slices.DeleteFunc(events, func(e connect.Event) bool { return !strings.HasPrefix(string(e.Type), q.About) })
 	return pageOf(events, q.Cursor, q.Limit)
 }
 
@@ -236,6 +238,7 @@ type account struct {
 	denied    string // this role alone
 	elsewhere string // this role, whose session turns out to be another account's
 	open      bool   // even without one
+	fixed     bool   // the role may not give itself a policy
 	down      bool
 	calls     int
 	trust     string
@@ -267,7 +270,7 @@ func (a *account) AssumeRole(_ context.Context, r connect.AssumeRequest) (connec
 	}
 	return connect.Session{Account: owner, Credentials: connect.Credentials{
 		AccessKeyID: "ASIAEXAMPLE", SecretAccessKey: connect.NewSecret(canaryKey),
-		SessionToken: connect.NewSecret("canary-session-token"), Expires: a.now().Add(r.Duration),
+		SessionToken: connect.NewSecret("canary-session-token"), Expires: a.now().Add(cmp.Or(r.Duration, time.Hour)),
 	}}, nil
 }
 
@@ -308,5 +311,23 @@ func (q *queue) Verify(_ context.Context, job connect.VerifyJob, _ time.Duration
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.jobs = append(q.jobs, job)
+	return nil
+}
+
+func (a *account) SigninToken(context.Context, connect.Credentials) (connect.Secret, error) {
+	if a.down {
+		return connect.Secret{}, connect.Unavailable(connect.CodeSTSUnavailable, "no answer", errors.New("dial tcp: timeout"))
+	}
+	return connect.NewSecret("canary-sign-in-token"), nil
+}
+
+func (a *account) DenyOlder(context.Context, connect.Credentials, connect.RoleARN, connect.Region, time.Time) error {
+	if a.fixed {
+		return errDenied
+	}
+	return nil
+}
+
+func (a *account) AllowOlder(context.Context, connect.Credentials, connect.RoleARN, connect.Region) error {
 	return nil
 }

@@ -20,6 +20,7 @@ type message struct {
 	ConnectionID  string   `json:"connectionId,omitempty"`
 	Run           int64    `json:"run,omitempty"`
 	Attempt       int      `json:"attempt,omitempty"`
+	Farewell      bool     `json:"farewell,omitempty"`
 	Reply         *replyTo `json:"reply,omitempty"`
 	ConnectionIDs []string `json:"connectionIds,omitempty"`
 }
@@ -42,7 +43,7 @@ type Jobs struct {
 
 // Verify implements connect.Jobs.
 func (j Jobs) Verify(ctx context.Context, job connect.VerifyJob, delay time.Duration) error {
-	m := message{ConnectionID: string(job.ConnectionID), Run: job.Run, Attempt: job.Attempt}
+	m := message{ConnectionID: string(job.ConnectionID), Run: job.Run, Attempt: job.Attempt, Farewell: job.Farewell}
 	if r := job.ReplyTo; r != nil {
 		m.Reply = &replyTo{r.URL.Reveal(), r.StackID, r.RequestID, r.LogicalID, r.PhysicalID, r.Until.Unix()}
 	}
@@ -96,7 +97,7 @@ func Parse(body string, redelivered bool) (Job, error) {
 	if err != nil {
 		return Job{}, fmt.Errorf("job: %w", err)
 	}
-	job := &connect.VerifyJob{ConnectionID: id, Run: m.Run, Attempt: m.Attempt, Redelivered: redelivered}
+	job := &connect.VerifyJob{ConnectionID: id, Run: m.Run, Attempt: m.Attempt, Farewell: m.Farewell, Redelivered: redelivered}
 	if r := m.Reply; r != nil {
 		job.ReplyTo = &connect.ReplyTo{
 			URL: connect.NewSecret(r.URL), StackID: r.StackID, RequestID: r.RequestID, LogicalID: r.LogicalID, PhysicalID: r.PhysicalID,

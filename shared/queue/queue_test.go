@@ -102,7 +102,7 @@ func id(n int) connect.ConnectionID {
 
 func fullJob() connect.VerifyJob {
 	return connect.VerifyJob{
-		ConnectionID: id(1), Run: 1<<53 + 1, Attempt: 8, Redelivered: true,
+		ConnectionID: id(1), Run: 1<<53 + 1, Attempt: 8, Farewell: true, Redelivered: true,
 		ReplyTo: &connect.ReplyTo{
 			URL:       connect.NewSecret(canary),
 			StackID:   "arn:aws:cloudformation:eu-west-1:222222222222:stack/one/11111111-aaaa",

@@ -186,7 +186,7 @@ func (l *life) now() time.Time { return noon.Add(time.Duration(l.ticks.Add(1)) *
 
 func (l *life) issue(caller, nth int) {
 	a := &auditor{Store: l.store}
-	u := connect.Issuing{Store: a, Sessions: connect.SessionMaker{
+	u := connect.Issuing{Clock: l.now, Store: a, Sessions: connect.SessionMaker{
 		Store: a, Assumer: alwaysYes{}, Clock: l.now,
 		EventID: func() string { return fmt.Sprintf("evt_%d_%d", caller, nth) },
 	}}

@@ -58,6 +58,13 @@ type scopeRecord struct {
 	ID    string `dynamodbav:"id,omitempty"`
 }
 
+type revocationRecord struct {
+	At      string `dynamodbav:"at"`
+	RoleARN string `dynamodbav:"roleArn"`
+	Cutoff  string `dynamodbav:"cutoff,omitempty"`
+	LiftAt  string `dynamodbav:"liftAt,omitempty"`
+}
+
 type connectionRecord struct {
 	key
 	TenantPK string `dynamodbav:"tenantPK"`
@@ -94,6 +101,7 @@ type connectionRecord struct {
 	Verification    *trialRecord       `dynamodbav:"verification,omitempty"`
 	LastRun         *runRecord         `dynamodbav:"lastRun,omitempty"`
 	Offboarding     *offboardingRecord `dynamodbav:"offboarding,omitempty"`
+	Revocation      *revocationRecord  `dynamodbav:"revocation,omitempty"`
 	Strikes         int                `dynamodbav:"strikes"`
 	LastStrikeAt    string             `dynamodbav:"lastStrikeAt,omitempty"`
 
@@ -244,6 +252,11 @@ func toConnection(c connect.Connection) connectionRecord {
 	if o := s.Offboarding; o != nil {
 		r.Offboarding = &offboardingRecord{RoleARN: o.RoleARN.String(), Attempt: o.Attempt, NextAt: timeText(o.NextAt)}
 	}
+	if v := s.Revocation; v != nil {
+		r.Revocation = &revocationRecord{
+			At: timeText(v.At), RoleARN: v.RoleARN.String(), Cutoff: timeText(v.Cutoff), LiftAt: timeText(v.LiftAt),
+		}
+	}
 	if l := s.LastRun; l.Run != 0 {
 		r.LastRun = &runRecord{Run: l.Run, RoleARN: l.RoleARN.String(), Passed: l.Passed, Reason: toReason(l.Reason)}
 	}
@@ -307,6 +320,11 @@ func (r connectionRecord) connection() (connect.Connection, error) {
 	}
 	if o := r.Offboarding; o != nil {
 		s.Offboarding = &connect.Offboarding{RoleARN: p.role(o.RoleARN), Attempt: o.Attempt, NextAt: p.time(o.NextAt)}
+	}
+	if v := r.Revocation; v != nil {
+		s.Revocation = &connect.Revocation{
+			At: p.time(v.At), RoleARN: p.role(v.RoleARN), Cutoff: p.time(v.Cutoff), LiftAt: p.time(v.LiftAt),
+		}
 	}
 	if l := r.LastRun; l != nil {
 		s.LastRun = connect.RunResult{Run: l.Run, RoleARN: p.role(l.RoleARN), Passed: l.Passed, Reason: reasonOf(l.Reason)}

@@ -285,23 +285,43 @@ func (s *Store) Events(ctx context.Context, id connect.ConnectionID, q connect.E
 		}
 		in.ExclusiveStartKey = key{connectionPK(id), sk}.item()
 	}
-	out, err := s.Client.Query(ctx, in)
-	if err != nil {
-		return page, failed("events", err)
+	if q.About != "" {
+		in.FilterExpression = aws.String("begins_with(#type, :type)")
+		in.ExpressionAttributeNames = map[string]string{"#type": "type"}
+		in.ExpressionAttributeValues[":type"] = text(q.About + ".")
 	}
-	for _, i := range out.Items {
+	for range listPages {
+		out, err := s.Client.Query(ctx, in)
+		if err != nil {
+			return page, failed("events", err)
+		}
+		if err := addEvents(&page, out.Items); err != nil {
+			return page, err
+		}
+		page.Next = ""
+		last, ok := out.LastEvaluatedKey[attrSK].(*types.AttributeValueMemberS)
+		if !ok {
+			return page, nil
+		}
+		page.Next, in.ExclusiveStartKey = writeCursor(last.Value), out.LastEvaluatedKey
+		if len(page.Items) > 0 { // a filtered page may be short; the cursor goes on from there
+			return page, nil
+		}
+	}
+	return page, nil
+}
+
+func addEvents(page *connect.Page[connect.Event], items []item) error {
+	for _, i := range items {
 		var r eventRecord
 		if err := attributevalue.UnmarshalMap(i, &r); err != nil {
-			return page, fmt.Errorf("event: %w", err)
+			return fmt.Errorf("event: %w", err)
 		}
 		e, err := r.event()
 		if err != nil {
-			return page, err
+			return err
 		}
 		page.Items = append(page.Items, e)
 	}
-	if last, ok := out.LastEvaluatedKey[attrSK].(*types.AttributeValueMemberS); ok {
-		page.Next = writeCursor(last.Value)
-	}
-	return page, nil
+	return nil
 }

@@ -470,6 +470,21 @@ func TestList(t *testing.T) {
 	}
 }
 
+func TestARevocationIsKept(t *testing.T) {
+	s := newStore(t)
+	c := enabled(t, s, "acme", "one", roleOne)
+	ch, err := c.Revoke(noon.Add(time.Hour), "ada")
+	commit(t, s, ch, err)
+	kept, err := s.Connection(context.Background(), c.ID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := connect.Revocation{At: noon.Add(time.Hour), RoleARN: c.Snapshot().RoleARN, LiftAt: noon.Add(2*time.Hour + 5*time.Minute)}
+	if got := kept.Snapshot().Revocation; got == nil || *got != want {
+		t.Errorf("kept %v, want %v", got, want)
+	}
+}
+
 func TestTimeline(t *testing.T) {
 	s := newStore(t)
 	ctx := context.Background()
@@ -515,6 +530,12 @@ func TestTimeline(t *testing.T) {
 	}
 	if !slices.Equal(types, want) {
 		t.Fatalf("timeline %v, want %v", types, want)
+	}
+	for about, n := range map[string]int{"credentials": 4, "connection": 4} {
+		page, err := s.Events(ctx, c.ID(), connect.EventQuery{About: about, Limit: 10})
+		if err != nil || len(page.Items) != n || !strings.HasPrefix(string(page.Items[0].Type), about) {
+			t.Errorf("%s: %d events (%v), want %d", about, len(page.Items), err, n)
+		}
 	}
 	if d := cmp.Diff(note, got[4]); d != "" {
 		t.Error(d)

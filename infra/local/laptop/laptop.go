@@ -202,6 +202,7 @@ func (l *Laptop) openDoor() {
 	} {
 		l.door.Register(name, s)
 	}
+	l.door.Handle(iam.FederationPath, l.IAM.Federation())
 	l.door.Handle(cfn.PagePath, cfn.NewPage(l.Engine, HomeRegion))
 	l.door.Handle(cfn.ResponsePath, l.door.Guard(faults.CustomResponse, l.Engine.Responses()))
 	l.door.Handle("/", l.s3.Anonymous())

@@ -188,6 +188,9 @@ func TestTenantsCannotSeeEachOther(t *testing.T) {
 		{"POST", "/verify", ""},
 		{"GET", "/credentials", ""},
 		{"POST", "/credentials", `{"readOnly":true}`},
+		{"POST", "/sign-in", "{}"},
+		{"POST", "/revoke-sessions", ""},
+		{"GET", "/sessions", ""},
 	}
 	for _, r := range routes {
 		theirs := other.call(r.method, "/v1/connections/"+c.ID+r.path, r.body)

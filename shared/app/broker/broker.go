@@ -14,6 +14,7 @@ import (
 	"rolecall/shared/app/verify"
 	"rolecall/shared/config"
 	"rolecall/shared/connect"
+	"rolecall/shared/customer"
 	"rolecall/shared/httpapi"
 	"rolecall/shared/store"
 	"rolecall/shared/token"
@@ -33,12 +34,26 @@ func New(c config.Config) (front.Function, error) {
 		Store: table, Assumer: v.Verifier.Assumer, Clock: time.Now, EventID: eventID,
 		Refusals: &connect.Rechecks{Jobs: verify.Soon(c, cfg), Clock: time.Now},
 	}
+	issuing := connect.Issuing{
+		Store: table, Clock: time.Now, Sessions: connect.NewSessionCache(maker, connect.DefaultCacheSize, time.Now),
+	}
 	return front.BehindGateway(c, httpapi.NewBroker(httpapi.BrokerParts{
 		Verifications: v, Deployment: front.Deployment(c, manifest),
 		Tokens:  token.MAC{Client: kms.NewFromConfig(cfg), KeyARN: c.MACKeyARN},
-		Issuing: connect.Issuing{Store: table, Sessions: connect.NewSessionCache(maker, connect.DefaultCacheSize, time.Now)},
-		Log:     app.Logger(c),
+		Issuing: issuing, SignIns: signIns(c, issuing, maker),
+		Log: app.Logger(c),
 	})), nil
+}
+
+// signIns ask the partition's federation endpoint, or on a laptop the pocket one, whose links a browser there can open.
+func signIns(c config.Config, issuing connect.Issuing, maker connect.SessionMaker) connect.SignIns {
+	u := connect.SignIns{Issuing: issuing, Maker: maker, Partition: c.Platform.Partition}
+	asked := c.Platform.Partition.FederationEndpoint()
+	if c.Endpoint != "" && c.ConsoleURL != "" {
+		asked, u.Endpoint = c.Endpoint+"/federation", c.ConsoleURL+"/federation"
+	}
+	u.Federation = customer.Federation{HTTP: verify.PlainClient(), Endpoint: asked}
+	return u
 }
 
 func eventID() string { return "evt_" + strings.ToLower(rand.Text()) }

@@ -15,7 +15,7 @@ func TestSignedRequestsFollowNoRedirect(t *testing.T) {
 	}))
 	defer server.Close()
 	t.Setenv("HTTP_PROXY", elsewhere.URL) // and no proxy of the environment's choosing sees it
-	client := plainClient()
+	client := PlainClient()
 	defer client.CloseIdleConnections()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL, nil)
 	if err != nil {

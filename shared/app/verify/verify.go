@@ -52,13 +52,14 @@ func parallelAt(rate float64) int { return max(1, int(rate/5)) }
 // Verifications are the tries of one run; broker makes them, too.
 func Verifications(c config.Config, cfg aws.Config, manifest templates.Manifest) connect.Verifications {
 	jobs := jobs(c, cfg)
+	inspector := customer.Inspector{HTTP: PlainClient(), Clock: time.Now, Endpoint: c.Endpoint}
 	return connect.Verifications{
 		Store: &store.Store{Client: dynamodb.NewFromConfig(cfg), Table: c.Table},
 		Verifier: connect.Verifier{
 			Platform: c.Platform, Assumer: customer.Assumer{Client: sts.NewFromConfig(cfg)}, Clock: time.Now, Expects: expectations(manifest),
-			Inspector: customer.Inspector{HTTP: plainClient(), Clock: time.Now, Endpoint: c.Endpoint},
+			Inspector: inspector,
 		},
-		Jobs: jobs, Sweeps: jobs, Answerer: customresource.NewSender(nil), Clock: time.Now, Jitter: app.Jitter,
+		Revoker: inspector, Jobs: jobs, Sweeps: jobs, Answerer: customresource.NewSender(nil), Clock: time.Now, Jitter: app.Jitter,
 		Interval: c.CheckInterval,
 	}
 }
@@ -91,8 +92,8 @@ func paced(cfg aws.Config, perSecond float64, parallel int) customer.Assumer {
 	return customer.Assumer{Client: sts.NewFromConfig(cfg)}
 }
 
-// plainClient is for requests that are signed here: they follow no redirect, for a signature holds for one host.
-func plainClient() *http.Client {
+// PlainClient is for requests that are signed here: they follow no redirect, for a signature holds for one host.
+func PlainClient() *http.Client {
 	return &http.Client{
 		Timeout: app.CallTimeout,
 		Transport: &http.Transport{
