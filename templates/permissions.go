@@ -12,10 +12,12 @@ import (
 
 // A Manifest says what the platform's role may do in a customer's account. The templates' policies are made from it.
 type Manifest struct {
-	Version string  `json:"version"`
-	Default string  `json:"default"` // the set that is chosen unless the customer chooses another
-	Always  []Grant `json:"always"`  // granted with every set: what verification needs
-	Sets    []Set   `json:"sets"`
+	Version string `json:"version"`
+	// Notes are what the template of this version changes besides permissions, a sentence each.
+	Notes   []string `json:"notes,omitempty"`
+	Default string   `json:"default"` // the set that is chosen unless the customer chooses another
+	Always  []Grant  `json:"always"`  // granted with every set: what verification needs
+	Sets    []Set    `json:"sets"`
 }
 
 // A Grant is one allowing statement.

@@ -32,7 +32,8 @@ type Deployment struct {
 	ConsoleURL      string // instead of the AWS console's, on a laptop; else ""
 	Permissions     []PermissionSet
 	CheckInterval   time.Duration
-	Recipes         Recipes // nil where nothing but the link is shown
+	Recipes         Recipes  // nil where nothing but the link is shown
+	Upgrades        Upgrades // nil where nobody is told of newer templates
 }
 
 // A PermissionSet is one choice of rights for the customer's role.

@@ -49,6 +49,18 @@ type Stack struct {
 	Region          string `json:"region"`
 	TemplateVersion string `json:"templateVersion,omitempty"`
 	BoundaryARN     string `json:"permissionsBoundaryArn,omitempty" doc:"The policy that limits the role whatever its permission set grants."`
+
+	Update *StackUpdate `json:"update,omitempty" doc:"How the stack comes to the platform's current template, where there is a newer one. Not in lists."`
+}
+
+// A StackUpdate is a newer template and the ways to it. The stack keeps its parameters, and the connection its role.
+type StackUpdate struct {
+	From        string   `json:"from" doc:"The version of the stack's template." example:"1.1.0"`
+	To          string   `json:"to" example:"1.2.0"`
+	Changes     []string `json:"changes" doc:"What changes for this connection, a sentence each: permissions first."`
+	UpdateURL   string   `json:"updateUrl" doc:"Opens the customer's AWS console to update the stack. AWS does not document this link; cli does the same."`
+	TemplateURL string   `json:"templateUrl"`
+	CLI         string   `json:"cli" doc:"Commands of the AWS CLI, for bash or zsh, that update the stack and wait for it."`
 }
 
 // A Check is the outcome of one named test. Code, message and fix are there where it did not pass, or passed with a

@@ -51,6 +51,11 @@ func (p presenter) nextVerification(s connect.Snapshot, now time.Time) time.Time
 // launched is a connection with its launch, as long as the customer's stack or role is awaited.
 func (p presenter) launched(ctx context.Context, c connect.Connection, now time.Time) (Connection, error) {
 	out := p.connection(c, now)
+	if u := p.deployment.StackUpdate(c); u != nil {
+		out.Stack.Update = &StackUpdate{
+			From: u.From, To: u.To, Changes: u.Changes, UpdateURL: u.UpdateURL, TemplateURL: u.TemplateURL, CLI: u.CLI,
+		}
+	}
 	if c.Status() != connect.StatusPending && c.Status() != connect.StatusFailed {
 		return out, nil
 	}

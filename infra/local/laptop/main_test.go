@@ -172,11 +172,17 @@ type connection struct {
 	ID, Name, Status, ExternalID, AccountID, RoleARN string
 	Permissions, RequestedPermissions                string
 	StatusReason                                     *struct{ Code, Message, Fix string }
-	Stack                                            *struct{ ID, Region, TemplateVersion string }
-	Checks                                           []struct{ Name, Verdict, Code, Message string }
-	Verification                                     *struct{ Attempt int }
-	Version                                          int64
-	Launch                                           *struct {
+	Stack                                            *struct {
+		ID, Region, TemplateVersion string
+		Update                      *struct {
+			From, To, UpdateURL, TemplateURL, CLI string
+			Changes                               []string
+		}
+	}
+	Checks       []struct{ Name, Verdict, Code, Message string }
+	Verification *struct{ Attempt int }
+	Version      int64
+	Launch       *struct {
 		QuickCreateURL, TemplateURL, StackName, Region       string
 		CreateRoleURL, TrustPolicy, CLI, CLIStack, Terraform string
 		Parameters                                           map[string]string

@@ -60,6 +60,8 @@ func shimmed(ctx context.Context, args []string) error {
 		return err
 	case "cloudformation create-stack":
 		return shimCreateStack(ctx, cfg, rest)
+	case "cloudformation update-stack":
+		return shimUpdateStack(ctx, cfg, rest)
 	case "cloudformation wait":
 		return shimWait(ctx, cfg, rest)
 	}
@@ -111,8 +113,25 @@ func shimCreateStack(ctx context.Context, cfg aws.Config, args []string) error {
 	return json.NewEncoder(os.Stdout).Encode(map[string]string{"StackId": aws.ToString(out.StackId)})
 }
 
+func shimUpdateStack(ctx context.Context, cfg aws.Config, args []string) error {
+	o, err := options(args, "--region", "--stack-name", "--template-url", "--capabilities", "--parameters")
+	if err != nil {
+		return err
+	}
+	in := &cloudformation.UpdateStackInput{StackName: o("--stack-name"), TemplateURL: o("--template-url")}
+	if err := json.Unmarshal([]byte(*o("--parameters")), &in.Parameters); err != nil {
+		return err
+	}
+	for _, c := range strings.Fields(*o("--capabilities")) {
+		in.Capabilities = append(in.Capabilities, capability(c))
+	}
+	cfg.Region = *o("--region")
+	_, err = cloudformation.NewFromConfig(cfg).UpdateStack(ctx, in)
+	return err
+}
+
 func shimWait(ctx context.Context, cfg aws.Config, args []string) error {
-	if len(args) == 0 || args[0] != "stack-create-complete" {
+	if len(args) == 0 || (args[0] != "stack-create-complete" && args[0] != "stack-update-complete") {
 		return errors.New("aws: unknown waiter")
 	}
 	o, err := options(args[1:], "--region", "--stack-name")
@@ -120,6 +139,12 @@ func shimWait(ctx context.Context, cfg aws.Config, args []string) error {
 		return err
 	}
 	cfg.Region = *o("--region")
+	if args[0] == "stack-update-complete" {
+		waiter := cloudformation.NewStackUpdateCompleteWaiter(cloudformation.NewFromConfig(cfg), func(w *cloudformation.StackUpdateCompleteWaiterOptions) {
+			w.MinDelay, w.MaxDelay = 200*time.Millisecond, time.Second
+		})
+		return waiter.Wait(ctx, &cloudformation.DescribeStacksInput{StackName: o("--stack-name")}, time.Minute)
+	}
 	quick := func(w *cloudformation.StackCreateCompleteWaiterOptions) {
 		w.MinDelay, w.MaxDelay = 200*time.Millisecond, time.Second
 	}

@@ -3,6 +3,7 @@ package laptop_test
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,14 +17,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 )
 
-// update changes parameters of a connection's stack, and its template where templateURL is not "".
-func (c customer) update(stack, templateURL string, change map[string]string) {
+// update changes parameters of a stack.
+func (c customer) update(stack string, change map[string]string) {
 	c.t.Helper()
 	in := &cloudformation.UpdateStackInput{
 		StackName: &stack, Capabilities: []types.Capability{types.CapabilityCapabilityNamedIam}, UsePreviousTemplate: aws.Bool(true),
-	}
-	if templateURL != "" {
-		in.UsePreviousTemplate, in.TemplateURL = nil, &templateURL
 	}
 	out, err := c.cloudFormation().DescribeStacks(context.Background(), &cloudformation.DescribeStacksInput{StackName: &stack})
 	if err != nil || len(out.Stacks) != 1 {
@@ -62,14 +60,25 @@ func TestAStackIsUpgraded(t *testing.T) {
 		t.Fatalf("%s, %s of template %s", got.Status, got.Permissions, got.Stack.TemplateVersion)
 	}
 
-	theirs.update(name, c.Launch.TemplateURL, nil)
+	u := got.Stack.Update
+	if u == nil || u.From != "1.1.0" || u.To != "1.2.0" || len(u.Changes) != 1 || u.TemplateURL != c.Launch.TemplateURL ||
+		!strings.Contains(u.UpdateURL, "#/stacks/update/template?stackId="+url.QueryEscape(got.Stack.ID)+"&templateURL="+url.QueryEscape(u.TemplateURL)) {
+		t.Fatalf("the way to a newer template: %+v", u)
+	}
+	shell(t, shimmedPath(t), u.CLI, theirs.account)
 	theirs.await(name, types.StackStatusUpdateComplete, 30*time.Second)
 	got = acme.get(c.ID)
+	if got.Stack.Update != nil {
+		t.Errorf("still to be updated: %+v", got.Stack.Update)
+	}
+	if e := acme.timeline(c.ID)[0]; e.Type != "connection.stack_updated" || e.Data["from"] != "1.1.0" || e.Data["templateVersion"] != "1.2.0" {
+		t.Errorf("%s %v", e.Type, e.Data)
+	}
 	if got.Status != "enabled" || got.Stack.TemplateVersion != "1.2.0" || got.Permissions != "read-only" {
 		t.Errorf("upgraded: %s, %s of template %s", got.Status, got.Permissions, got.Stack.TemplateVersion)
 	}
 
-	theirs.update(name, "", map[string]string{"PermissionSet": "power-user"})
+	theirs.update(name, map[string]string{"PermissionSet": "power-user"})
 	theirs.await(name, types.StackStatusUpdateComplete, 30*time.Second)
 	role := got.RoleARN
 	got = acme.get(c.ID)
@@ -96,7 +105,7 @@ func TestAChangedExternalIDRollsBack(t *testing.T) {
 	theirs := customer{t, "222222222322", c.Launch.Region}
 	theirs.launch(c, nil)
 	theirs.await(c.Launch.StackName, types.StackStatusCreateComplete, 30*time.Second)
-	theirs.update(c.Launch.StackName, "", map[string]string{"ExternalId": "another-vendors-external-id", "PermissionSet": "power-user"})
+	theirs.update(c.Launch.StackName, map[string]string{"ExternalId": "another-vendors-external-id", "PermissionSet": "power-user"})
 	theirs.await(c.Launch.StackName, types.StackStatusUpdateRollbackComplete, 30*time.Second)
 	reasons := strings.Join(theirs.reasons(c.Launch.StackName), "\n")
 	for _, want := range []string{"EXTERNAL_ID_MISMATCH", c.ExternalID} {

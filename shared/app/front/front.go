@@ -30,7 +30,7 @@ func Deployment(c config.Config, manifest templates.Manifest) connect.Deployment
 	d := connect.Deployment{
 		Platform: c.Platform, PlatformName: c.PlatformName, Regions: c.Regions, TemplateURL: c.TemplateURL,
 		TemplateVersion: c.TemplateVersion, TemplateSHA256: c.TemplateSHA256, ConsoleURL: c.ConsoleURL, CheckInterval: c.CheckInterval,
-		Recipes: recipes{manifest},
+		Recipes: recipes{manifest}, Upgrades: upgrades{},
 	}
 	for _, s := range manifest.Sets {
 		d.Permissions = append(d.Permissions, connect.PermissionSet{
