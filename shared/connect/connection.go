@@ -184,6 +184,7 @@ type Change struct {
 	scopeClaims   []ScopeClaim
 	scopeReleases []Scope
 	also          []Change
+	intake        *IntakeClaim
 }
 
 // Connection is what the connection becomes.

@@ -16,6 +16,7 @@ import (
 // APIParts are what function api is composed of.
 type APIParts struct {
 	Connections connect.Connections
+	Intakes     connect.Intakes
 	Tokens      connect.Tokens
 	Log         *slog.Logger
 }
@@ -122,7 +123,7 @@ func (a api) operations() []operation {
 			answers: []answer{{status: http.StatusOK, body: reflect.TypeFor[Events]()}},
 		}, a.events),
 		a.sessionsOperation(),
-	}, a.scopeOperations()...)
+	}, append(a.scopeOperations(), a.legacyOperations()...)...)
 }
 
 func (a api) openAPI(context.Context, call, none) (reply, error) {

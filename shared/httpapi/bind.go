@@ -275,9 +275,12 @@ func missing(into reflect.Value, prefix string, given map[string]bool) []FieldEr
 	return wrong
 }
 
+func isExternalID(key string) bool {
+	return strings.EqualFold(strings.NewReplacer("_", "", "-", "").Replace(key), "externalid")
+}
+
 func unknownMessage(key string) string {
-	plain := strings.ToLower(strings.NewReplacer("_", "", "-", "").Replace(key))
-	if plain == "externalid" {
+	if isExternalID(key) {
 		return "is made by Rolecall alone and never taken from a request; the answer tells it"
 	}
 	return "is not known"

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"reflect"
+	"slices"
 	"strconv"
 	"time"
 
@@ -20,6 +21,7 @@ type BrokerParts struct {
 	Verifications connect.Verifications
 	Issuing       connect.Issuing
 	SignIns       connect.SignIns
+	Intakes       connect.Intakes
 	Deployment    connect.Deployment
 	Tokens        connect.Tokens
 	Log           *slog.Logger
@@ -72,7 +74,7 @@ func (b broker) operations() []operation {
 			about:   "Runs all checks and waits up to 20 seconds for the outcome.",
 			answers: verified,
 		}, b.verify),
-	}, append(b.issuingOperations(), b.sessionOperations()...)...)
+	}, slices.Concat(b.legacyOperations(), b.issuingOperations(), b.sessionOperations())...)
 }
 
 func (b broker) role(ctx context.Context, c call, in roleInput) (reply, error) {

@@ -84,6 +84,9 @@ func describe(t *testing.T, o operation, registry huma.Registry, problem *huma.S
 		out.Security = []map[string][]string{{"token": {scope}}}
 		out.Description = strings.TrimSpace(out.Description + " Scope: `" + scope + "`.")
 	}
+	if o.legacy {
+		out.Responses["default"] = response(registry, answer{about: "An error", body: reflect.TypeFor[LegacyError](), headers: []string{RequestIDHeader}})
+	}
 	for f := range o.input.Fields() {
 		if f.Name == bodyField {
 			schema := registry.Schema(f.Type, true, "")

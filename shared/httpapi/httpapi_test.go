@@ -82,17 +82,22 @@ func newWorld(t *testing.T) *world {
 	log := slog.New(slog.NewJSONHandler(w.log, nil))
 	w.api = NewAPI(APIParts{
 		Connections: connect.Connections{Store: w.store, Scopes: w.store, Deployment: deployment, Clock: clock, Random: rand.Reader},
+		Intakes:     connect.Intakes{Store: w.store, Deployment: deployment, Clock: clock, Random: rand.Reader},
 		Tokens:      w.tokens, Log: log,
 	})
 	maker := connect.SessionMaker{Store: w.store, Assumer: w.account, Clock: clock, EventID: rand.Text}
 	issuing := connect.Issuing{Clock: clock, Store: w.store, Sessions: maker}
+	verifications := connect.Verifications{
+		Store: w.store, Jobs: w.queue, Revoker: w.account, Clock: clock, Jitter: func() float64 { return 0 },
+		Verifier: connect.Verifier{
+			Platform: deployment.Platform, Assumer: w.account, Inspector: w.account, Clock: clock,
+			Expects: map[connect.Permissions]connect.Expectation{"read-only": {Actions: []string{"ec2:DescribeInstances"}}},
+		},
+	}
 	w.broker = NewBroker(BrokerParts{
-		Verifications: connect.Verifications{
-			Store: w.store, Jobs: w.queue, Revoker: w.account, Clock: clock, Jitter: func() float64 { return 0 },
-			Verifier: connect.Verifier{
-				Platform: deployment.Platform, Assumer: w.account, Inspector: w.account, Clock: clock,
-				Expects: map[connect.Permissions]connect.Expectation{"read-only": {Actions: []string{"ec2:DescribeInstances"}}},
-			},
+		Verifications: verifications,
+		Intakes: connect.Intakes{
+			Store: w.store, Verifications: verifications, Deployment: deployment, Clock: clock, Random: rand.Reader,
 		},
 		Issuing:    issuing,
 		SignIns:    connect.SignIns{Issuing: issuing, Maker: maker, Federation: w.account, Partition: connect.PartitionAWS},
@@ -219,6 +224,9 @@ func (w *world) obeysDocument(a ask, res received) {
 
 func (w *world) documented(a ask, status int) (*huma.Schema, string) {
 	w.t.Helper()
+	if status >= 400 && status != 405 && isLegacy(a.path) {
+		return w.doc.Components.Schemas.SchemaFromRef("#/components/schemas/LegacyError"), "application/json"
+	}
 	if status >= 400 {
 		return w.doc.Components.Schemas.SchemaFromRef("#/components/schemas/Problem"), "application/problem+json"
 	}
@@ -260,9 +268,14 @@ func (w *world) want(a ask, status int) received {
 	return res
 }
 
+func isLegacy(path string) bool { return strings.HasPrefix(path, "/api/account/") }
+
 func (w *world) refused(a ask, status int, code connect.Code) Problem {
 	w.t.Helper()
 	before := w.store.count()
+	if isLegacy(a.path) && status != 405 {
+		return Problem{Detail: read[LegacyError](w.t, w.want(a, status)).Error} // all that such an error says
+	}
 	p := read[Problem](w.t, w.want(a, status))
 	if p.Code != code || p.Status != status || p.Title != http.StatusText(status) || p.Detail == "" {
 		w.t.Errorf("%s %s → %+v, want code %s", a.method, a.path, p, code)

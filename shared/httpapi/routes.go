@@ -40,8 +40,10 @@ func Routes() []Route {
 		{"GET", "/v1/connections/{id}/sessions", API, ScopeRead},
 		{"PUT", "/v1/connections/{id}/scopes", API, ScopeWrite},
 		{"GET", "/v1/effective-connection", API, ScopeRead},
+		{"GET", "/api/account/aws/config", API, ScopeWrite}, // it makes the connection that waits for the account
 		{"PUT", "/v1/connections/{id}/role", Broker, ScopeWrite},
 		{"POST", "/v1/connections/{id}/verify", Broker, ScopeWrite},
+		{"POST", "/api/account/aws/add", Broker, ScopeWrite},
 		{"GET", "/v1/connections/{id}/credentials", Broker, ScopeIssue},
 		{"POST", "/v1/connections/{id}/credentials", Broker, ScopeIssue},
 		{"POST", "/v1/connections/{id}/sign-in", Broker, ScopeIssue},

@@ -28,6 +28,7 @@ type operation struct {
 	about   string
 	input   reflect.Type
 	answers []answer
+	legacy  bool // errors are LegacyErrors, not problems
 	serve   func(ctx context.Context, c call, r *http.Request, body []byte) (reply, error)
 }
 
@@ -117,9 +118,16 @@ func (s *server) answer(w http.ResponseWriter, r *http.Request, seen *sighting) 
 	re, err := s.handle(r, seen)
 	if err != nil {
 		p := problemOf(err, seen.requestID)
+		if s.operations[seen.route].legacy {
+			p = legacyProblem(err, p)
+		}
 		seen.code = p.Code
 		if p.Status >= http.StatusInternalServerError {
 			seen.cause = err
+		}
+		if s.operations[seen.route].legacy {
+			writeLegacy(w, p)
+			return
 		}
 		writeProblem(w, p)
 		return

@@ -23,6 +23,7 @@ type memory struct {
 	names       map[string]connect.ConnectionID
 	roles       map[string]connect.ConnectionID
 	scopes      map[string]connect.ConnectionID
+	intakes     map[connect.TenantID]connect.ConnectionID
 	keys        map[string]keyed
 	checked     map[connect.ConnectionID]time.Time
 	fail        error // what every call answers with, if set
@@ -37,7 +38,8 @@ type keyed struct {
 func newMemory() *memory {
 	return &memory{
 		connections: map[connect.ConnectionID]connect.Connection{}, events: map[connect.ConnectionID][]connect.Event{},
-		names: map[string]connect.ConnectionID{}, roles: map[string]connect.ConnectionID{}, scopes: map[string]connect.ConnectionID{}, keys: map[string]keyed{},
+		names: map[string]connect.ConnectionID{}, roles: map[string]connect.ConnectionID{}, scopes: map[string]connect.ConnectionID{},
+		intakes: map[connect.TenantID]connect.ConnectionID{}, keys: map[string]keyed{},
 		checked: map[connect.ConnectionID]time.Time{},
 	}
 }
@@ -95,6 +97,12 @@ func (m *memory) Commit(_ context.Context, ch connect.Change) error {
 			return connect.ErrScopeTaken(claim.Scope, holder)
 		}
 	}
+	if i := ch.ClaimsIntake(); i != nil {
+		if m.intakes[s.TenantID] != i.Replaces {
+			return connect.ErrConflict
+		}
+		m.intakes[s.TenantID] = s.ID
+	}
 	for _, other := range ch.Also() {
 		if m.connections[other.Connection().ID()].Version() != other.Expect() {
 			return connect.ErrConflict
@@ -145,6 +153,18 @@ func (m *memory) Scoped(_ context.Context, tenant connect.TenantID, scopes []con
 		}
 	}
 	return held, m.fail
+}
+
+func (m *memory) Intake(_ context.Context, tenant connect.TenantID) (connect.ConnectionID, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.intakes[tenant], m.fail
+}
+
+func (m *memory) RoleHolder(_ context.Context, tenant connect.TenantID, role connect.RoleARN) (connect.ConnectionID, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.roles[string(tenant)+" "+role.String()], m.fail
 }
 
 func (m *memory) Connections(_ context.Context, tenant connect.TenantID, q connect.ListQuery) (connect.Page[connect.Connection], error) {

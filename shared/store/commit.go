@@ -126,6 +126,9 @@ func (b *builder) change(ch connect.Change) {
 	for _, s := range ch.ClaimsScopes() {
 		b.claim(tenant, s, id)
 	}
+	if i := ch.ClaimsIntake(); i != nil {
+		b.intake(tenant, *i, id)
+	}
 	for _, s := range ch.ReleasesScopes() {
 		b.release(scopeKey(tenant, s), id)
 	}

@@ -63,6 +63,8 @@ func scopeKey(t connect.TenantID, s connect.Scope) key {
 	return key{tenantPK(t), "SCOPE#" + string(s.Level) + "#" + s.ID}
 }
 
+func intakeKey(t connect.TenantID) key { return key{tenantPK(t), "INTAKE"} }
+
 func idempotencyKey(t connect.TenantID, k string) key { return key{tenantPK(t), "IDEMPOTENCY#" + k} }
 
 func cursorKey() key { return key{"SWEEP#cursor", "SWEEP#cursor"} }

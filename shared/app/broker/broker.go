@@ -37,8 +37,10 @@ func New(c config.Config) (front.Function, error) {
 	issuing := connect.Issuing{
 		Store: table, Clock: time.Now, Sessions: connect.NewSessionCache(maker, connect.DefaultCacheSize, time.Now),
 	}
+	deployment := front.Deployment(c, manifest)
 	return front.BehindGateway(c, httpapi.NewBroker(httpapi.BrokerParts{
-		Verifications: v, Deployment: front.Deployment(c, manifest),
+		Verifications: v, Deployment: deployment,
+		Intakes: connect.Intakes{Store: table, Verifications: v, Deployment: deployment, Clock: time.Now, Random: rand.Reader},
 		Tokens:  token.MAC{Client: kms.NewFromConfig(cfg), KeyARN: c.MACKeyARN},
 		Issuing: issuing, SignIns: signIns(c, issuing, maker),
 		Log: app.Logger(c),
