@@ -48,6 +48,7 @@ type history struct {
 	issue  connect.Issuing
 	now    time.Time
 	id     connect.ConnectionID
+	name   connect.Name
 	trust  map[connect.RoleARN]string // what each role's trust asks for: "ours", "any", "none", or nothing of us
 	sts    string                     // "up", "down"
 	sent   []connect.CallbackRequest
@@ -97,7 +98,7 @@ func (h *history) Launch(_ context.Context, _ connect.ConnectionID, s connect.Se
 func newHistory(t *rapid.T, tb testing.TB) *history {
 	c := created(tb)
 	h := &history{
-		t: t, store: newMemory(c), out: &outbox{}, now: noon, id: c.ID(), sts: "up",
+		t: t, store: newMemory(c), out: &outbox{}, now: noon, id: c.ID(), name: c.Snapshot().Name, sts: "up",
 		trust: map[connect.RoleARN]string{}, fenced: map[connect.StackID]bool{},
 	}
 	clock := func() time.Time { return h.now }
@@ -205,6 +206,18 @@ func (h *history) commands(tb testing.TB) map[string]func(*rapid.T) {
 				t.Fatal(err)
 			}
 		},
+		"it is renamed, moved and given scopes": func(t *rapid.T) { // whatever else is going on
+			up := connect.Update{Name: new(connect.Name(rapid.SampledFrom([]string{"Production", "Live"}).Draw(t, "name")))}
+			up.DefaultRegion = new(connect.Region(rapid.SampledFrom([]string{"eu-west-1", "us-east-1"}).Draw(t, "region")))
+			if ch, ok, err := h.conn().Update(up, h.now, "ada"); ok {
+				commit(ch, err)
+				h.name = *up.Name
+			}
+			scopes := scopesOf("organization", "project p")[:rapid.IntRange(0, 2).Draw(t, "scopes")]
+			if ch, ok, err := h.conn().SetScopes(scopes, nil, h.now, "ada"); ok {
+				commit(ch, err)
+			}
+		},
 		"launch": func(*rapid.T) { commit(h.conn().Launch(h.now, "ada")) },
 		"delete": func(t *rapid.T) {
 			if rapid.IntRange(0, 9).Draw(t, "really") == 0 {
@@ -247,11 +260,14 @@ func (h *history) check(before connect.Connection, sts string) {
 	if _, err := connect.Restore(s); err != nil {
 		h.t.Fatal(err) // among others: enabled means proven
 	}
-	if s.ExternalID != was.ExternalID || s.ID != was.ID || s.TenantID != was.TenantID || s.Name != was.Name {
+	if s.ExternalID != was.ExternalID || s.ID != was.ID || s.TenantID != was.TenantID || s.Name != h.name {
 		h.t.Fatal("an identity changed")
 	}
 	if !slices.Contains(append(offered(), connect.PermissionsCustom), s.Permissions) || s.Requested != was.Requested {
 		h.t.Fatalf("permissions %q, asked for %q", s.Permissions, s.Requested)
+	}
+	if s.Status == connect.StatusDeleted && len(s.Scopes) > 0 {
+		h.t.Fatal("deleted, and in the way of another connection")
 	}
 	if s.Version < was.Version {
 		h.t.Fatal("the version went back")
