@@ -23,7 +23,7 @@ const PagePath = "/cloudformation/"
 // maxPageRequest bounds what the page may post: parameters and little else.
 const maxPageRequest = 1 << 20
 
-// A page is the quick-create page. It acts as the root of whatever account its user names, as a browser that is signed
+// A page is the quick-create page, which updates stacks, too. It acts as the root of whatever account its user names, as a browser that is signed
 // in to that account would.
 type page struct {
 	engine *Engine
@@ -41,6 +41,7 @@ func NewPage(engine *Engine, region string) http.Handler {
 	mux.HandleFunc("GET /cloudformation/api/template", p.serve(p.template))
 	mux.HandleFunc("GET /cloudformation/api/stacks", p.serve(p.stack))
 	mux.HandleFunc("POST /cloudformation/api/stacks", p.serve(p.create))
+	mux.HandleFunc("POST /cloudformation/api/stacks/update", p.serve(p.update))
 	mux.HandleFunc("POST /cloudformation/api/stacks/delete", p.serve(p.remove))
 	return secured(mux)
 }
@@ -105,6 +106,7 @@ type pageRequest struct {
 	Stack       string            `json:"stack"` // name or id
 	TemplateURL string            `json:"templateURL"`
 	Parameters  map[string]string `json:"parameters"`
+	Kept        []string          `json:"kept"` // of an update: parameters that stay as they are
 	// Acknowledged says that the box was ticked.
 	Acknowledged bool `json:"acknowledged"`
 }
@@ -244,6 +246,18 @@ func (p *page) create(r *http.Request, in *pageRequest) (any, error) {
 	return map[string]string{"stackId": id}, err
 }
 
+func (p *page) update(r *http.Request, in *pageRequest) (any, error) {
+	input := Input{
+		Principal: root(in), Account: in.Account, Region: in.Region, Name: in.Stack,
+		TemplateURL: in.TemplateURL, Parameters: in.Parameters, PreviousParameters: in.Kept,
+	}
+	if in.Acknowledged {
+		input.Capabilities = []string{"CAPABILITY_NAMED_IAM"}
+	}
+	id, err := p.engine.Update(r.Context(), input)
+	return map[string]string{"stackId": id}, err
+}
+
 func (p *page) remove(_ *http.Request, in *pageRequest) (any, error) {
 	return struct{}{}, p.engine.Delete(DeleteInput{Principal: root(in), Account: in.Account, Region: in.Region, Name: in.Stack})
 }
@@ -272,6 +286,7 @@ type pageStack struct {
 	Status  Status      `json:"status"`
 	Reason  string      `json:"reason"`
 	Done    bool        `json:"done"`
+	Given   []pageValue `json:"given"` // the parameters' values
 	Outputs []pageValue `json:"outputs"`
 	Events  []pageEvent `json:"events"` // newest first
 }
@@ -298,7 +313,10 @@ func (p *page) stack(_ *http.Request, in *pageRequest) (any, error) {
 	}
 	out := pageStack{
 		ID: stack.ID, Name: stack.Name, Status: stack.Status, Reason: strings.TrimSpace(stack.Reason), Done: stack.Status.Done(),
-		Outputs: []pageValue{}, Events: []pageEvent{},
+		Given: []pageValue{}, Outputs: []pageValue{}, Events: []pageEvent{},
+	}
+	for _, v := range stack.Parameters {
+		out.Given = append(out.Given, pageValue{Key: v.Key, Value: v.Value})
 	}
 	for _, o := range stack.Outputs {
 		out.Outputs = append(out.Outputs, pageValue{Key: o.Key, Value: o.Value, Description: o.Description})

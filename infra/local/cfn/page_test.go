@@ -113,6 +113,17 @@ func TestPageCreatesAndDeletes(t *testing.T) {
 	if stack.Name != "st" || stack.Status != CreateComplete || !stack.Done || len(stack.Events) != 8 || stack.Outputs[0].Value != "arn:role-1" || stack.Events[0].LogicalID != "st" {
 		t.Errorf("stack %+v", stack)
 	}
+	if len(stack.Given) != 2 || stack.Given[0] != (pageValue{Key: "Name", Value: "a"}) || stack.Given[1].Value == "hush" {
+		t.Errorf("given %+v", stack.Given)
+	}
+	change := `{"account": "222222222222", "region": "eu-west-1", "stack": "` + made["stackId"] + `", "templateURL": "` + templateURL + `", "parameters": {"Name": "b"}, "kept": ["Secret"], "acknowledged": true}`
+	if changed := decode[map[string]string](t, ask(t, h, http.MethodPost, "/cloudformation/api/stacks/update", change)); changed["stackId"] != made["stackId"] {
+		t.Errorf("updated %v", changed)
+	}
+	expect(t, e, made["stackId"], UpdateComplete)
+	if stack := decode[pageStack](t, ask(t, h, http.MethodGet, at, "")); stack.Given[0].Value != "b" {
+		t.Errorf("given after the update %+v", stack.Given)
+	}
 	if w := ask(t, h, http.MethodPost, "/cloudformation/api/stacks/delete", `{"account": "222222222222", "region": "eu-west-1", "stack": "st"}`); w.Code != http.StatusOK {
 		t.Errorf("delete: %d %s", w.Code, w.Body)
 	}

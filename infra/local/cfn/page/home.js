@@ -38,7 +38,8 @@ function complain(id, message) {
   if (message && box.tabIndex === -1) box.focus();
 }
 
-// route reads "#/stacks/quickcreate?templateURL=…" or "#/stacks/events?stackId=…&account=…".
+// route reads "#/stacks/quickcreate?templateURL=…", "#/stacks/update/template?stackId=…&templateURL=…" or
+// "#/stacks/events?stackId=…&account=…".
 function route() {
   clearTimeout(timer);
   shownStack = '';
@@ -48,23 +49,39 @@ function route() {
   const values = new URLSearchParams(at < 0 ? '' : hash.slice(at + 1));
   byId('where').textContent = region;
   if (path === '/stacks/events' && values.get('stackId')) return openStack(values.get('account'), values.get('stackId'));
-  if (values.get('templateURL')) return openForm(values);
+  if (path === '/stacks/update/template' && !values.get('stackId')) return show('nothing');
+  if (values.get('templateURL')) return openForm(values, path === '/stacks/update/template' ? values.get('stackId') : '');
   show('nothing');
 }
 
 let template = null;
 let link = new URLSearchParams();
+let updated = ''; // the id of the stack that the form updates; '' where it creates one
+let given = new Map(); // that stack's parameters
 
-async function openForm(values) {
+async function openForm(values, stackId) {
   link = values;
   template = null;
+  updated = stackId;
+  given = new Map();
   show('quickcreate');
+  byId('form-title').textContent = byId('form-title').dataset[updated ? 'update' : 'create'];
+  byId('create').textContent = updated ? 'Update stack' : 'Create stack';
+  byId('account').readOnly = byId('stack-name').readOnly = Boolean(updated);
   complain('problem', '');
   byId('template-url').textContent = values.get('templateURL');
   byId('stack-name').value = values.get('stackName') || '';
+  if (updated) {
+    byId('account').value = updated.split(':')[4] || '';
+    byId('stack-name').value = updated.split('/')[1] || '';
+  }
   byId('acknowledge').checked = false;
   ready();
   try {
+    if (updated) {
+      const stack = await call('stacks' + query({ account: byId('account').value, region, stack: updated }));
+      given = new Map(stack.given.map((p) => [p.key, p.value]));
+    }
     template = await call('template' + query({ account: byId('account').value, region, templateURL: values.get('templateURL') }));
   } catch (error) {
     byId('template-description').textContent = '–';
@@ -125,8 +142,12 @@ function parameterField(p, values) {
   input.name = p.name;
   input.dataset.parameter = p.name;
   // The AWS console, too, takes no NoEcho parameter from a link.
-  const given = p.noEcho ? null : values.get('param_' + p.name);
-  input.value = given === null ? p.default : given;
+  const linked = p.noEcho ? null : values.get('param_' + p.name);
+  input.value = linked === null ? p.default : linked;
+  if (given.has(p.name)) {
+    input.value = given.get(p.name);
+    input.dataset.kept = p.noEcho ? 'yes' : ''; // its value is not shown, and stays unless another is typed
+  }
   if (p.description) {
     const hint = element('p', p.description, 'hint');
     hint.id = id + '-hint';
@@ -149,11 +170,15 @@ async function create(event) {
   complain('problem', '');
   byId('create').disabled = true;
   const parameters = {};
-  for (const input of form.querySelectorAll('[data-parameter]')) parameters[input.dataset.parameter] = input.value;
+  const kept = [];
+  for (const input of form.querySelectorAll('[data-parameter]')) {
+    if (input.dataset.kept && input.value === given.get(input.name)) kept.push(input.name);
+    else parameters[input.dataset.parameter] = input.value;
+  }
   const account = byId('account').value;
   try {
-    const made = await call('stacks', {
-      account, region, stack: byId('stack-name').value, templateURL: link.get('templateURL'), parameters,
+    const made = await call(updated ? 'stacks/update' : 'stacks', {
+      account, region, stack: updated || byId('stack-name').value, templateURL: link.get('templateURL'), parameters, kept,
       acknowledged: byId('acknowledge').checked,
     });
     location.hash = '#/stacks/events' + query({ account, stackId: made.stackId });
