@@ -96,7 +96,11 @@ func newStore(t testing.TB) *store.Store {
 
 func create(t testing.TB, tenant connect.TenantID, name string) connect.Change {
 	t.Helper()
-	id, err := connect.NewConnectionID(noon.Add(time.Duration(rand.IntN(1e9))), rand.NewChaCha8([32]byte{byte(rand.Int())}))
+	var seed [32]byte // all of it: with fewer seeds two connections of a race would now and then be one
+	for i := range seed {
+		seed[i] = byte(rand.Int())
+	}
+	id, err := connect.NewConnectionID(noon.Add(time.Duration(rand.IntN(1e9))), rand.NewChaCha8(seed))
 	if err != nil {
 		t.Fatal(err)
 	}
