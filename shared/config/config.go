@@ -84,7 +84,7 @@ func (r *reader) read(c *Config, n Need) {
 		c.Table = r.text("ROLECALL_TABLE")
 	case Platform:
 		c.Platform = connect.Platform{Partition: r.partition("ROLECALL_PARTITION"), Account: r.account("ROLECALL_PLATFORM_ACCOUNT")}
-		c.Regions = r.regions("ROLECALL_REGIONS")
+		c.Regions = r.regions("ROLECALL_REGIONS", c.Platform.Partition)
 	case Presentation:
 		c.PlatformName, c.TenantClaim = r.text("ROLECALL_PLATFORM_NAME"), r.text("ROLECALL_TENANT_CLAIM")
 		c.MACKeyARN, c.TemplateURL = r.text("ROLECALL_MAC_KEY_ARN"), r.text("ROLECALL_TEMPLATE_URL")
@@ -142,6 +142,7 @@ func (r *reader) partition(name string) connect.Partition {
 	case connect.PartitionAWS, connect.PartitionGov, connect.PartitionChina:
 	default:
 		r.fail(name, "must be aws, aws-us-gov or aws-cn")
+		return ""
 	}
 	return p
 }
@@ -154,12 +155,13 @@ func (r *reader) account(name string) connect.AccountID {
 	return a
 }
 
-func (r *reader) regions(name string) []connect.Region {
+// regions are all of the one partition that the deployment serves, "" where that is not known.
+func (r *reader) regions(name string, of connect.Partition) []connect.Region {
 	var out []connect.Region
 	for _, s := range strings.Split(r.text(name), ",") {
 		region, err := connect.ParseRegion(s)
-		if err != nil {
-			r.fail(name, "must be a comma-separated list of Regions")
+		if err != nil || (of != "" && region.Partition() != of) {
+			r.fail(name, "must be a comma-separated list of Regions of the platform's partition")
 			return nil
 		}
 		out = append(out, region)

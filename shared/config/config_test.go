@@ -201,12 +201,28 @@ func TestMalformedVariablesAreNamed(t *testing.T) {
 	}
 }
 
+// One deployment serves one partition.
+func TestRegionsAreOfThePartition(t *testing.T) {
+	regions := map[string]string{"aws": "eu-west-1,us-east-1", "aws-us-gov": "us-gov-west-1,us-gov-east-1", "aws-cn": "cn-north-1,cn-northwest-1"}
+	for partition := range regions {
+		for of, list := range regions {
+			set(t, "ROLECALL_PARTITION", partition, "ROLECALL_REGIONS", list)
+			if _, err := config.Load(everything...); (err == nil) != (of == partition) {
+				t.Errorf("%s with %s: %v", partition, list, err)
+			}
+		}
+		set(t, "ROLECALL_PARTITION", partition, "ROLECALL_REGIONS", regions["aws"]+","+regions["aws-cn"])
+		if _, err := config.Load(everything...); err == nil {
+			t.Errorf("%s with Regions of two", partition)
+		}
+	}
+}
+
 func TestWellFormedVariablesAreTaken(t *testing.T) {
 	for name, values := range map[string][]string{
 		"ROLECALL_LOG_LEVEL":        {"debug", "INFO", "warn", "error"},
-		"ROLECALL_PARTITION":        {"aws", "aws-us-gov", "aws-cn"},
 		"ROLECALL_PLATFORM_ACCOUNT": {"000000000000", "999999999999"},
-		"ROLECALL_REGIONS":          {"eu-west-1", "us-gov-west-1", "eu-west-1,ap-southeast-2,mx-central-1"},
+		"ROLECALL_REGIONS":          {"eu-west-1", "eu-west-1,ap-southeast-2,mx-central-1"},
 		"ROLECALL_WEBHOOK_SECRETS":  {"1", "7", "3,2,1"},
 		"ROLECALL_STS_RATE":         {"2", "60", "600", "10000"},
 		"ROLECALL_CHECK_INTERVAL":   {"1m", "60s", "5m", "1h", "6h0m0s", "24h", "24h0m0s", "1440m"},

@@ -34,12 +34,22 @@ const maxAnswer = 1 << 20
 type regionsAnswer struct {
 	XMLName xml.Name `xml:"DescribeRegionsResponse"`
 	Regions []struct {
-		Name string `xml:"regionName"`
+		Name  string `xml:"regionName"`
+		OptIn string `xml:"optInStatus"`
 	} `xml:"regionInfo>item"`
 }
 
-// Regions implements connect.Inspector.
+// Regions implements connect.Inspector. It asks in the given Region, for an organization may forbid others; where the account
+// has not enabled that one, it asks in the Region of the partition that no account can do without.
 func (i Inspector) Regions(ctx context.Context, c connect.Credentials, region connect.Region) ([]connect.Region, error) {
+	regions, err := i.regions(ctx, c, region)
+	if always := connect.Region(iamTarget(region.Partition()).region); errors.Is(err, errNotEnabled) && region != always {
+		return i.regions(ctx, c, always)
+	}
+	return regions, err
+}
+
+func (i Inspector) regions(ctx context.Context, c connect.Credentials, region connect.Region) ([]connect.Region, error) {
 	var answer regionsAnswer
 	form := url.Values{"Action": {"DescribeRegions"}, "Version": {"2016-11-15"}}
 	host := fmt.Sprintf("https://ec2.%s.%s", region, region.Partition().DNSSuffix())
@@ -48,7 +58,7 @@ func (i Inspector) Regions(ctx context.Context, c connect.Credentials, region co
 	}
 	out := make([]connect.Region, 0, len(answer.Regions))
 	for _, r := range answer.Regions {
-		if parsed, err := connect.ParseRegion(r.Name); err == nil {
+		if parsed, err := connect.ParseRegion(r.Name); err == nil && r.OptIn != "not-opted-in" {
 			out = append(out, parsed)
 		}
 	}
@@ -199,6 +209,9 @@ func (i Inspector) signed(ctx context.Context, c connect.Credentials, t target, 
 	return req, v4.NewSigner().SignHTTP(ctx, creds, req, hex.EncodeToString(hash[:]), t.service, t.region, i.Clock())
 }
 
+// errNotEnabled is how EC2 answers in a Region that the account has not enabled: credentials are not known there.
+var errNotEnabled = errors.New("the credentials are not taken in this Region")
+
 // answerError reads the error shapes of IAM (ErrorResponse) and EC2 (Response).
 func answerError(operation string, status int, body []byte) error {
 	var e struct {
@@ -210,6 +223,9 @@ func answerError(operation string, status int, body []byte) error {
 	}
 	if e.IAM == "NoSuchEntity" {
 		return unavailable(operation, errNoSuchEntity)
+	}
+	if e.EC2 == "AuthFailure" || e.EC2 == "OptInRequired" {
+		return unavailable(operation, fmt.Errorf("%w: %s (status %d)", errNotEnabled, e.EC2, status))
 	}
 	return unavailable(operation, fmt.Errorf("%s%s (status %d)", e.IAM, e.EC2, status))
 }

@@ -38,6 +38,49 @@ func TestRegionsAreThoseEnabledInTheCustomersAccount(t *testing.T) {
 	}
 }
 
+// A connection's default Region may be one that the account has not enabled, where AWS knows none of its credentials.
+func TestRegionsAreFoundFromARegionThatIsNotEnabled(t *testing.T) {
+	w := newWorld(t)
+	c := w.session(w.role("Exact", trust(externalID, allActions), lookAtSelf)).Credentials
+	for _, enabled := range []bool{false, true} {
+		w.ec2.OptIn(customerAccount, "eu-south-1", enabled)
+		got, err := w.look.Regions(t.Context(), c, "eu-south-1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Contains(got, "us-east-1") || slices.Contains(got, "eu-south-1") != enabled {
+			t.Errorf("enabled %t: %v", enabled, got)
+		}
+	}
+}
+
+// Where the credentials are known nowhere, one more question is enough; and what is not enabled is not counted.
+func TestARegionThatIsNotEnabledIsNotInsistedUpon(t *testing.T) {
+	asked := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked++
+		says(http.StatusUnauthorized, `<Response><Errors><Error><Code>AuthFailure</Code></Error></Errors></Response>`)(w, nil)
+	}))
+	defer server.Close()
+	look := customer.Inspector{HTTP: server.Client(), Clock: time.Now, Endpoint: server.URL}
+	for region, want := range map[connect.Region]int{"eu-south-1": 2, "us-east-1": 1, "us-gov-west-1": 1, "cn-northwest-1": 2} {
+		asked = 0
+		if _, err := look.Regions(t.Context(), connect.Credentials{}, region); kind(err) != connect.KindUnavailable || asked != want {
+			t.Errorf("%s: asked %d times, want %d: %v", region, asked, want, err)
+		}
+	}
+	listing := httptest.NewServer(says(http.StatusOK, `<DescribeRegionsResponse><regionInfo>`+
+		`<item><regionName>eu-west-1</regionName><optInStatus>opt-in-not-required</optInStatus></item>`+
+		`<item><regionName>eu-south-1</regionName><optInStatus>not-opted-in</optInStatus></item>`+
+		`<item><regionName>af-south-1</regionName><optInStatus>opted-in</optInStatus></item></regionInfo></DescribeRegionsResponse>`))
+	defer listing.Close()
+	look = customer.Inspector{HTTP: listing.Client(), Clock: time.Now, Endpoint: listing.URL}
+	got, err := look.Regions(t.Context(), connect.Credentials{}, "eu-west-1")
+	if diff := cmp.Diff([]connect.Region{"eu-west-1", "af-south-1"}, got); diff != "" || err != nil {
+		t.Errorf("%v\n%s", err, diff)
+	}
+}
+
 func TestTrustPolicyComesAsItWasWritten(t *testing.T) {
 	w := newWorld(t)
 	// A plus sign stands for itself in IAM's encoding, and a percent sign for more than itself.

@@ -44,12 +44,25 @@ func (s *Service) OptIn(account, region string, on bool) {
 	s.opted[account][region] = on
 }
 
+func (s *Service) isOptedIn(account, region string) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.opted[account][region]
+}
+
 const describeRegions = "DescribeRegions"
 
-// Needs says that DescribeRegions takes ec2:DescribeRegions, which knows no resources.
+// Needs says that DescribeRegions takes ec2:DescribeRegions, which knows no resources. In a Region that is not on for the
+// account, nobody's credentials are known.
 func (s *Service) Needs(call *wire.Call) ([]wire.Need, error) {
 	if call.Operation != describeRegions {
 		return nil, unknownOperation(call)
+	}
+	if slices.Contains(closedRegions(), call.Region) && !s.isOptedIn(call.Principal.Account, call.Region) {
+		return nil, &wire.Error{
+			Code: "AuthFailure", Status: http.StatusUnauthorized,
+			Message: "AWS was not able to validate the provided access credentials",
+		}
 	}
 	return []wire.Need{{
 		Action: "ec2:DescribeRegions", Resource: "*",

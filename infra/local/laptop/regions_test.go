@@ -1,0 +1,66 @@
+package laptop_test
+
+import (
+	"net/http"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
+)
+
+// Stacks of one account in several Regions at the same time: each reports through its own Region's topic, and a link may be
+// used in any Region that has one.
+func TestStacksInSeveralRegions(t *testing.T) {
+	t.Parallel()
+	acme := as(t, "acme-regions")
+	type launched struct {
+		c    connection
+		from customer
+	}
+	var all []launched
+	for name, regions := range map[string][2]string{ // the connection's default Region, and where its link is used
+		"Ireland": {"eu-west-1", "eu-west-1"}, "Virginia": {"us-east-1", "us-east-1"}, "Elsewhere": {"eu-west-1", "us-east-1"},
+	} {
+		var c connection
+		acme.want(http.StatusCreated, "POST", "/v1/connections", `{"name":"`+name+`","defaultRegion":"`+regions[0]+`"}`).into(t, &c)
+		l := launched{c, customer{t, "222222223301", regions[1]}}
+		l.from.launch(c, nil)
+		all = append(all, l)
+	}
+	roles := map[string]bool{}
+	for _, l := range all {
+		l.from.await(l.c.Launch.StackName, types.StackStatusCreateComplete, 60*time.Second)
+		got := acme.get(l.c.ID)
+		if got.Status != "enabled" || got.Stack == nil || got.Stack.Region != l.from.region {
+			t.Errorf("%s: %s with a stack %+v, launched in %s", l.c.Name, got.Status, got.Stack, l.from.region)
+		}
+		roles[got.RoleARN] = true
+	}
+	if len(roles) != len(all) {
+		t.Errorf("%d stacks made %d roles", len(all), len(roles))
+	}
+}
+
+// A default Region that the customer has not enabled stands in nobody's way: the stack comes up in Rolecall's own, and the
+// check of Regions asks where it is answered.
+func TestADefaultRegionThatIsNotEnabled(t *testing.T) {
+	t.Parallel()
+	acme := as(t, "acme-opt-in")
+	var c connection
+	acme.want(http.StatusCreated, "POST", "/v1/connections", `{"name":"Milan","defaultRegion":"eu-south-1"}`).into(t, &c)
+	if c.Launch.Region != "eu-west-1" {
+		t.Fatalf("launched in %s", c.Launch.Region)
+	}
+	theirs := customer{t, "222222223302", c.Launch.Region}
+	theirs.launch(c, nil)
+	theirs.await(c.Launch.StackName, types.StackStatusCreateComplete, 60*time.Second)
+	var got struct {
+		Status  string
+		Regions []string
+	}
+	acme.want(http.StatusOK, "GET", "/v1/connections/"+c.ID, "").into(t, &got)
+	if got.Status != "enabled" || !slices.Contains(got.Regions, "eu-west-1") || slices.Contains(got.Regions, "eu-south-1") {
+		t.Errorf("%s, Regions %v", got.Status, got.Regions)
+	}
+}

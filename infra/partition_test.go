@@ -1,0 +1,140 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/jsii-runtime-go"
+)
+
+// principals are AWS's own services, which are called the same in every partition.
+var principals = regexp.MustCompile(`"[a-z]+(\.[a-z0-9-]+)?\.amazonaws\.com"`)
+
+// The CDK app for each partition: no ARN, no host and no template of another one. The laptop's assembly is of aws.
+func TestEveryPartitionIsSynthesised(t *testing.T) {
+	for home, p := range map[string]struct{ partition, other string }{
+		"us-gov-west-1": {"aws-us-gov", "us-gov-east-1"},
+		"cn-north-1":    {"aws-cn", "cn-northwest-1"},
+	} {
+		t.Run(p.partition, func(t *testing.T) {
+			stacks := inPartition(t, home, p.other)
+			if len(stacks) != 3 {
+				t.Fatalf("%d stacks", len(stacks))
+			}
+			for name, s := range stacks {
+				text := written(t, s)
+				for _, arn := range regexp.MustCompile(`arn:aws[a-z-]*:`).FindAllString(text, -1) {
+					if arn != "arn:"+p.partition+":" {
+						t.Errorf("%s names %s", name, around(text, arn))
+					}
+				}
+				hosts := principals.ReplaceAllString(text, "")
+				if i := strings.Index(hosts, "amazonaws.com"); i >= 0 {
+					t.Errorf("%s names a host of another partition, or one that is written out: %s", name, hosts[max(0, i-60):min(len(hosts), i+40)])
+				}
+			}
+			api := stacks["Rolecall"].one(t, "AWS::Lambda::Function", "ApiFunction")
+			env, _ := api.Properties["Environment"].(map[string]any)["Variables"].(map[string]any)
+			if env[envPartition] != p.partition || env[envRegions] != home+","+p.other {
+				t.Errorf("the functions are told %v, %v", env[envPartition], env[envRegions])
+			}
+			if url := flat(env[envTemplateURL]); !strings.HasPrefix(url, "https://${Templates.RegionalDomainName}/connection/") {
+				t.Errorf("the template is at %s", url)
+			}
+			assume := onRoles(t, stacks["Rolecall"])
+			for _, want := range []string{"Allow arn:" + p.partition + ":iam::*:role/*", "Deny arn:" + p.partition + ":iam::111111111111:role/*"} {
+				if strings.Count(assume, want) != 2 { // broker and verify
+					t.Errorf("%q is not said twice:\n%s", want, assume)
+				}
+			}
+		})
+	}
+}
+
+// inPartition synthesises without cdk-nag, which has judged the same resources already.
+func inPartition(t *testing.T, regions ...string) map[string]template {
+	t.Helper()
+	dir := t.TempDir()
+	functions := filepath.Join(dir, "functions")
+	for _, name := range functionNames() {
+		if err := writeBootstrap(functions, name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	context, err := readContext(filepath.Join("..", "cdk.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	context[keyFunctionsDir], context[keyHomeRegion], context[keyRegions] = functions, regions[0], strings.Join(regions, ",")
+	out := filepath.Join(dir, "out")
+	app := awscdk.NewApp(&awscdk.AppProps{
+		AnalyticsReporting: jsii.Bool(false), TreeMetadata: jsii.Bool(false), Context: &context, Outdir: jsii.String(out),
+	})
+	cfg, err := loadConfig(contextOf(app), func(string) string { return "" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := build(app, cfg); err != nil {
+		t.Fatal(err)
+	}
+	app.Synth(nil)
+	if err := assets(out); err != nil {
+		t.Error(err)
+	}
+	stacks, err := readTemplates(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stacks
+}
+
+// assets says whether the customers' template lies in the assembly.
+func assets(out string) error {
+	files, err := filepath.Glob(filepath.Join(out, "asset.*.yaml"))
+	if err != nil || len(files) != 1 {
+		return fmt.Errorf("customers' templates %v, %w", files, err)
+	}
+	text, err := os.ReadFile(files[0])
+	if err == nil && !strings.Contains(string(text), "arn:${AWS::Partition}:iam::111111111111:root") {
+		err = fmt.Errorf("%s names no platform of the stack's own partition", files[0])
+	}
+	return err
+}
+
+func written(t *testing.T, s template) string {
+	t.Helper()
+	text, err := json.Marshal(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func around(text, at string) string {
+	i := strings.Index(text, at)
+	return text[max(0, i-60):min(len(text), i+60)]
+}
+
+// onRoles are the statements on AssumeRole, as text.
+func onRoles(t *testing.T, s template) string {
+	t.Helper()
+	var out []string
+	for _, r := range s.ofType("AWS::IAM::Role") {
+		for _, policy := range list(r.Properties["Policies"]) {
+			for _, st := range list(policy.(map[string]any)["PolicyDocument"].(map[string]any)["Statement"]) {
+				statement := st.(map[string]any)
+				if slices.Contains(list(statement["Action"]), any("sts:AssumeRole")) {
+					out = append(out, flat(statement["Effect"])+" "+flat(statement["Resource"])+flat(statement["NotResource"]))
+				}
+			}
+		}
+	}
+	return strings.Join(out, "\n")
+}
