@@ -86,6 +86,11 @@ func TestRoleTags(t *testing.T) {
 		t.Errorf("tags %s", got)
 	}
 	w.refused(p, "InvalidInput", http.StatusBadRequest, "iam:TagRole", "RoleName", "r", "Tags.member.1.Key", "aws:x", "Tags.member.1.Value", "")
+
+	if got := w.must(p, "iam:ListInstanceProfilesForRole", "RoleName", "r"); strings.Contains(got, "<member>") || field(t, got, "IsTruncated") != "false" {
+		t.Errorf("instance profiles %s", got)
+	}
+	w.refused(p, "NoSuchEntity", http.StatusNotFound, "iam:ListInstanceProfilesForRole", "RoleName", "nobody")
 }
 
 func TestRoleRefusals(t *testing.T) {

@@ -50,6 +50,7 @@ func roleOperations() map[string]operation {
 		"TagRole":                       {onRole, tagRole},
 		"UntagRole":                     {onRole, untagRole},
 		"ListRoleTags":                  {onRole, listRoleTags},
+		"ListInstanceProfilesForRole":   {onRole, listInstanceProfilesForRole},
 	}
 }
 
@@ -381,6 +382,15 @@ func listRoleTags(s *Service, call *wire.Call) (any, error) {
 		IsTruncated bool
 		Marker      string `xml:",omitempty"`
 	}{p.items, p.truncated, p.marker}, err
+}
+
+// listInstanceProfilesForRole lists none: nothing here makes instance profiles. Terraform asks before it deletes a role.
+func listInstanceProfilesForRole(s *Service, call *wire.Call) (any, error) {
+	_, err := s.Role(call.Principal.Account, call.Form.Get("RoleName"))
+	return struct {
+		InstanceProfiles items[struct{}]
+		IsTruncated      bool
+	}{}, err
 }
 
 func createUser(s *Service, call *wire.Call) (any, error) {
