@@ -44,17 +44,20 @@ func TestEveryPartitionOfItsOwn(t *testing.T) {
 		stranger, foreign string // a Region and a role of another partition
 	}{
 		{
-			connect.PartitionAWS, []connect.Region{"eu-west-1", "us-east-1"},
+			connect.PartitionAWS,
+			[]connect.Region{"eu-west-1", "us-east-1"},
 			"https://us-east-1.console.aws.amazon.com/cloudformation/home?region=us-east-1#/stacks/quickcreate?", "https://console.aws.amazon.com/iam/home#/roles/create?",
 			"cn-north-1", "arn:aws-us-gov:iam::222222222222:role/R",
 		},
 		{
-			connect.PartitionGov, []connect.Region{"us-gov-west-1", "us-gov-east-1"},
+			connect.PartitionGov,
+			[]connect.Region{"us-gov-west-1", "us-gov-east-1"},
 			"https://console.amazonaws-us-gov.com/cloudformation/home?region=us-gov-east-1#/stacks/quickcreate?", "https://console.amazonaws-us-gov.com/iam/home#/roles/create?",
 			"us-east-1", "arn:aws:iam::222222222222:role/R",
 		},
 		{
-			connect.PartitionChina, []connect.Region{"cn-north-1", "cn-northwest-1"},
+			connect.PartitionChina,
+			[]connect.Region{"cn-north-1", "cn-northwest-1"},
 			"https://console.amazonaws.cn/cloudformation/home?region=cn-northwest-1#/stacks/quickcreate?", "https://console.amazonaws.cn/iam/home#/roles/create?",
 			"us-gov-west-1", "arn:aws:iam::222222222222:role/R",
 		},

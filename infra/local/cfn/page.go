@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
-	"mime"
 	"net/http"
 	"regexp"
 	"slices"
@@ -43,19 +42,7 @@ func NewPage(engine *Engine, region string) http.Handler {
 	mux.HandleFunc("POST /cloudformation/api/stacks", p.serve(p.create))
 	mux.HandleFunc("POST /cloudformation/api/stacks/update", p.serve(p.update))
 	mux.HandleFunc("POST /cloudformation/api/stacks/delete", p.serve(p.remove))
-	return secured(mux)
-}
-
-// secured sets what keeps the page to itself: nothing from other hosts, nothing inline, no frames.
-func secured(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h := w.Header()
-		h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Referrer-Policy", "no-referrer")
-		h.Set("Cache-Control", "no-store")
-		next.ServeHTTP(w, r)
-	})
+	return wire.SecuredPage(mux)
 }
 
 func file(name, contentType string) http.HandlerFunc {
@@ -120,7 +107,7 @@ func (p *page) read(w http.ResponseWriter, r *http.Request) (*pageRequest, error
 	query := r.URL.Query()
 	in := &pageRequest{Account: query.Get("account"), Region: query.Get("region"), Stack: query.Get("stack"), TemplateURL: query.Get("templateURL")}
 	if r.Method == http.MethodPost {
-		if err := sameOrigin(r); err != nil {
+		if err := wire.FromPage(r); err != nil {
 			return nil, err
 		}
 		dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxPageRequest))
@@ -139,17 +126,6 @@ func (p *page) read(w http.ResponseWriter, r *http.Request) (*pageRequest, error
 		return nil, invalid("%.64s is not an AWS Region.", in.Region)
 	}
 	return in, nil
-}
-
-// sameOrigin keeps other web pages from creating stacks: they cannot send JSON here without being asked first, and
-// nothing here allows it.
-func sameOrigin(r *http.Request) error {
-	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	site := r.Header.Get("Sec-Fetch-Site")
-	if err != nil || media != "application/json" || (site != "" && site != "same-origin") {
-		return &wire.Error{Code: "AccessDenied", Message: "Only the page itself may do this.", Status: http.StatusForbidden}
-	}
-	return nil
 }
 
 type pageParameter struct {

@@ -204,6 +204,7 @@ func (l *Laptop) openDoor() {
 	}
 	l.door.Handle(iam.FederationPath, l.IAM.Federation())
 	l.door.Handle(cfn.PagePath, cfn.NewPage(l.Engine, HomeRegion))
+	l.door.Handle(iam.PagePath, iam.NewPage(l.IAM, cfn.PagePath+"home.css"))
 	l.door.Handle(cfn.ResponsePath, l.door.Guard(faults.CustomResponse, l.Engine.Responses()))
 	l.door.Handle("/", l.s3.Anonymous())
 }

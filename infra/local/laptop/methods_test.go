@@ -135,7 +135,7 @@ func shimmedPath(t *testing.T) string {
 	return dir
 }
 
-// fromConsole does what IAM's console makes of the prepared link, when the customer presses Next, Next, Create.
+// fromConsole does what the create-role page makes of the prepared link, when the customer presses Create.
 func fromConsole(t *testing.T, c connection, account string) string {
 	t.Helper()
 	if !strings.HasPrefix(c.Launch.CreateRoleURL, strings.Replace(pocket.AWSURL, "127.0.0.1", "localhost", 1)+"/iam/home#/roles/create?") {
@@ -151,21 +151,27 @@ func fromConsole(t *testing.T, c connection, account string) string {
 			t.Errorf("%s=%q, want %q", name, q.Get(name), want)
 		}
 	}
-	client := iamOf(account)
-	made, err := client.CreateRole(t.Context(), &iam.CreateRoleInput{
-		RoleName: aws.String("MadeInTheConsole"),
-		AssumeRolePolicyDocument: aws.String(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"sts:AssumeRole","Principal":{"AWS":"` +
-			q.Get("awsAccount") + `"},"Condition":{"StringEquals":{"sts:ExternalId":"` + q.Get("externalId") + `"}}}]}`),
+	body, err := json.Marshal(map[string]any{
+		"account": account, "name": "MadeInTheConsole", "trustedAccount": q.Get("awsAccount"), "externalId": q.Get("externalId"), "policies": q["policies"],
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, arn := range q["policies"] {
-		if _, err := client.AttachRolePolicy(t.Context(), &iam.AttachRolePolicyInput{RoleName: made.Role.RoleName, PolicyArn: &arn}); err != nil {
-			t.Fatal(err)
-		}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, pocket.AWSURL+"/iam/api/roles", bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
 	}
-	return *made.Role.Arn
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	var made struct{ RoleARN, Message string }
+	if err := json.NewDecoder(resp.Body).Decode(&made); err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("%s %s: %v", resp.Status, made.Message, err)
+	}
+	return made.RoleARN
 }
 
 // An outcome is what goes wrong between the making of a role and its report, and what Rolecall must make of it. ID stands
@@ -361,12 +367,12 @@ func (o outcome) byStack(t *testing.T) verdict {
 // told is the code and all else of the reason that Rolecall gave a stack: "<code>: <message>. <fix>".
 func told(reasons []string) (code, rest string) {
 	for _, r := range reasons {
-		_, said, found := strings.Cut(r, "Connection CREATE_FAILED: ")
+		_, said, found := strings.Cut(r, " CREATE_FAILED: ") // of whichever resource was first
 		if !found {
 			continue
 		}
 		for word := range strings.FieldsSeq(said) {
-			if code = strings.TrimSuffix(word, ":"); code != word && strings.ToUpper(code) == code {
+			if code = strings.TrimSuffix(word, ":"); code != word && strings.ToUpper(code) == code && strings.Contains(code, "_") {
 				_, rest, _ = strings.Cut(said, word)
 				return code, strings.TrimSpace(rest)
 			}

@@ -53,7 +53,7 @@ func configured(home string) (out []string) {
 	if file == "" {
 		file = filepath.Join(home, ".terraformrc")
 	}
-	text, err := os.ReadFile(file) //nolint:gosec // the user's own
+	text, err := os.ReadFile(file)
 	if err != nil {
 		return nil // most have none
 	}
