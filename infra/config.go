@@ -34,7 +34,8 @@ import (
 //	tenantClaim       The claim that names the tenant.
 //	corsOrigins       Exact origins of the SPAs, such as https://app.example.com; none by default.
 //	functionsDir      Folder that `make build` fills: <function>/bootstrap.
-//	consoleDir        Folder that `make web` fills with the console and the widget; "" deploys neither.
+//	consoleDir        Folder that `make web` fills with the console and the widget; "" deploys neither, nor does
+//	                  any partition but aws.
 //	consoleClientId   The console's client at the issuer: public, authorization code with PKCE, redirect <console>/callback.
 //	checkInterval     How often an enabled connection is checked again, as a Go duration of whole minutes that divides 24h.
 //	webhookEndpoint   Where published events are posted, a public https URL; "" (the default) makes no webhook. See

@@ -32,9 +32,10 @@ type webSite struct {
 	bucket awss3.Bucket
 }
 
-// addWeb makes the console's stack from what `make web` built; nothing without a consoleDir, as on the laptop.
+// addWeb makes the console's stack from what `make web` built; nothing without a consoleDir, as on the laptop, and nothing
+// in GovCloud, which has no CloudFront, or in China, whose CloudFront has no functions and asks for a registered domain.
 func addWeb(app awscdk.App, cfg config, api awsapigatewayv2.CfnApi) error {
-	if cfg.consoleDir == "" {
+	if cfg.consoleDir == "" || cfg.partition != "aws" {
 		return nil
 	}
 	site := &webSite{cfg: cfg, stack: newStack(app, cfg, "RolecallWeb", cfg.homeRegion, "Rolecall: the console and the connect widget")}
