@@ -1,12 +1,6 @@
 import assert from 'node:assert/strict';
 import { env, test } from './runner.mjs';
-import { accessible, account, begin, createStack, shoot, token, unique, until } from './steps.mjs';
-
-/** embed opens the host page, which is of another origin than the API. */
-async function embed(page, tenant, more = {}) {
-  const query = new URLSearchParams({ widget: `${env.url}/rolecall-connect.js`, api: env.url, token: await token(tenant), ...more });
-  await page.goto(`${env.host}/?${query}`);
-}
+import { accessible, account, begin, createStack, embed, shoot, unique, until } from './steps.mjs';
 
 test('host page: another origin embeds the widget, with one script', async ({ context, page }) => {
   assert.notEqual(new URL(env.host).origin, new URL(env.url).origin);

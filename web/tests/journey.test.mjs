@@ -38,7 +38,7 @@ test('journey: two actions, from a name to Enabled', async ({ context, page }) =
 
   await widget.getByRole('button', { name: 'Done' }).click();
   await page.getByRole('heading', { name, level: 1 }).waitFor();
-  await page.getByText('Stack started in the customer’s account').waitFor();
+  await page.getByText('Role reported').waitFor(); // the stack’s start is no news once its role has come
   await accessible(page, 'the connection');
   await shoot(page, '06-connection');
   await page.getByRole('button', { name: 'Verify now' }).click();

@@ -5,5 +5,7 @@ import './journey.test.mjs';
 import './failures.test.mjs';
 import './console.test.mjs';
 import './host.test.mjs';
+import './select.test.mjs';
+import './features.test.mjs';
 
 process.exit(await runAll());

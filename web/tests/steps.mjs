@@ -124,3 +124,9 @@ export async function until(what, ask, ms = 15_000) {
     await new Promise((r) => setTimeout(r, 100));
   }
 }
+
+/** embed opens the host page, which is of another origin than the API. */
+export async function embed(page, tenant, more = {}) {
+  const query = new URLSearchParams({ widget: `${env.url}/rolecall-connect.js`, api: env.url, token: await token(tenant), ...more });
+  await page.goto(`${env.host}/?${query}`);
+}

@@ -1,6 +1,6 @@
 import { LitElement, html, nothing, type TemplateResult } from 'lit';
 import { property, state } from 'lit/decorators.js';
-import { Client, Problem, asProblem, type Config, type Connection, type TokenProvider } from '../api/client.js';
+import { Client, Problem, asProblem, sentence, type Config, type Connection, type TokenProvider } from '../api/client.js';
 import { checkList } from '../parts/checks.js';
 import { define } from '../parts/copy.js';
 import { fixed } from '../parts/fix.js';
@@ -364,8 +364,7 @@ export class RolecallConnect extends LitElement {
           : 'Longer than usual: AWS itself does not answer as it should. We go on trying every minute; you can leave this page.'}</p>
         <p class="hint">Try ${v.attempt + 1}${Date.parse(v.nextTryAt) > now + 500 ? ` in ${Math.ceil((Date.parse(v.nextTryAt) - now) / 1000)} s` : ' is being made now'}</p>
       </div></div>
-      ${c.statusReason ? html`<div class="note busy"><h3>${warning()} Not yet</h3><p>${c.statusReason.message}</p></div>` : nothing}
-      ${checkList(c.checks)}`;
+      ${c.statusReason ? html`<div class="note busy"><h3>${warning()} Not yet</h3><p>${sentence(c.statusReason.message)}</p></div>` : nothing}`;
   }
 
   private success(c: Connection): TemplateResult {

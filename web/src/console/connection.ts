@@ -6,7 +6,7 @@ import { fixed } from '../parts/fix.js';
 import { cross, question, refresh, tick, warning } from '../parts/icons.js';
 import { checkLabel, eventLabel, eventTone, methodLabel, permissionLabel, verdictWord } from '../parts/words.js';
 import { Page, badge, problemNote, when } from './page.js';
-import { panels } from './panels.js';
+import './panels.js';
 import { navigate } from './router.js';
 
 /** How often a connection is read again, in milliseconds. */
@@ -102,7 +102,7 @@ class ConnectionPage extends Page {
         <div>
           ${this.facts(c)}
           ${this.checks(c)}
-          ${panels(c, { client: this.client, config: this.config, busy: this.busy, act: this.act })}
+          <connection-panels .client=${this.client} .settings=${this.settings} .connection=${c} .config=${this.config} .act=${this.act} busy=${this.busy}></connection-panels>
         </div>
         <div>${this.timeline()}${this.ending(c)}</div>
       </div>`;
@@ -188,7 +188,7 @@ class ConnectionPage extends Page {
       ${c.stack && c.status !== 'disconnected' ? html`<p><strong>Disconnect:</strong> the customer deletes the stack in their account. The role goes with it, and this connection follows by itself; it can be connected again.</p>` : nothing}
       <p><strong>Delete:</strong> ends it at once and for good. No credentials are issued any more; name and external ID stay reserved for ever. The role in the customer’s account is theirs to remove; until it refuses us, we go on checking.</p>
       <button type="button" class="danger" @click=${() => this.dialog?.showModal()}>Delete connection</button>
-      <dialog aria-labelledby="delete-title" @close=${() => (this.typed = '')}>
+      <dialog id="delete-dialog" aria-labelledby="delete-title" @close=${() => (this.typed = '')}>
         <form method="dialog" @submit=${this.erase}>
           <h2 id="delete-title">Delete ${c.name}?</h2>
           <p>This cannot be undone. Services that use this connection lose access as their present credentials end.</p>
@@ -201,7 +201,7 @@ class ConnectionPage extends Page {
   }
 
   private get dialog(): HTMLDialogElement | null {
-    return this.querySelector('dialog');
+    return this.querySelector('#delete-dialog');
   }
 
   private async erase(e: Event): Promise<void> {

@@ -2,7 +2,7 @@ import { html, nothing, type TemplateResult } from 'lit';
 import { state } from 'lit/decorators.js';
 import type { Connection } from '../api/client.js';
 import { plus, search } from '../parts/icons.js';
-import { methodLabel, statusNames, statusWord } from '../parts/words.js';
+import { methodLabel, scopeText, statusNames, statusWord } from '../parts/words.js';
 import { Page, badge, when } from './page.js';
 
 const pageSize = 25;
@@ -109,8 +109,8 @@ class ConnectionsPage extends Page {
 }
 
 function scopesText(c: Connection): TemplateResult | string {
-  if (!c.scopes.length) return html`<span class="soft">Everywhere</span>`;
-  const [first, ...rest] = c.scopes.map(String);
+  if (!c.scopes.length) return '–';
+  const [first, ...rest] = c.scopes.map(scopeText);
   return html`<span class="chip">${first}</span>${rest.length ? html` <span class="soft small">+${rest.length}</span>` : nothing}`;
 }
 

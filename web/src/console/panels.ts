@@ -1,16 +1,194 @@
-/** The parts of a connection's page that are there only when they apply. */
+/** The parts of a connection's page that are there only when they apply, and when the API has them. */
 import { html, nothing, type TemplateResult } from 'lit';
-import type { Client, Config, Connection } from '../api/client.js';
+import { property, state } from 'lit/decorators.js';
+import type { Config, Connection } from '../api/client.js';
+import { Problem, asProblem } from '../api/client.js';
+import { accessKey, routes, stackUpdate, type RevokedSessions, type Scope, type Session, type Sessions, type SignInLink } from '../api/features.js';
+import { fixed, snippet } from '../parts/fix.js';
+import { cross, open, plus } from '../parts/icons.js';
+import { exact } from '../parts/time.js';
+import { capital, scopeText } from '../parts/words.js';
+import { Page, problemNote, when } from './page.js';
 import './snippets.js';
 
-export interface Doing {
-  client: Client;
-  config: Config | undefined;
-  busy: string;
-  act: (what: string, ask: (c: Connection) => Promise<Connection | void>) => Promise<boolean>;
+const levels: Scope['level'][] = ['organization', 'project', 'environment', 'architecture'];
+
+export type Act = (what: string, ask: (c: Connection) => Promise<Connection | void>) => Promise<boolean>;
+
+class ConnectionPanels extends Page {
+  @property({ attribute: false }) connection!: Connection;
+  @property({ attribute: false }) config?: Config;
+  @property({ attribute: false }) act!: Act;
+  @property() busy = '';
+  @state() private has = new Set<string>();
+  @state() private scopes?: Scope[] | undefined;
+  @state() private refused?: Problem | undefined;
+  @state() private sessions?: Session[];
+  @state() private link?: SignInLink | undefined;
+  @state() private revoked?: RevokedSessions | undefined;
+  @state() private note?: Problem | undefined;
+
+  protected override async load(): Promise<number> {
+    this.has = await routes(this.client);
+    if (!this.has.has('get /v1/connections/{id}/sessions')) return 0;
+    const page = await this.client.ask<Sessions>('GET', this.client.path(this.connection.id, '/sessions'), { query: { limit: 20 } });
+    this.sessions = page.items;
+    return 20_000;
+  }
+
+  override render() {
+    const c = this.connection;
+    if (c.status === 'deleted') return nothing;
+    return html`${this.note ? problemNote(this.note) : nothing}
+      ${this.updatePanel(c)}
+      <credential-snippets .connection=${c} .base=${this.client.base}></credential-snippets>
+      ${this.has.has('put /v1/connections/{id}/scopes') ? this.scopesPanel(c) : nothing}
+      ${this.has.has('post /v1/connections/{id}/sign-in') || this.sessions ? this.sessionsPanel(c) : nothing}
+      ${this.has.has('put /v1/connections/{id}/access-key') && (c.method as string) === 'access_key' ? this.keysPanel(c) : nothing}
+      ${this.has.has('patch /v1/connections/{id}') ? this.namePanel(c) : nothing}`;
+  }
+
+  /** ask does something that does not answer with the connection, and shows what went wrong. */
+  private async ask<T>(method: string, path: string, body?: unknown): Promise<T | undefined> {
+    this.note = undefined;
+    try {
+      return await this.client.ask<T>(method, this.client.path(this.connection.id, path), body === undefined ? {} : { body });
+    } catch (error) {
+      this.note = asProblem(error);
+      return undefined;
+    }
+  }
+
+  private updatePanel(c: Connection): TemplateResult | typeof nothing {
+    const u = stackUpdate(c);
+    if (!u) return nothing;
+    return html`<section class="panel"><header><h2>A newer template</h2><span class="chip">${u.from} → ${u.to}</span></header><div class="in">
+      <p>What changes for this connection:</p><ul>${u.changes.map((t) => html`<li>${t}</li>`)}</ul>
+      <p class="buttons"><a class="button" href=${u.updateUrl} target="_blank" rel="noopener noreferrer">Update the stack in AWS ${open()}<span class="hidden"> (in a new tab)</span></a></p>
+      <details><summary>With the AWS CLI</summary>${snippet('AWS CLI', u.cli)}</details>
+    </div></section>`;
+  }
+
+  private scopesPanel(c: Connection): TemplateResult {
+    const list = this.scopes ?? c.scopes;
+    return html`<section class="panel"><header><h2>Scopes</h2></header><div class="in">
+      <p class="soft">Where this connection applies. The most specific one wins; without any, it is used by its id alone.</p>
+      <div class="chips" role="list" aria-label="Scopes">${list.map((s, i) => html`<span class="chip" role="listitem">${scopeText(s)}
+        <button type="button" aria-label="Remove ${scopeText(s)}" @click=${() => (this.scopes = list.filter((_, at) => at !== i))}>${cross()}</button></span>`)}
+        ${list.length ? nothing : html`<span class="soft" role="listitem">None</span>`}</div>
+      <form class="row spaced" @submit=${(e: Event) => this.addScope(e, list)}>
+        <div><label for="scope-level">Level</label><select id="scope-level" name="level">${levels.map((l) => html`<option value=${l}>${capital(l)}</option>`)}</select></div>
+        <div class="grow"><label for="scope-id">Id <span class="soft">(none for the organization)</span></label><input id="scope-id" name="id" maxlength="128" autocomplete="off" spellcheck="false"></div>
+        <button>${plus()} Add</button>
+      </form>
+      ${this.refused ? html`${problemNote(this.refused)}${this.refused.code === 'SCOPE_TAKEN' ? html`<p class="buttons"><button type="button" @click=${() => void this.saveScopes(list, true)}>Take it over</button></p>` : nothing}` : nothing}
+      ${this.scopes ? html`<p class="buttons"><button type="button" class="primary" aria-disabled=${this.busy ? 'true' : 'false'} @click=${() => void this.saveScopes(list, false)}>${this.busy === 'scopes' ? 'Saving…' : 'Save scopes'}</button>
+        <button type="button" @click=${() => { this.scopes = undefined; this.refused = undefined; }}>Cancel</button></p>` : nothing}
+    </div></section>`;
+  }
+
+  private addScope(e: Event, list: Scope[]): void {
+    e.preventDefault();
+    const form = e.target as HTMLFormElement;
+    const data = new FormData(form);
+    const level = data.get('level') as Scope['level'];
+    const id = String(data.get('id') ?? '').trim();
+    if ((level === 'organization') === Boolean(id)) {
+      this.refused = new Problem(0, 'SCOPE_INVALID', level === 'organization' ? 'The organization has no id.' : `Which ${level}? Give its id.`);
+      return;
+    }
+    this.refused = undefined;
+    const added: Scope = id ? { level, id } : { level };
+    if (!list.some((s) => scopeText(s) === scopeText(added))) this.scopes = [...list, added];
+    form.reset();
+  }
+
+  private async saveScopes(list: Scope[], takeOver: boolean): Promise<void> {
+    this.refused = undefined;
+    await this.act('scopes', async (c) => {
+      try {
+        const changed = await this.client.ask<Connection>('PUT', this.client.path(c.id, '/scopes'), { body: { scopes: list, ...(takeOver && { takeOver }) }, version: c.version });
+        this.scopes = undefined;
+        return changed;
+      } catch (error) {
+        this.refused = asProblem(error);
+      }
+    });
+  }
+
+  private sessionsPanel(c: Connection): TemplateResult {
+    const usable = c.status === 'enabled';
+    const now = Date.now();
+    const live = (this.sessions ?? []).filter((s) => Date.parse(s.expiresAt) > now);
+    return html`<section class="panel"><header><h2>Sessions</h2></header><div class="in">
+      <p class="buttons">
+        ${this.has.has('post /v1/connections/{id}/sign-in') ? html`<button type="button" ?disabled=${!usable} @click=${() => void this.signIn(true)}>Sign in to AWS, read only</button><button type="button" ?disabled=${!usable} @click=${() => void this.signIn(false)}>Sign in to AWS</button>` : nothing}
+        ${this.has.has('post /v1/connections/{id}/revoke-sessions') ? html`<button type="button" class="danger" ?disabled=${!usable && c.status !== 'degraded'} @click=${() => this.querySelector('dialog')?.showModal()}>Revoke sessions</button>` : nothing}
+      </p>
+      ${this.link ? html`<div class="note" role="status"><h2>The link is ready</h2><p><a class="button primary" href=${this.link.url} target="_blank" rel="noopener noreferrer" @click=${() => (this.link = undefined)}>Open the AWS console ${open()}<span class="hidden"> (in a new tab)</span></a></p>
+        <p class="soft small">It opens until ${exact(this.link.expiresAt)}; the session ends ${exact(this.link.sessionExpiresAt)}. Whoever has the link has the session: do not hand it on.</p></div>` : nothing}
+      ${this.revoked ? html`<div class="note ${this.revoked.denied ? '' : 'busy'}" role="status"><h2>${this.revoked.denied ? 'Older sessions are denied' : 'Nothing older is handed out any more'}</h2>
+        <p>${this.revoked.denied ? 'IAM takes some seconds to spread that in the customer’s account.' : (this.revoked.message ?? '')}</p>${fixed(this.revoked.fix ?? '')}${this.revoked.validUntil ? html`<p>None of them works after ${exact(this.revoked.validUntil)}.</p>` : nothing}</div>` : nothing}
+      ${live.length ? html`<ul class="checks" aria-label="Sessions that have not ended">${live.map((s) => html`<li class=${s.denied ? 'failed' : 'passed'}><span></span>
+          <span><strong>${s.caller}</strong>${s.purpose === 'console' ? ' · console' : nothing}${s.denied ? ' · denied' : nothing}</span><span class="soft small">ends ${when(s.expiresAt)}</span>
+          <span class="why"><code>${s.accessKeyId}</code> as <code>${s.sessionName}</code>${s.reason ? html` · ${s.reason}` : nothing}</span></li>`)}</ul>`
+        : this.sessions ? html`<p class="soft">No session is out.</p>` : nothing}
+      <dialog aria-labelledby="revoke-title"><form method="dialog"><h2 id="revoke-title">Revoke all sessions?</h2>
+        <p>Everything that works with credentials of this connection is cut off, in the customer’s account too where its role allows that. New credentials can be had at once.</p>
+        <div class="buttons"><button>Cancel</button><button class="danger primary" @click=${() => void this.revoke()}>Revoke sessions</button></div></form></dialog>
+    </div></section>`;
+  }
+
+  private async signIn(readOnly: boolean): Promise<void> {
+    this.link = await this.ask<SignInLink>('POST', '/sign-in', { readOnly });
+    if (this.link) void this.refresh();
+  }
+
+  private async revoke(): Promise<void> {
+    this.revoked = await this.ask<RevokedSessions>('POST', '/revoke-sessions');
+    void this.refresh();
+    void this.act('revoke', (c) => this.client.connection(c.id));
+  }
+
+  private keysPanel(c: Connection): TemplateResult {
+    const k = accessKey(c);
+    return html`<section class="panel"><header><h2>Access key</h2></header><div class="in">
+      ${k ? html`<dl class="facts"><div><dt>Access key ID</dt><dd><code>${k.accessKeyId}</code></dd></div><div><dt>Given</dt><dd>${when(k.setAt)}</dd></div>${k.expiresAt ? html`<div><dt>Ends</dt><dd>${when(k.expiresAt)}</dd></div>` : nothing}</dl>` : nothing}
+      <h3 class="spaced">Rotate</h3>
+      <p class="soft">Make a second key for the same user, give it here, and delete the first one once this has worked. The new key is proven before the old one is let go.</p>
+      <form class="row" autocomplete="off" @submit=${this.rotate}>
+        <div class="grow"><label for="new-id">Access key ID</label><input id="new-id" name="accessKeyId" required autocomplete="off" spellcheck="false"></div>
+        <div class="grow"><label for="new-secret">Secret access key</label><input id="new-secret" name="secretAccessKey" type="password" required autocomplete="off"></div>
+        <div class="grow"><label for="new-token">Session token <span class="soft">(ASIA… only)</span></label><input id="new-token" name="sessionToken" type="password" autocomplete="off"></div>
+        <button class="primary">${this.busy === 'keys' ? 'Proving…' : 'Rotate keys'}</button>
+      </form></div></section>`;
+  }
+
+  private async rotate(e: Event): Promise<void> {
+    e.preventDefault();
+    const form = e.target as HTMLFormElement;
+    const body = Object.fromEntries([...new FormData(form)].map(([k, v]) => [k, String(v).trim()]).filter(([, v]) => v));
+    const done = await this.act('keys', (c) => this.client.ask<Connection>('PUT', this.client.path(c.id, '/access-key'), { body }));
+    if (done) form.reset();
+  }
+
+  private namePanel(c: Connection): TemplateResult {
+    return html`<section class="panel"><header><h2>Name and Region</h2></header><div class="in">
+      <form class="row" @submit=${this.rename}>
+        <div class="grow"><label for="rename">Name</label><input id="rename" name="name" maxlength="64" required autocomplete="off" .value=${c.name}></div>
+        <div><label for="region">Default Region</label><select id="region" name="defaultRegion">${[...new Set([c.defaultRegion, ...(this.config?.regions ?? [])])].map((r) => html`<option value=${r} ?selected=${r === c.defaultRegion}>${r}</option>`)}</select></div>
+        <button>${this.busy === 'rename' ? 'Saving…' : 'Save'}</button>
+      </form>
+      <p class="hint">Both names stay reserved: the old one for this connection alone.</p></div></section>`;
+  }
+
+  private async rename(e: Event): Promise<void> {
+    e.preventDefault();
+    const data = new FormData(e.target as HTMLFormElement);
+    await this.act('rename', (c) => this.client.ask<Connection>('PATCH', this.client.path(c.id), {
+      version: c.version, body: { name: String(data.get('name')).trim(), defaultRegion: String(data.get('defaultRegion')) },
+    }));
+  }
 }
 
-export function panels(c: Connection, doing: Doing): TemplateResult | typeof nothing {
-  if (c.status === 'deleted') return nothing;
-  return html`<credential-snippets .connection=${c} .base=${doing.client.base}></credential-snippets>`;
-}
+customElements.define('connection-panels', ConnectionPanels);

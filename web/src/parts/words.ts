@@ -33,9 +33,8 @@ const checks: Record<string, string> = {
   regions: 'The account’s Regions can be listed',
   trust_policy: 'Trust policy admits nobody else',
   permissions: 'Permissions are as agreed',
-  identity: 'Keys work',
-  caller_identity: 'Keys work and belong to the account',
-  account: 'Keys belong to the account',
+  keys: 'Keys work, belong to the account, and are not its root’s',
+  organization: 'The account belongs to the organisation',
 };
 
 export function checkLabel(name: string): string {
@@ -70,8 +69,14 @@ const events: Record<string, string> = {
   'connection.offboarding_tried': 'Checked whether the role still answers',
   'connection.offboarding_proven': 'Proven: the role refuses us now',
   'connection.role_still_answers': 'The role still answers after the end of the connection',
-  'connection.renamed': 'Renamed',
+  'connection.updated': 'Renamed, or moved to another Region',
   'connection.scopes_changed': 'Scopes changed',
+  'connection.keys_old': 'Keys have grown old',
+  'connection.keys_rotated': 'Keys rotated',
+  'connection.sessions_revoked': 'Sessions revoked',
+  'connection.sessions_denied': 'Older sessions are denied in the account',
+  'connection.revocation_lifted': 'Revocation lifted: no older session is left',
+  'connection.upgraded': 'Stack moved to a newer template',
   'credentials.issued': 'Credentials issued',
 };
 
@@ -98,4 +103,9 @@ export function permissionLabel(name: string): string {
 
 export function capital(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1).replaceAll('_', ' ');
+}
+
+/** scopeText is a scope as people write it: "project:web", or the level alone for the organization. */
+export function scopeText(s: { level: string; id?: string | undefined }): string {
+  return s.id ? `${s.level}:${s.id}` : s.level;
 }

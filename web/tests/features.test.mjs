@@ -1,0 +1,63 @@
+import assert from 'node:assert/strict';
+import { test } from './runner.mjs';
+import { accessible, account, api, makeRole, shoot, signIn, unique } from './steps.mjs';
+
+async function enabled(name) {
+  const made = (await api('POST', '/v1/connections', { name })).body;
+  await api('PUT', `/v1/connections/${made.id}/role`, { roleArn: await makeRole(account(), 'Featured', made.launch.trustPolicy) });
+  return made.id;
+}
+
+test('connection: scopes are set, and taken over only when asked', async ({ page, expectErrors }) => {
+  expectErrors(/409/);
+  const project = unique('p').replace(/\W/g, '');
+  const other = await enabled(unique('Other'));
+  await api('PUT', `/v1/connections/${other}/scopes`, { scopes: [{ level: 'project', id: project }] });
+  const id = await enabled(unique('Scoped'));
+  await signIn(page, 'Ada', `/connections/${id}`);
+  await page.getByLabel('Level').selectOption('project');
+  await page.getByLabel(/^Id/).fill(project);
+  await page.getByRole('button', { name: 'Add' }).click();
+  await page.getByRole('button', { name: 'Save scopes' }).click();
+  await page.getByText('SCOPE_TAKEN').waitFor();
+  await accessible(page, 'a scope that is taken');
+  await shoot(page, '50-scopes');
+  await page.getByRole('button', { name: 'Take it over' }).click();
+  await page.getByRole('button', { name: 'Save scopes' }).waitFor({ state: 'detached' });
+  assert.deepEqual((await api('GET', `/v1/connections/${id}`)).body.scopes, [{ level: 'project', id: project }]);
+  assert.deepEqual((await api('GET', `/v1/connections/${other}`)).body.scopes, []);
+  await page.getByText('Scopes changed').waitFor();
+});
+
+test('connection: renamed', async ({ page }) => {
+  const id = await enabled(unique('Before'));
+  await signIn(page, 'Ada', `/connections/${id}`);
+  const name = unique('After');
+  await page.getByRole('textbox', { name: 'Name', exact: true }).fill(name);
+  await page.getByRole('button', { name: 'Save', exact: true }).click();
+  await page.getByRole('heading', { name, level: 1 }).waitFor();
+});
+
+test('connection: sign-in links, sessions, and their end', async ({ page }) => {
+  const id = await enabled(unique('Sessions'));
+  await api('GET', `/v1/connections/${id}/credentials`);
+  await signIn(page, 'Ada', `/connections/${id}`);
+  await page.getByRole('button', { name: 'Sign in to AWS, read only' }).click();
+  const link = page.getByRole('link', { name: /Open the AWS console/ });
+  await link.waitFor();
+  assert.match(await link.getAttribute('href'), /^https?:\/\//);
+  await page.getByText('ada@acme.example').first().waitFor();
+  await accessible(page, 'sessions');
+  await shoot(page, '51-sessions');
+  await page.getByRole('button', { name: 'Revoke sessions' }).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Revoke sessions' }).click();
+  await page.getByRole('heading', { name: /Older sessions are denied|Nothing older is handed out/ }).waitFor();
+  await accessible(page, 'revoked sessions');
+});
+
+test('organisations: the page says what there is', async ({ page }) => {
+  await signIn(page, 'Ada', '/organisations');
+  await page.getByRole('heading', { level: 2 }).first().waitFor();
+  await accessible(page, 'organisations');
+  await shoot(page, '52-organisations');
+});

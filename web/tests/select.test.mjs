@@ -1,0 +1,57 @@
+import assert from 'node:assert/strict';
+import { test } from './runner.mjs';
+import { accessible, account, api, begin, createStack, embed, makeRole, shoot, unique } from './steps.mjs';
+
+/** connected makes an enabled connection by a role. */
+async function connected(tenant, name, scopes) {
+  const made = (await api('POST', '/v1/connections', { name }, tenant)).body;
+  const role = await makeRole(account(), 'Chosen', made.launch.trustPolicy);
+  const got = await api('PUT', `/v1/connections/${made.id}/role`, { roleArn: role }, tenant);
+  assert.equal(got.body.status, 'enabled');
+  if (scopes) assert.equal((await api('PUT', `/v1/connections/${made.id}/scopes`, { scopes }, tenant)).status, 200);
+  return made.id;
+}
+
+test('select: search, scopes, keyboard, and the form’s value', async ({ page }) => {
+  const tenant = unique('select').replace(/\W/g, '-');
+  const [alpha, beta] = [await connected(tenant, 'Alpha'), await connected(tenant, 'Beta', [{ level: 'project', id: 'web' }])];
+  await api('POST', '/v1/connections', { name: 'Gamma, not enabled' }, tenant);
+  await embed(page, tenant, { element: 'rolecall-select', 'a-name': 'connection', 'a-required': '' });
+  const value = () => page.evaluate(() => new FormData(document.querySelector('form')).get('connection'));
+  assert.equal(await page.evaluate(() => document.querySelector('form').checkValidity()), false, 'required');
+  const field = page.getByRole('button', { name: /^Account: Choose an account/ });
+  await field.click();
+  await page.getByRole('listbox').getByRole('option').first().waitFor();
+  assert.equal(await page.getByRole('listbox').getByRole('option').count(), 2, 'only those that can be used');
+  await accessible(page, 'the drop-down');
+  await shoot(page, '40-select', { full: false });
+  await page.getByRole('combobox', { name: 'Search accounts' }).fill('alph');
+  await page.getByRole('listbox').getByRole('option', { name: /Beta/ }).waitFor({ state: 'detached' });
+  await page.keyboard.press('Enter');
+  assert.equal(await value(), alpha);
+  await page.getByRole('button', { name: 'Account: Alpha' }).click();
+  await page.getByRole('combobox', { name: 'Search accounts' }).fill('');
+  await page.getByRole('combobox', { name: 'Scope' }).selectOption('project:web');
+  await page.getByRole('listbox').getByRole('option', { name: /Beta/ }).click();
+  assert.equal(await value(), beta);
+  assert.equal(await page.evaluate(() => document.querySelector('form').checkValidity()), true);
+  assert.deepEqual(await page.evaluate(() => window.heard.map((h) => [h.event, h.value])), [['change', alpha], ['change', beta]]);
+  await page.evaluate(() => document.querySelector('form').reset());
+  await page.getByRole('button', { name: /Choose an account/ }).waitFor();
+});
+
+test('select: connects a new account and selects it', async ({ context, page }) => {
+  const tenant = unique('new').replace(/\W/g, '-');
+  await embed(page, tenant, { element: 'rolecall-select', 'a-name': 'connection' });
+  await page.getByRole('button', { name: /Choose an account/ }).click();
+  await page.getByText('No account is connected yet.').waitFor();
+  await page.getByRole('button', { name: 'Connect a new account' }).click();
+  const widget = page.locator('rolecall-connect');
+  await begin(widget, 'First');
+  await widget.locator('[data-launch]').waitFor();
+  await shoot(page, '41-select-connect', { full: false });
+  await createStack(context, widget, account());
+  await widget.getByRole('button', { name: 'Done' }).click();
+  await page.getByRole('button', { name: 'Account: First' }).waitFor();
+  assert.match(await page.evaluate(() => new FormData(document.querySelector('form')).get('connection')), /^conn_/);
+});
