@@ -11,7 +11,8 @@ type Detail struct {
 	Type         string         `json:"type"`
 	Version      string         `json:"version"` // of this contract: "1"
 	TenantID     string         `json:"tenantId"`
-	ConnectionID string         `json:"connectionId"`
+	ConnectionID string         `json:"connectionId,omitempty"`
+	EnrolmentID  string         `json:"enrolmentId,omitempty"` // instead of the connection's, where the type begins with "enrolment."
 	Sequence     int64          `json:"sequence"`
 	At           string         `json:"at"` // RFC 3339, UTC
 	Actor        string         `json:"actor"`

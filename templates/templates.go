@@ -154,7 +154,7 @@ func replaceMarks(source string, blocks map[string][]string) (string, error) {
 		}
 		used[m[2]] = true
 		for _, l := range block {
-			out.WriteString(m[1] + l + "\n")
+			out.WriteString(strings.TrimRight(m[1]+l, " ") + "\n")
 		}
 	}
 	for name := range blocks {

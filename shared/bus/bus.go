@@ -96,7 +96,7 @@ func (p Publisher) entry(r lambdaevents.DynamoDBEventRecord) (types.PutEventsReq
 	}
 	detail, err := json.Marshal(events.Detail{
 		ID: e.ID, Type: string(e.Type), Version: events.Version, TenantID: string(e.TenantID),
-		ConnectionID: string(e.ConnectionID), Sequence: e.Sequence, At: e.At.UTC().Format(time.RFC3339Nano),
+		ConnectionID: string(e.ConnectionID), EnrolmentID: string(e.EnrolmentID), Sequence: e.Sequence, At: e.At.UTC().Format(time.RFC3339Nano),
 		Actor: string(e.Actor), Data: e.Data,
 	})
 	if err != nil {
@@ -104,6 +104,7 @@ func (p Publisher) entry(r lambdaevents.DynamoDBEventRecord) (types.PutEventsReq
 	}
 	return types.PutEventsRequestEntry{
 		EventBusName: &p.Bus, Source: aws.String(events.Source), DetailType: aws.String(string(e.Type)),
-		Detail: aws.String(string(detail)), Time: aws.Time(e.At), Resources: []string{string(e.ConnectionID)},
+		Detail: aws.String(string(detail)), Time: aws.Time(e.At), Resources: []string{string(e.ConnectionID) + string(e.EnrolmentID)}, // one of them
+
 	}, nil
 }

@@ -145,7 +145,8 @@ func read(image map[string]lambdaevents.DynamoDBAttributeValue) (connect.Event, 
 	}
 	e = connect.Event{
 		ID: image["id"].String(), ConnectionID: connect.ConnectionID(image["connectionId"].String()),
-		TenantID: connect.TenantID(image["tenantId"].String()), Type: connect.EventType(image["type"].String()),
+		EnrolmentID: connect.EnrolmentID(image["enrolmentId"].String()),
+		TenantID:    connect.TenantID(image["tenantId"].String()), Type: connect.EventType(image["type"].String()),
 		At: at, Actor: connect.Actor(image["actor"].String()),
 	}
 	if e.Sequence, err = strconv.ParseInt(image["sequence"].Number(), 10, 64); err != nil {
@@ -163,7 +164,7 @@ func record(n int, e connect.Event) lambdaevents.DynamoDBEventRecord {
 	text := lambdaevents.NewStringAttribute
 	r := blank(n)
 	r.Change.NewImage = map[string]lambdaevents.DynamoDBAttributeValue{
-		"id": text(e.ID), "connectionId": text(string(e.ConnectionID)), "tenantId": text(string(e.TenantID)),
+		"id": text(e.ID), "connectionId": text(string(e.ConnectionID)), "enrolmentId": text(string(e.EnrolmentID)), "tenantId": text(string(e.TenantID)),
 		"type": text(string(e.Type)), "at": text(e.At.Format(time.RFC3339Nano)), "actor": text(string(e.Actor)),
 		"sequence": lambdaevents.NewNumberAttribute(strconv.FormatInt(e.Sequence, 10)), "data": text(string(data)),
 	}

@@ -272,7 +272,107 @@ func lived(t *testing.T) map[connect.EventType]connect.Event {
 		t.Fatal(err)
 	}
 	l.events[note.Type] = note
+	l.enrolled()
 	return l.events
+}
+
+// enrolled drives an organization's enrolment: made, an account linked that is connected already, its stack gone, revoked.
+func (l *life) enrolled() {
+	l.Helper()
+	w := &enrolments{life: l, connection: l.connected()}
+	u := connect.Enrolments{
+		Store: w, Clock: func() time.Time { return noon }, Random: rand.NewChaCha8([32]byte{8}),
+		Deployment: connect.Deployment{
+			Platform: connect.Platform{Partition: connect.PartitionAWS, Account: "111111111111"}, Regions: []connect.Region{"eu-west-1"},
+			Permissions: []connect.PermissionSet{{Name: "read-only"}}, OrganizationTemplate: connect.PublishedTemplate{URL: "https://templates.example.com/"},
+		},
+	}
+	e, err := u.Create(l.Context(), connect.EnrolRequest{Tenant: "acme", By: "ada", OrganizationID: "o-a1b2c3d4e5", Units: []string{"r-ab12"}})
+	if err != nil {
+		l.Fatal(err)
+	}
+	callbacks := connect.Callbacks{
+		Store: w, Clock: u.Clock, Account: "111111111111", Members: connect.Members{Store: w, Tokens: w, Random: u.Random},
+	}
+	for request, kind := range []connect.RequestType{connect.RequestCreate, connect.RequestDelete} {
+		cb := l.callback(kind, connect.ResourceMember, stackTwo, "m"+strconv.Itoa(request))
+		reply, err := callbacks.Receive(l.Context(), connect.CallbackRequest{Callback: cb, EnrolmentID: string(e.ID()), RoleARN: roleOne})
+		if err != nil || reply == nil || !reply.OK {
+			l.Fatalf("%s of an account that is connected: %+v, %v", kind, reply, err)
+		}
+	}
+	if err := u.Revoke(l.Context(), "acme", string(e.ID()), "ada"); err != nil {
+		l.Fatal(err)
+	}
+}
+
+// connected is an enabled connection.
+func (l *life) connected() connect.Connection {
+	l.Helper()
+	id, err := connect.NewConnectionID(noon, rand.NewChaCha8([32]byte{9}))
+	if err != nil {
+		l.Fatal(err)
+	}
+	made := connect.Create(connect.NewConnection{
+		TenantID: "acme", Name: "Known", Partition: connect.PartitionAWS, DefaultRegion: "eu-west-1", Permissions: "read-only", By: "ada",
+	}, id, connect.NewExternalID(), noon).Connection()
+	apart := &life{T: l.T, events: map[connect.EventType]connect.Event{}}
+	return apart.tried(apart.took(made.ReportRole(l.role(roleOne), noon, "ada")), outcome(connect.Passed, "eu-west-1"))
+}
+
+// enrolments is a store of one enrolment, to whose organization one account belongs that a connection serves already.
+type enrolments struct {
+	*life
+	connection connect.Connection
+	enrolment  connect.Enrolment
+	member     *connect.Member
+}
+
+func (w *enrolments) Enrolment(context.Context, connect.EnrolmentID) (connect.Enrolment, error) {
+	return w.enrolment, nil
+}
+
+func (w *enrolments) CommitEnrolment(_ context.Context, ch connect.EnrolmentChange) error {
+	w.enrolment, w.events[ch.Event().Type] = ch.Enrolment(), ch.Event()
+	return nil
+}
+
+func (w *enrolments) Enrolments(context.Context, connect.TenantID, connect.EventQuery) (connect.Page[connect.Enrolment], error) {
+	return connect.Page[connect.Enrolment]{}, nil
+}
+
+func (w *enrolments) EnrolmentMembers(context.Context, connect.EnrolmentID, connect.EventQuery) (connect.Page[connect.Member], error) {
+	return connect.Page[connect.Member]{}, nil
+}
+
+func (w *enrolments) Membership(context.Context, connect.EnrolmentID, connect.StackID) (connect.Membership, error) {
+	return connect.Membership{Enrolment: w.enrolment, Member: w.member}, nil
+}
+
+func (w *enrolments) Serving(context.Context, connect.TenantID, connect.AccountID) (connect.Connection, bool, error) {
+	return w.connection, true, nil
+}
+
+func (w *enrolments) Admit(context.Context, connect.EnrolmentID, int) error { return nil }
+
+func (w *enrolments) CommitMember(_ context.Context, ch connect.MemberChange) error {
+	m := ch.Member()
+	w.member, w.events[ch.Event().Type] = &m, *ch.Event()
+	return nil
+}
+
+func (w *enrolments) ConnectionAndFence(context.Context, connect.ConnectionID, connect.StackID) (connect.Connection, connect.Fence, error) {
+	return w.connection, connect.Fence{}, nil
+}
+
+func (w *enrolments) Commit(context.Context, connect.Change) error { return nil }
+
+func (w *enrolments) EnrolmentToken(context.Context, connect.EnrolmentID) (connect.Secret, error) {
+	return connect.NewSecret("e.token"), nil
+}
+
+func (w *enrolments) ProveEnrolment(context.Context, connect.EnrolmentID, connect.Secret) error {
+	return nil
 }
 
 // declared are the event types that package connect has constants for.
@@ -360,7 +460,11 @@ func TestEveryEventHasASample(t *testing.T) {
 	w := newWorld(t)
 	for kind, e := range lived(t) {
 		t.Run(string(kind), func(t *testing.T) {
-			e.ConnectionID = "conn_01ka000000000000000000demx"
+			if e.EnrolmentID != "" {
+				e.EnrolmentID = "enr_01ka000000000000000000demx"
+			} else {
+				e.ConnectionID = "conn_01ka000000000000000000demx"
+			}
 			if kind != connect.EventCredentialsIssued {
 				e.ID = "evt_01ka000000000000000000demx_" + strconv.FormatInt(e.Sequence, 10)
 			}

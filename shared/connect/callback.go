@@ -22,6 +22,8 @@ type CallbackResource string
 const (
 	ResourceStackStarted CallbackResource = "Custom::RolecallStackStarted"
 	ResourceConnection   CallbackResource = "Custom::RolecallConnection"
+	// ResourceMember speaks for an account of an enrolled organization.
+	ResourceMember CallbackResource = "Custom::RolecallMember"
 )
 
 // A Callback is a custom resource's request whose token has been verified. All else in it is a stranger's word.
@@ -117,6 +119,9 @@ func (c Connection) mayBind(r Callback, now time.Time) *Error {
 	if c.s.Stack.ID == r.StackID && c.s.Status != StatusExpired {
 		return nil
 	}
+	if r.Resource == ResourceMember {
+		return c.mayRebind()
+	}
 	if r.Launch <= c.s.UsedLaunch {
 		return &Error{
 			Kind: KindConflict, Code: CodeLaunchUsed, Message: "this launch link has already been used by another stack",
@@ -138,7 +143,7 @@ func (c Connection) mayBind(r Callback, now time.Time) *Error {
 func (s *Snapshot) bind(r Callback) {
 	if s.Stack.ID != r.StackID {
 		s.Stack = Stack{ID: r.StackID}
-		s.Launches, s.UsedLaunch = nil, s.LastLaunch
+		s.Launches, s.UsedLaunch, s.Offboarding = nil, s.LastLaunch, nil
 	}
 	if r.TemplateVersion != "" {
 		s.Stack.TemplateVersion = r.TemplateVersion
@@ -238,6 +243,9 @@ func (c Connection) mayTakeRole(arn RoleARN) *Error {
 			Message: "the role is in partition " + string(arn.Partition()) + ", this platform serves " + string(c.s.Partition),
 			Fix:     "Connect an account of the platform's own partition.",
 		}
+	}
+	if enrolled := c.s.enrolledAccount(); enrolled != "" && arn.Account() != enrolled {
+		return accountMismatch(arn.Account(), enrolled)
 	}
 	if c.s.AccountID != "" && arn.Account() != c.s.AccountID &&
 		(c.s.Status == StatusEnabled || c.s.Status == StatusDegraded) {

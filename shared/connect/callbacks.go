@@ -21,7 +21,8 @@ type ReplyTo struct {
 	StackID   string
 	RequestID string
 	LogicalID string
-	// PhysicalID is the connection's id, always: a changed one would make CloudFormation replace the resource.
+	// PhysicalID is the connection's id, or the enrolment's and the account, always: a changed one would make
+	// CloudFormation replace the resource.
 	PhysicalID string
 	// Until is when CloudFormation stops waiting; an answer after that is nobody's.
 	Until time.Time
@@ -52,6 +53,7 @@ type Jobs interface {
 type CallbackRequest struct {
 	Callback      Callback // without Launch, RoleARN and what is made of PermissionSet
 	ConnectionID  string
+	EnrolmentID   string // instead of the connection's, of an account of an organization
 	Token         Secret
 	RoleARN       string
 	PermissionSet string // "" of templates before 1.2.0
@@ -68,7 +70,8 @@ type Callbacks struct {
 	// Account is the platform's own, whose roles are nobody's to connect.
 	Account AccountID
 	// Offers are the permission sets that stacks may report.
-	Offers []Permissions
+	Offers  []Permissions
+	Members Members
 }
 
 // Receive acts upon a callback. The reply is nil where it is given later, by the verification's end. An error means that
@@ -89,6 +92,9 @@ func (u Callbacks) Receive(ctx context.Context, r CallbackRequest) (*Reply, erro
 }
 
 func (u Callbacks) receive(ctx context.Context, r CallbackRequest) (*Reply, error) {
+	if r.Callback.Resource == ResourceMember {
+		return u.receiveMember(ctx, r)
+	}
 	id, err := ParseConnectionID(r.ConnectionID)
 	if err != nil {
 		return nil, err
@@ -136,7 +142,10 @@ func (u Callbacks) conclude(ctx context.Context, c Connection, d Decision, r Cal
 	}
 	v, _ := c.Trial()
 	reply := r.ReplyTo
-	reply.PhysicalID, reply.Until = string(c.s.ID), r.Callback.SentAt.Add(AnswerTime)
+	reply.Until = r.Callback.SentAt.Add(AnswerTime)
+	if r.Callback.Resource != ResourceMember { // whose id was settled before there was a connection
+		reply.PhysicalID = string(c.s.ID)
+	}
 	job := VerifyJob{ConnectionID: c.s.ID, Run: d.Run, Attempt: v.Attempt, ReplyTo: &reply}
 	if err := u.Jobs.Verify(ctx, job, v.NextTryAt.Sub(u.Clock())); err != nil {
 		return nil, fmt.Errorf("queue verification: %w", err)
@@ -157,7 +166,7 @@ func (u Callbacks) awaitsFarewell(ctx context.Context, c Connection, d Decision,
 
 // role reads the reported role's ARN; a Delete and the first resource need none.
 func (u Callbacks) role(r CallbackRequest) (RoleARN, error) {
-	if r.Callback.Resource != ResourceConnection || r.Callback.Type == RequestDelete {
+	if r.Callback.Resource == ResourceStackStarted || r.Callback.Type == RequestDelete {
 		return RoleARN{}, nil
 	}
 	arn, err := ParseRoleARN(r.RoleARN)

@@ -33,6 +33,7 @@ const (
 	CheckRegions            CheckName = "regions"
 	CheckTrustPolicy        CheckName = "trust_policy"
 	CheckPermissions        CheckName = "permissions"
+	CheckOrganization       CheckName = "organization" // of accounts of an enrolment alone
 	// CheckOffboarded is made of a connection that has ended: its role must be refused.
 	CheckOffboarded CheckName = "offboarded"
 )
@@ -71,6 +72,9 @@ func proven(checks []Check) bool {
 		if c.Verdict == Failed {
 			return false
 		}
+		if c.Name == CheckOrganization && c.Verdict != Passed {
+			return false // where it is asked, it is as good as required
+		}
 		ok[c.Name] = c.Verdict == Passed
 	}
 	for _, name := range requiredChecks() {
@@ -79,6 +83,11 @@ func proven(checks []Check) bool {
 		}
 	}
 	return true
+}
+
+// provenMember says that the account's own word of its organization is among the checks, and passed.
+func provenMember(checks []Check) bool {
+	return slices.ContainsFunc(checks, func(c Check) bool { return c.Name == CheckOrganization && c.Verdict == Passed })
 }
 
 // Proven says that the outcome allows the connection to be enabled.
@@ -100,7 +109,8 @@ func (o Outcome) blocker() Reason {
 		return r
 	}
 	for _, c := range o.Checks {
-		if c.Verdict == Unknown && c.Reason.Code != CodeNotAsked && slices.Contains(requiredChecks(), c.Name) {
+		if c.Verdict == Unknown && c.Reason.Code != CodeNotAsked &&
+			(c.Name == CheckOrganization || slices.Contains(requiredChecks(), c.Name)) {
 			return c.Reason
 		}
 	}

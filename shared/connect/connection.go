@@ -110,6 +110,9 @@ type Snapshot struct {
 	LastVerifiedAt     time.Time
 	NextVerificationAt time.Time
 	Version            int64 // counts changes, from 1; also the sequence of the newest change's event
+
+	EnrolmentID    EnrolmentID    // of the enrolment that made the connection; "" for none
+	OrganizationID OrganizationID // that the account must belong to; "" where it does not matter
 }
 
 // A Connection is one customer account of one tenant. Its zero value is no connection.
@@ -124,6 +127,8 @@ func Restore(s Snapshot) (Connection, error) {
 		return Connection{}, fmt.Errorf("connection %s: unknown status %q", s.ID, s.Status)
 	case s.Status == StatusEnabled && (s.RoleARN.IsZero() || !proven(s.Checks)):
 		return Connection{}, fmt.Errorf("connection %s: enabled without proof", s.ID)
+	case s.Status == StatusEnabled && s.OrganizationID != "" && !provenMember(s.Checks):
+		return Connection{}, fmt.Errorf("connection %s: enabled without proof of its organization", s.ID)
 	case s.Status == StatusVerifying && s.Verification == nil:
 		return Connection{}, fmt.Errorf("connection %s: verifying nothing", s.ID)
 	}
@@ -185,6 +190,7 @@ type Change struct {
 	scopeReleases []Scope
 	also          []Change
 	intake        *IntakeClaim
+	joins         StackID
 }
 
 // Connection is what the connection becomes.

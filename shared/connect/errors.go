@@ -77,6 +77,17 @@ const (
 	CodeStoreUnavailable      Code = "STORE_UNAVAILABLE"
 	CodeNotAsked              Code = "NOT_ASKED"
 	CodeRoleStillAnswers      Code = "ROLE_STILL_ANSWERS"
+	CodeEnrolmentNotFound     Code = "ENROLMENT_NOT_FOUND"
+	CodeEnrolmentRevoked      Code = "ENROLMENT_REVOKED"
+	CodeEnrolmentFull         Code = "ENROLMENT_FULL"
+	CodeEnrolmentLimit        Code = "ENROLMENT_LIMIT"
+	CodeEnrolmentUnsupported  Code = "ENROLMENT_UNSUPPORTED"
+	CodeOrganizationInvalid   Code = "ORGANIZATION_INVALID"
+	CodeUnitsInvalid          Code = "ORGANIZATIONAL_UNITS_INVALID"
+	CodeNameRuleInvalid       Code = "NAME_RULE_INVALID"
+	CodeOrganizationMismatch  Code = "ORG_MISMATCH"
+	CodeOrganizationDenied    Code = "ORG_DENIED"
+	CodeAccountConnected      Code = "ACCOUNT_CONNECTED"
 )
 
 // An Error is one that the caller can act on: a stable code, a sentence that says what is wrong, and the fix.

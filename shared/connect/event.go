@@ -38,6 +38,10 @@ const (
 	EventSessionsDenied    EventType = "connection.sessions_denied"
 	EventRevocationLifted  EventType = "connection.revocation_lifted"
 	EventCredentialsIssued EventType = "credentials.issued"
+	EventLinked            EventType = "connection.linked"
+	EventUnlinked          EventType = "connection.unlinked"
+	EventEnrolmentCreated  EventType = "enrolment.created"
+	EventEnrolmentRevoked  EventType = "enrolment.revoked"
 )
 
 // An Actor is who caused an event: the subject of a token, or one of the actors below.
@@ -53,6 +57,7 @@ const (
 type Event struct {
 	ID           string // unique for ever; consumers deduplicate by it
 	ConnectionID ConnectionID
+	EnrolmentID  EnrolmentID // instead of the connection's, of what happens to an enrolment
 	TenantID     TenantID
 	// Sequence orders the events of a connection. A change of state takes the next number; a note beside the state,
 	// such as credentials issued, bears the number of the state in which it was made.

@@ -21,7 +21,7 @@ type Grant struct {
 
 // readGrant takes the permission set that a stack reports; it must be one of ours, to the letter.
 func (u Callbacks) readGrant(cb *Callback, set string) error {
-	if set == "" || cb.Resource != ResourceConnection || cb.Type == RequestDelete {
+	if set == "" || cb.Resource == ResourceStackStarted || cb.Type == RequestDelete {
 		return nil
 	}
 	cb.Grant.Permissions = Permissions(set)

@@ -34,6 +34,9 @@ type Deployment struct {
 	CheckInterval   time.Duration
 	Recipes         Recipes  // nil where nothing but the link is shown
 	Upgrades        Upgrades // nil where nobody is told of newer templates
+
+	// OrganizationTemplate enrols whole organizations; without a URL where that is not on offer.
+	OrganizationTemplate PublishedTemplate
 }
 
 // A PermissionSet is one choice of rights for the customer's role.

@@ -125,7 +125,7 @@ func (u Verifications) try(ctx context.Context, c Connection, v Verification) (C
 }
 
 func (c Connection) subject(role RoleARN) Subject {
-	return Subject{RoleARN: role, ExternalID: c.s.ExternalID, Region: c.s.DefaultRegion, Permissions: c.s.Permissions}
+	return Subject{RoleARN: role, ExternalID: c.s.ExternalID, Region: c.s.DefaultRegion, Permissions: c.s.Permissions, Organization: c.s.OrganizationID}
 }
 
 // A Checked is a connection after somebody asked for it to be verified, with the checks that were made for them: they

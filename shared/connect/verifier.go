@@ -56,6 +56,8 @@ type Verifier struct {
 	Inspector Inspector
 	Clock     func() time.Time
 	Expects   map[Permissions]Expectation // what is asked for each permission set; nothing for one that is not in it
+	// Organizations is asked where a subject must belong to an organization.
+	Organizations Organizations
 }
 
 // A Subject is the role that is verified, and for whom.
@@ -64,6 +66,8 @@ type Subject struct {
 	ExternalID  ExternalID
 	Region      Region
 	Permissions Permissions // the set that the role was meant to have
+	// Organization that the account must belong to; "" where it does not matter.
+	Organization OrganizationID
 }
 
 const (
@@ -78,7 +82,7 @@ func (v Verifier) Verify(ctx context.Context, s Subject) Outcome {
 	session, first := v.assume(ctx, s)
 	o.Checks = []Check{first}
 	if first.Verdict != Passed {
-		o.Checks = append(o.Checks, notAsked(o.At)...)
+		o.Checks = append(o.Checks, notAsked(s, o.At)...)
 		return o
 	}
 	o.Account = session.Account
@@ -89,15 +93,20 @@ func (v Verifier) Verify(ctx context.Context, s Subject) Outcome {
 	o.Regions, o.Checks = regions, append(o.Checks, check)
 	trust, check := v.trust(ctx, s, session)
 	o.Checks = append(o.Checks, check, v.permissions(ctx, s, session))
+	if s.Organization != "" {
+		o.Checks = append(o.Checks, v.organization(ctx, s, session))
+	}
 	o.SessionTags = v.sessionTags(ctx, s, trust, check)
 	return o
 }
 
-func notAsked(at time.Time) []Check {
+func notAsked(s Subject, at time.Time) []Check {
+	names := []CheckName{CheckExternalIDRequired, CheckExternalIDMatched, CheckRegions, CheckTrustPolicy, CheckPermissions}
+	if s.Organization != "" {
+		names = append(names, CheckOrganization)
+	}
 	var out []Check
-	for _, name := range []CheckName{
-		CheckExternalIDRequired, CheckExternalIDMatched, CheckRegions, CheckTrustPolicy, CheckPermissions,
-	} {
+	for _, name := range names {
 		out = append(out, Check{Name: name, Verdict: Unknown, At: at, Reason: Reason{
 			Code: CodeNotAsked, Message: "not asked, because the role could not be assumed",
 			Fix: "Mend what the check assume_role says first.",

@@ -149,17 +149,22 @@ func (t Topics) replyTo(message map[string]json.RawMessage, region connect.Regio
 	}
 	return connect.ReplyTo{
 		URL: connect.NewSecret(raw), StackID: id, RequestID: request, LogicalID: logical,
-		PhysicalID: physicalID(message),
+		PhysicalID: physicalID(message, stack),
 	}, stack, nil
 }
 
 // noConnection is the physical id where a request names no connection: there must always be one.
 const noConnection = "rolecall-no-connection"
 
-// physicalID is the connection's id, always; a changed one would make CloudFormation replace the resource. A request
-// that names none keeps the id that it came with.
-func physicalID(message map[string]json.RawMessage) string {
+// physicalID is the connection's id, always; a changed one would make CloudFormation replace the resource. An account of an
+// organization has no connection before it reports, so there it is the enrolment's id with the account. A request that
+// names neither keeps the id that it came with.
+func physicalID(message map[string]json.RawMessage, stack connect.StackID) string {
 	if properties, ok := object(string(message["ResourceProperties"])); ok {
+		enrolment, _ := text(properties, "EnrolmentId", maxID)
+		if _, err := connect.ParseEnrolmentID(enrolment); err == nil {
+			return enrolment + "-" + string(stack.Account())
+		}
 		id, _ := text(properties, "ConnectionId", maxID)
 		if _, err := connect.ParseConnectionID(id); err == nil {
 			return id
@@ -191,8 +196,9 @@ func (r *Request) read(message map[string]json.RawMessage) *connect.Error {
 	if !slices.Contains([]connect.RequestType{connect.RequestCreate, connect.RequestUpdate, connect.RequestDelete}, r.Callback.Type) {
 		return malformed("RequestType is none of Create, Update and Delete")
 	}
-	if r.Callback.Resource != connect.ResourceStackStarted && r.Callback.Resource != connect.ResourceConnection {
-		return malformed("ResourceType is none of the connection template's")
+	ours := []connect.CallbackResource{connect.ResourceStackStarted, connect.ResourceConnection, connect.ResourceMember}
+	if !slices.Contains(ours, r.Callback.Resource) {
+		return malformed("ResourceType is none of our templates'")
 	}
 	if !requestIDRE.MatchString(r.Callback.RequestID) || !logicalIDRE.MatchString(r.Callback.LogicalID) {
 		return malformed("RequestId or LogicalResourceId is not as CloudFormation writes it")
@@ -205,7 +211,7 @@ func (r *Request) read(message map[string]json.RawMessage) *connect.Error {
 }
 
 func (r *Request) readProperties(properties map[string]json.RawMessage) *connect.Error {
-	var ok [7]bool
+	var ok [8]bool
 	var token string
 	r.ConnectionID, ok[0] = text(properties, "ConnectionId", maxID)
 	token, ok[1] = text(properties, "CallbackToken", maxProperty)
@@ -214,12 +220,14 @@ func (r *Request) readProperties(properties map[string]json.RawMessage) *connect
 	r.PermissionSet, ok[4] = text(properties, "PermissionSet", maxPermissionSet)
 	r.Callback.Grant.ExternalID, ok[5] = text(properties, "ExternalId", maxProperty)
 	r.Callback.Grant.BoundaryARN, ok[6] = text(properties, "PermissionsBoundaryArn", maxProperty)
+	r.EnrolmentID, ok[7] = text(properties, "EnrolmentId", maxID)
 	r.Token = connect.NewSecret(token)
 	if r.Callback.Type == connect.RequestDelete {
 		return r.readDelete(ok[0] && ok[1])
 	}
 	for i, name := range []string{
 		"ConnectionId", "CallbackToken", "RoleArn", "TemplateVersion", "PermissionSet", "ExternalId", "PermissionsBoundaryArn",
+		"EnrolmentId",
 	} {
 		if !ok[i] {
 			return malformed(name + " is not a string, or is too long")

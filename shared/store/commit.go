@@ -27,14 +27,22 @@ func (s *Store) Commit(ctx context.Context, ch connect.Change) error {
 	if err != nil {
 		return err
 	}
+	return s.commit(ctx, builder{steps: steps})
+}
+
+// commit makes the transaction of a builder's steps.
+func (s *Store) commit(ctx context.Context, b builder) error {
+	if b.err != nil {
+		return b.err
+	}
 	in := &dynamodb.TransactWriteItemsInput{}
-	for _, st := range steps {
+	for _, st := range b.steps {
 		in.TransactItems = append(in.TransactItems, st.action)
 	}
-	_, err = s.Client.TransactWriteItems(ctx, in)
+	_, err := s.Client.TransactWriteItems(ctx, in)
 	var canceled *types.TransactionCanceledException
 	if errors.As(err, &canceled) {
-		return refusal(steps, canceled)
+		return refusal(b.steps, canceled)
 	}
 	var same *types.TransactionInProgressException
 	if errors.As(err, &same) {
@@ -114,6 +122,7 @@ func (b *builder) change(ch connect.Change) {
 	if ch.ReservesName() {
 		b.own(nameKey(tenant, c.Snapshot().Name), id, connect.ErrNameTaken)
 	}
+	b.member(ch)
 	if f := ch.Fence(); f != nil {
 		b.put(toFence(id, *f), "", nil, nil)
 	}

@@ -44,6 +44,9 @@ func eventKey(e connect.Event, note bool) key {
 	if note {
 		sk += "#" + e.At.UTC().Format(noteTime) + "#" + e.ID
 	}
+	if e.EnrolmentID != "" {
+		return key{enrolmentPK(e.EnrolmentID), sk}
+	}
 	return key{connectionPK(e.ConnectionID), sk}
 }
 

@@ -112,12 +112,16 @@ type connectionRecord struct {
 	LastVerifiedAt     string `dynamodbav:"lastVerifiedAt,omitempty"`
 	NextVerificationAt string `dynamodbav:"nextVerificationAt,omitempty"`
 	Version            int64  `dynamodbav:"version"`
+
+	EnrolmentID    string `dynamodbav:"enrolmentId,omitempty"`
+	OrganizationID string `dynamodbav:"organizationId,omitempty"`
 }
 
 type eventRecord struct {
 	key
 	ID           string `dynamodbav:"id"`
-	ConnectionID string `dynamodbav:"connectionId"`
+	ConnectionID string `dynamodbav:"connectionId,omitempty"`
+	EnrolmentID  string `dynamodbav:"enrolmentId,omitempty"`
 	TenantID     string `dynamodbav:"tenantId"`
 	Sequence     int64  `dynamodbav:"sequence"`
 	Type         string `dynamodbav:"type"`
@@ -224,6 +228,7 @@ func toConnection(c connect.Connection) connectionRecord {
 		Requested: string(s.Requested),
 		StackID:   s.Stack.ID.String(), TemplateVersion: s.Stack.TemplateVersion, BoundaryARN: s.Stack.PermissionsBoundaryARN,
 		LastLaunch: s.LastLaunch, UsedLaunch: s.UsedLaunch, Strikes: s.Strikes, LastStrikeAt: timeText(s.LastStrikeAt),
+		EnrolmentID: string(s.EnrolmentID), OrganizationID: string(s.OrganizationID),
 		CreatedAt: timeText(s.CreatedAt), CreatedBy: string(s.CreatedBy), UpdatedAt: timeText(s.UpdatedAt),
 		EnabledAt: timeText(s.EnabledAt), LastVerifiedAt: timeText(s.LastVerifiedAt),
 		NextVerificationAt: timeText(s.NextVerificationAt), Version: s.Version,
@@ -294,6 +299,7 @@ func (r connectionRecord) connection() (connect.Connection, error) {
 			ID: p.stack(r.StackID), TemplateVersion: r.TemplateVersion, PermissionsBoundaryARN: r.BoundaryARN,
 		},
 		LastLaunch: r.LastLaunch, UsedLaunch: r.UsedLaunch, Strikes: r.Strikes, LastStrikeAt: p.time(r.LastStrikeAt),
+		EnrolmentID: connect.EnrolmentID(r.EnrolmentID), OrganizationID: connect.OrganizationID(r.OrganizationID),
 		CreatedAt: p.time(r.CreatedAt), CreatedBy: connect.Actor(r.CreatedBy), UpdatedAt: p.time(r.UpdatedAt),
 		EnabledAt: p.time(r.EnabledAt), LastVerifiedAt: p.time(r.LastVerifiedAt),
 		NextVerificationAt: p.time(r.NextVerificationAt), Version: r.Version,
@@ -341,7 +347,7 @@ func toEvent(e connect.Event, note bool) (eventRecord, error) {
 		return eventRecord{}, fmt.Errorf("event %s: %w", e.ID, err)
 	}
 	return eventRecord{
-		key: eventKey(e, note), ID: e.ID, ConnectionID: string(e.ConnectionID), TenantID: string(e.TenantID),
+		key: eventKey(e, note), ID: e.ID, ConnectionID: string(e.ConnectionID), EnrolmentID: string(e.EnrolmentID), TenantID: string(e.TenantID),
 		Sequence: e.Sequence, Type: string(e.Type), At: timeText(e.At), Actor: string(e.Actor), Data: string(data),
 	}, nil
 }
@@ -349,7 +355,7 @@ func toEvent(e connect.Event, note bool) (eventRecord, error) {
 func (r eventRecord) event() (connect.Event, error) {
 	var p reading
 	e := connect.Event{
-		ID: r.ID, ConnectionID: connect.ConnectionID(r.ConnectionID), TenantID: connect.TenantID(r.TenantID),
+		ID: r.ID, ConnectionID: connect.ConnectionID(r.ConnectionID), EnrolmentID: connect.EnrolmentID(r.EnrolmentID), TenantID: connect.TenantID(r.TenantID),
 		Sequence: r.Sequence, Type: connect.EventType(r.Type), At: p.time(r.At), Actor: connect.Actor(r.Actor),
 	}
 	if p.err != nil {

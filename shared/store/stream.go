@@ -19,7 +19,7 @@ func EventOf(image map[string]events.DynamoDBAttributeValue) (connect.Event, err
 		return ""
 	}
 	r := eventRecord{
-		ID: text("id"), ConnectionID: text("connectionId"), TenantID: text("tenantId"), Type: text("type"),
+		ID: text("id"), ConnectionID: text("connectionId"), EnrolmentID: text("enrolmentId"), TenantID: text("tenantId"), Type: text("type"),
 		At: text("at"), Actor: text("actor"), Data: text("data"),
 	}
 	if v, ok := image["sequence"]; ok && v.DataType() == events.DataTypeNumber {
@@ -29,7 +29,7 @@ func EventOf(image map[string]events.DynamoDBAttributeValue) (connect.Event, err
 		}
 		r.Sequence = n
 	}
-	if slices.Contains([]string{r.ID, r.ConnectionID, r.TenantID, r.Type, r.At, r.Actor}, "") || r.Sequence < 1 {
+	if slices.Contains([]string{r.ID, r.ConnectionID + r.EnrolmentID, r.TenantID, r.Type, r.At, r.Actor}, "") || r.Sequence < 1 {
 		return connect.Event{}, fmt.Errorf("event record %q is incomplete", r.ID)
 	}
 	e, err := r.event()
