@@ -58,7 +58,7 @@ func specs() []spec {
 	return []spec{
 		{fnAPI, "Rolecall: connections, launches, timeline. Cannot assume roles.", apiTimeout, "/", []string{
 			envTable, envPartition, envAccount, envName, envClaim, envRegions, envMACKey, envTemplateURL, envTemplateVersion, envTemplateSHA,
-			envInterval, envCustom,
+			envInterval, envCustom, envOrganizationURL, envOrganizationSHA,
 		}},
 		{fnBroker, "Rolecall: verifies now and issues credentials.", brokerTimeout, assumingPath, []string{
 			envTable, envPartition, envAccount, envName, envClaim, envRegions, envMACKey, envTemplateURL, envTemplateVersion, envTemplateSHA,
@@ -91,6 +91,8 @@ const (
 	envTemplateURL     = "ROLECALL_TEMPLATE_URL"
 	envTemplateVersion = "ROLECALL_TEMPLATE_VERSION"
 	envTemplateSHA     = "ROLECALL_TEMPLATE_SHA256"
+	envOrganizationURL = "ROLECALL_ORGANIZATION_TEMPLATE_URL"
+	envOrganizationSHA = "ROLECALL_ORGANIZATION_TEMPLATE_SHA256"
 	envTopic           = "ROLECALL_TOPIC_NAME"
 	envCallbacks       = "ROLECALL_CALLBACKS_QUEUE_URL"
 	envVerifyNow       = "ROLECALL_VERIFY_NOW_QUEUE_URL"
@@ -113,6 +115,8 @@ func (p *platform) values() map[string]*string {
 		envTemplateURL:     p.template.url,
 		envTemplateVersion: jsii.String(p.template.version),
 		envTemplateSHA:     jsii.String(p.template.sha256),
+		envOrganizationURL: p.organization.url, // nil, like its hash, where organizations cannot be connected
+		envOrganizationSHA: p.organization.hash(),
 		envTopic:           jsii.String(topicName),
 		envCallbacks:       p.callbacks.QueueUrl(),
 		envVerifyNow:       p.verifyNow.QueueUrl(),
@@ -180,6 +184,9 @@ func (p *platform) newFunction(s spec, rights []awsiam.PolicyStatement, values m
 	})
 	if slices.Contains(s.environment, envTemplateURL) {
 		function.Node().AddDependency(p.template.resource) // no link before what it links to
+		if p.organization.resource != nil && slices.Contains(s.environment, envOrganizationURL) {
+			function.Node().AddDependency(p.organization.resource)
+		}
 	}
 	code.AddResourceMetadata(function, jsii.String("Code"))
 	return function

@@ -27,7 +27,9 @@ type platform struct {
 	bus         awsevents.EventBus
 	undelivered awss3.Bucket
 	template    published
-	functions   map[string]awslambda.CfnFunction
+	// organization is the template that connects whole organizations; without a URL where there is none.
+	organization published
+	functions    map[string]awslambda.CfnFunction
 }
 
 // build puts the app together: the home stack, one topic stack per Region, and the console's. What can be wrong with cfg was found by

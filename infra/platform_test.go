@@ -94,6 +94,7 @@ func TestFunctions(t *testing.T) {
 	environment := map[string][]string{
 		"Api": slices.Concat(common, template, []string{
 			"ROLECALL_MAC_KEY_ARN", "ROLECALL_PLATFORM_NAME", "ROLECALL_TENANT_CLAIM", "ROLECALL_CHECK_INTERVAL",
+			"ROLECALL_ORGANIZATION_TEMPLATE_SHA256", "ROLECALL_ORGANIZATION_TEMPLATE_URL",
 		}),
 		"Broker": slices.Concat(common, template, []string{
 			"ROLECALL_MAC_KEY_ARN", "ROLECALL_PLATFORM_NAME", "ROLECALL_TENANT_CLAIM", "ROLECALL_VERIFY_NOW_QUEUE_URL", "ROLECALL_CHECK_INTERVAL",
@@ -361,8 +362,39 @@ func TestTopicsOfOptInRegionsHaveTheirOwnPrincipal(t *testing.T) {
 	}
 }
 
-func TestTemplateIsPublishedAsRendered(t *testing.T) {
-	published := home().one(t, publishedType, "PublicationTemplate").Properties
+func TestTemplatesArePublishedAsRendered(t *testing.T) {
+	of := templates.Publication{
+		Partition: "aws", PlatformAccount: laptopAccount, PlatformName: "Rolecall", TopicName: topicName,
+		Regions: []string{"eu-west-1", "us-east-1"},
+	}
+	connection, err := templates.Connection(of)
+	if err != nil {
+		t.Fatal(err)
+	}
+	organization, err := templates.Organization(of)
+	if err != nil {
+		t.Fatal(err)
+	}
+	isPublished(t, "PublicationTemplate", connection)
+	isPublished(t, "PublicationOrganizationTemplate", organization)
+	for name, resource := range map[string]string{
+		"ApiFunction": "PublicationTemplate", "BrokerFunction": "PublicationTemplate",
+	} {
+		after := flat(list(home().one(t, "AWS::Lambda::Function", name).DependsOn))
+		if !strings.Contains(after, resource) || (name == "ApiFunction" && !strings.Contains(after, "PublicationOrganizationTemplate")) {
+			t.Errorf("%s can show a link before the template is there: %s", name, after)
+		}
+	}
+	environment := home().one(t, "AWS::Lambda::Function", "ApiFunction").Properties["Environment"].(map[string]any)["Variables"].(map[string]any)
+	if environment["ROLECALL_ORGANIZATION_TEMPLATE_SHA256"] != organization.SHA256 ||
+		!strings.HasSuffix(flat(environment["ROLECALL_ORGANIZATION_TEMPLATE_URL"]), "/"+organization.Key) {
+		t.Errorf("api is told of %v", environment)
+	}
+}
+
+func isPublished(t *testing.T, resource string, rendered templates.Rendered) {
+	t.Helper()
+	published := home().one(t, publishedType, resource).Properties
 	var call struct {
 		Service, Action string
 		Parameters      map[string]string
@@ -381,20 +413,8 @@ func TestTemplateIsPublishedAsRendered(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rendered, err := templates.Connection(templates.Publication{
-		Partition: "aws", PlatformAccount: laptopAccount, PlatformName: "Rolecall", TopicName: topicName,
-		Regions: []string{"eu-west-1", "us-east-1"},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	if string(body) != string(rendered.Body) || call.Parameters["Key"] != rendered.Key {
 		t.Errorf("what is copied to %s is not the rendering %s", call.Parameters["Key"], rendered.Key)
-	}
-	for _, name := range []string{"ApiFunction", "BrokerFunction"} {
-		if after := flat(list(home().one(t, "AWS::Lambda::Function", name).DependsOn)); !strings.HasPrefix(after, "PublicationTemplate") {
-			t.Errorf("%s can show a link before the template is there", name)
-		}
 	}
 }
 

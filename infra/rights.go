@@ -17,7 +17,7 @@ func (p *platform) rights() map[string][]awsiam.PolicyStatement {
 			allow("SealAccessKeys", []string{"kms:Encrypt"}, p.sealingKey.KeyArn()),
 		},
 		fnBroker: {
-			allow("Table", storeActions(), table),
+			allow("Table", storeActions("dynamodb:Query"), table), // an enrolment's accounts, to begin failures again
 			allow("AskForVerification", []string{"sqs:SendMessage"}, p.verifyNow.QueueArn()),
 			allow("MakeCallbackTokens", []string{"kms:GenerateMac"}, p.macKey.KeyArn()),
 			allow("OpenAccessKeys", []string{"kms:Decrypt"}, p.sealingKey.KeyArn()),
@@ -25,7 +25,8 @@ func (p *platform) rights() map[string][]awsiam.PolicyStatement {
 			p.neverOwnRoles(),
 		},
 		fnCallback: {
-			allow("Table", storeActions(), table),
+			allow("Table", storeActions("dynamodb:UpdateItem"), table), // counts an enrolment's accounts
+			allow("KnownAccounts", []string{"dynamodb:Query"}, p.indexARN(indexTenant)),
 			allow("TakeCallbacks", consume("sqs:ChangeMessageVisibility"), p.callbacks.QueueArn()),
 			allow("AskForVerification", []string{"sqs:SendMessage"}, p.verifyNow.QueueArn()),
 			allow("CheckCallbackTokens", []string{"kms:VerifyMac"}, p.macKey.KeyArn()),

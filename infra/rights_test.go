@@ -191,7 +191,10 @@ func TestWhatIsOpenToEverybody(t *testing.T) {
 	}
 	slices.Sort(got)
 	topic := `CallbacksPolicy to AWS=* | Allow | sns:Publish | ${Callbacks} | if {"StringLike":{"aws:PrincipalAccount":"????????????"}}`
-	want := []string{topic, topic, "TemplatesPolicy to AWS=* | Allow | s3:GetObject | ${Templates.Arn}/connection/*"}
+	want := []string{
+		topic, topic, "TemplatesPolicy to AWS=* | Allow | s3:GetObject | ${Templates.Arn}/connection/*",
+		"TemplatesPolicy to AWS=* | Allow | s3:GetObject | ${Templates.Arn}/organization/*",
+	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}

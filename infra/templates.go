@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awss3"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awss3assets"
 	"github.com/aws/aws-cdk-go/awscdk/v2/customresources"
@@ -25,31 +27,43 @@ type published struct {
 	resource constructs.IDependable // there once the template is under its key
 }
 
+// hash is nil for a template that there is not.
+func (t published) hash() *string {
+	if t.url == nil {
+		return nil
+	}
+	return jsii.String(t.sha256)
+}
+
 // addTemplates makes the template bucket, which holds nothing else since everybody can read it: CloudFormation fetches
 // templates as the customer. Earlier templates stay under their keys, as links and stacks name them.
 func (p *platform) addTemplates() error {
-	rendered, err := templates.Connection(templates.Publication{
+	of := templates.Publication{
 		Partition:       p.cfg.partition,
 		PlatformAccount: p.cfg.account,
 		PlatformName:    p.cfg.platformName,
 		TopicName:       topicName,
 		Regions:         p.cfg.regions,
 		Custom:          p.cfg.custom,
-	})
+	}
+	connection, err := templates.Connection(of)
 	if err != nil {
 		return fmt.Errorf("customers' template: %w", err)
 	}
-	bucket := p.addTemplateBucket()
-	p.template = published{
-		url: bucket.VirtualHostedUrlForObject(jsii.String(rendered.Key),
-			&awss3.VirtualHostedStyleUrlOptions{Regional: jsii.Bool(true)}),
-		version: rendered.Version,
-		sha256:  rendered.SHA256,
+	all := []publication{{rendered: connection, id: "Template", asset: "Asset", file: "connection.yaml", as: &p.template}}
+	organization, err := templates.Organization(of)
+	switch {
+	case err == nil:
+		all = append(all, publication{
+			rendered: organization, id: "OrganizationTemplate", asset: "OrganizationAsset", file: "organization.yaml", as: &p.organization,
+		})
+	case !errors.Is(err, templates.ErrNoOrganizations):
+		return fmt.Errorf("organizations' template: %w", err)
 	}
-	return p.deployTemplate(bucket, rendered)
+	return p.deployTemplates(p.addTemplateBucket(), all)
 }
 
-// addTemplateBucket opens GetObject under connection/ to everybody, and nothing else: no listing, no ACLs.
+// addTemplateBucket opens GetObject under the templates' folders to everybody, and nothing else: no listing, no ACLs.
 func (p *platform) addTemplateBucket() awss3.Bucket {
 	bucket := awss3.NewBucket(p.stack, jsii.String("Templates"), &awss3.BucketProps{
 		BlockPublicAccess: awss3.NewBlockPublicAccess(&awss3.BlockPublicAccessOptions{
@@ -68,11 +82,13 @@ func (p *platform) addTemplateBucket() awss3.Bucket {
 		Sid:        jsii.String("AnyoneReadsTemplates"),
 		Principals: &[]awsiam.IPrincipal{awsiam.NewAnyPrincipal()},
 		Actions:    jsii.Strings("s3:GetObject"),
-		Resources:  &[]*string{bucket.ArnForObjects(jsii.String("connection/*"))},
+		Resources: &[]*string{
+			bucket.ArnForObjects(jsii.String("connection/*")), bucket.ArnForObjects(jsii.String("organization/*")),
+		},
 	}))
 	justify(bucket, "AwsSolutions-S1", "Holds nothing but the public template; who reads it is no secret and proves nothing.")
 	justify(bucket, "AwsSolutions-S2", "CloudFormation fetches the template as the customer, whose account is not known beforehand; ACLs stay "+
-		"blocked and the policy admits GetObject under one prefix only.")
+		"blocked and the policy admits GetObject under the templates' folders only.")
 	return bucket
 }
 
@@ -80,23 +96,53 @@ func (p *platform) addTemplateBucket() awss3.Bucket {
 // CDK's BucketDeployment would do as much with the AWS CLI in a layer of 22 MB and rights on two whole buckets.
 const publishedType = "Custom::PublishedTemplate"
 
-// deployTemplate puts the rendered template under its key. Nothing deletes it, then or later: links and stacks name it.
-func (p *platform) deployTemplate(bucket awss3.Bucket, rendered templates.Rendered) error {
+// A publication is one rendered template on its way to the bucket.
+type publication struct {
+	rendered        templates.Rendered
+	id, asset, file string // of the copying resource, of the asset, and the asset's name
+	as              *published
+}
+
+// deployTemplates puts the rendered templates under their keys. Nothing deletes them, then or later: links and stacks name
+// them. One function copies them all, with rights on just these objects.
+func (p *platform) deployTemplates(bucket awss3.Bucket, all []publication) error {
 	scope := constructs.NewConstruct(p.stack, jsii.String("Publication"))
-	asset, err := newTextAsset(scope, "Asset", "connection.yaml", rendered.Body)
-	if err != nil {
-		return err
+	assets := make([]awss3assets.Asset, len(all))
+	var from, to []*string
+	for i, t := range all {
+		asset, err := newTextAsset(scope, t.asset, t.file, t.rendered.Body)
+		if err != nil {
+			return err
+		}
+		assets[i] = asset
+		from = append(from, asset.Bucket().ArnForObjects(asset.S3ObjectKey()))
+		to = append(to, bucket.ArnForObjects(jsii.String(t.rendered.Key)))
 	}
 	logs := newLogGroup(scope, "Logs", p.cfg.logRetentionDays)
 	role := awsiam.NewRole(scope, jsii.String("Role"), &awsiam.RoleProps{
 		AssumedBy: awsiam.NewServicePrincipal(jsii.String("lambda.amazonaws.com"), nil),
 		InlinePolicies: &map[string]awsiam.PolicyDocument{"rights": document(
-			allow("GetAsset", []string{"s3:GetObject"}, asset.Bucket().ArnForObjects(asset.S3ObjectKey())),
-			allow("PutTemplate", []string{"s3:PutObject"}, bucket.ArnForObjects(jsii.String(rendered.Key))),
+			allow("GetAsset", []string{"s3:GetObject"}, from...),
+			allow("PutTemplate", []string{"s3:PutObject"}, to...),
 			allow("Logs", []string{"logs:CreateLogStream", "logs:PutLogEvents"}, logs.LogGroupArn()),
 		)},
 	})
-	p.template.resource = customresources.NewAwsCustomResource(scope, jsii.String("Template"), &customresources.AwsCustomResourceProps{
+	for i, t := range all {
+		*t.as = published{
+			url: bucket.VirtualHostedUrlForObject(jsii.String(t.rendered.Key),
+				&awss3.VirtualHostedStyleUrlOptions{Regional: jsii.Bool(true)}),
+			version: t.rendered.Version, sha256: t.rendered.SHA256,
+			resource: copyTemplate(scope, t, assets[i], bucket, role, logs),
+		}
+	}
+	tidyPublisher(p.stack)
+	return nil
+}
+
+func copyTemplate(
+	scope constructs.Construct, t publication, asset awss3assets.Asset, bucket awss3.Bucket, role awsiam.Role, logs awslogs.LogGroup,
+) constructs.IDependable {
+	return customresources.NewAwsCustomResource(scope, jsii.String(t.id), &customresources.AwsCustomResourceProps{
 		ResourceType: jsii.String(publishedType),
 		OnUpdate: &customresources.AwsSdkCall{ // on creation too
 			Service: jsii.String("S3"),
@@ -104,21 +150,19 @@ func (p *platform) deployTemplate(bucket awss3.Bucket, rendered templates.Render
 			Parameters: map[string]any{
 				"CopySource":        jsii.String(*asset.S3BucketName() + "/" + *asset.S3ObjectKey()),
 				"Bucket":            bucket.BucketName(),
-				"Key":               rendered.Key,
+				"Key":               t.rendered.Key,
 				"MetadataDirective": "REPLACE",
 				"ContentType":       "application/yaml",
 				"CacheControl":      "public, max-age=31536000, immutable",
 			},
 			OutputPaths:        jsii.Strings("CopyObjectResult.ETag"),
-			PhysicalResourceId: customresources.PhysicalResourceId_Of(jsii.String(rendered.Key)),
+			PhysicalResourceId: customresources.PhysicalResourceId_Of(jsii.String(t.rendered.Key)),
 		},
 		Role:                role,
 		LogGroup:            logs,
 		InstallLatestAwsSdk: jsii.Bool(false),
 		Timeout:             awscdk.Duration_Minutes(jsii.Number(1)),
 	})
-	tidyPublisher(p.stack)
-	return nil
 }
 
 // tidyPublisher takes away a dependency that CDK writes although the function's reference to its role says the same.

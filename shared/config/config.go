@@ -42,6 +42,10 @@ type Config struct {
 	Endpoint          string // a laptop's AWS endpoint; else ""
 	Region            string
 	LogLevel          slog.Level
+
+	// OrganizationTemplateURL and its hash are "" in a partition where organizations cannot be enrolled.
+	OrganizationTemplateURL    string
+	OrganizationTemplateSHA256 string
 }
 
 // A Need is one variable that a function reads.
@@ -89,6 +93,8 @@ func (r *reader) read(c *Config, n Need) {
 		c.PlatformName, c.TenantClaim = r.text("ROLECALL_PLATFORM_NAME"), r.text("ROLECALL_TENANT_CLAIM")
 		c.MACKeyARN, c.TemplateURL = r.text("ROLECALL_MAC_KEY_ARN"), r.text("ROLECALL_TEMPLATE_URL")
 		c.TemplateVersion, c.TemplateSHA256 = r.text("ROLECALL_TEMPLATE_VERSION"), r.text("ROLECALL_TEMPLATE_SHA256")
+		c.OrganizationTemplateURL = r.optional("ROLECALL_ORGANIZATION_TEMPLATE_URL")
+		c.OrganizationTemplateSHA256 = r.optional("ROLECALL_ORGANIZATION_TEMPLATE_SHA256")
 		c.ConsoleURL = r.optional("ROLECALL_CONSOLE_URL")
 	case Callbacks:
 		c.TopicName, c.MACKeyARN = r.text("ROLECALL_TOPIC_NAME"), r.text("ROLECALL_MAC_KEY_ARN")

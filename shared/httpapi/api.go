@@ -18,7 +18,10 @@ type APIParts struct {
 	Connections connect.Connections
 	Intakes     connect.Intakes
 	Tokens      connect.Tokens
-	Log         *slog.Logger
+	Enrolments  connect.Enrolments
+	// EnrolmentTokens are shown with enrolments' launches.
+	EnrolmentTokens connect.EnrolmentTokens
+	Log             *slog.Logger
 }
 
 // NewAPI serves the routes of function api.
@@ -123,7 +126,7 @@ func (a api) operations() []operation {
 			answers: []answer{{status: http.StatusOK, body: reflect.TypeFor[Events]()}},
 		}, a.events),
 		a.sessionsOperation(),
-	}, append(a.scopeOperations(), a.legacyOperations()...)...)
+	}, slices.Concat(a.scopeOperations(), a.legacyOperations(), a.enrolmentOperations())...)
 }
 
 func (a api) openAPI(context.Context, call, none) (reply, error) {

@@ -22,6 +22,7 @@ type BrokerParts struct {
 	Issuing       connect.Issuing
 	SignIns       connect.SignIns
 	Intakes       connect.Intakes
+	Retries       connect.Retries
 	Deployment    connect.Deployment
 	Tokens        connect.Tokens
 	Log           *slog.Logger
@@ -74,7 +75,7 @@ func (b broker) operations() []operation {
 			about:   "Runs all checks and waits up to 20 seconds for the outcome.",
 			answers: verified,
 		}, b.verify),
-	}, slices.Concat(b.legacyOperations(), b.issuingOperations(), b.sessionOperations())...)
+	}, slices.Concat(b.legacyOperations(), b.issuingOperations(), b.sessionOperations(), []operation{b.retryOperation()})...)
 }
 
 func (b broker) role(ctx context.Context, c call, in roleInput) (reply, error) {

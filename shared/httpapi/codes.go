@@ -104,5 +104,16 @@ func Codes() []CodeInfo {
 		{connect.CodeRevocationDenied, 0, "The role may not attach or remove the policy that denies older sessions."},
 		{connect.CodeRoleStillAnswers, 0, "The connection has ended, but its role can still be assumed."},
 		{connect.CodeStackDeleted, 0, "The customer's stack was deleted."},
+		{connect.CodeEnrolmentNotFound, http.StatusNotFound, "There is no such enrolment of this tenant."},
+		{connect.CodeEnrolmentLimit, http.StatusConflict, "The tenant has as many active enrolments as it may."},
+		{connect.CodeEnrolmentUnsupported, http.StatusBadRequest, "Organizations cannot be enrolled in this partition."},
+		{connect.CodeOrganizationInvalid, http.StatusBadRequest, "This is not the id of an AWS organization."},
+		{connect.CodeUnitsInvalid, http.StatusBadRequest, "These are not 1 to 50 ids of roots or organizational units."},
+		{connect.CodeNameRuleInvalid, http.StatusBadRequest, "The rule for names does not hold {accountId} once, or makes names that cannot be."},
+		{connect.CodeEnrolmentRevoked, 0, "The enrolment has been revoked and takes no further account."},
+		{connect.CodeEnrolmentFull, 0, "The enrolment has taken as many accounts as it may."},
+		{connect.CodeAccountConnected, 0, "The account is already connected by another stack."},
+		{connect.CodeOrganizationMismatch, 0, "The account is not in the organization that was enrolled."},
+		{connect.CodeOrganizationDenied, 0, "The role may not say which organization its account belongs to."},
 	}
 }

@@ -37,6 +37,8 @@ type world struct {
 	api     http.Handler
 	broker  http.Handler
 	doc     *huma.OpenAPI
+	// enrolments lie in a store of their own here.
+	enrolments *enrolmentMemory
 }
 
 type syncBuffer struct {
@@ -66,6 +68,9 @@ func newWorld(t *testing.T) *world {
 	w := &world{
 		t: t, store: newMemory(), queue: &queue{}, tokens: &tokens{}, log: &syncBuffer{},
 		now: time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC),
+		enrolments: &enrolmentMemory{
+			all: map[connect.EnrolmentID]connect.Enrolment{}, members: map[connect.EnrolmentID][]connect.Member{},
+		},
 	}
 	clock := func() time.Time { return w.now }
 	w.account = &account{now: clock, trust: canaryTrust}
@@ -78,12 +83,14 @@ func newWorld(t *testing.T) *world {
 			{Name: "administrator", Warning: "all"},
 		},
 		CheckInterval: 24 * time.Hour, Recipes: recipes{},
+		OrganizationTemplate: connect.PublishedTemplate{URL: "https://templates.example/organization.yaml"},
 	}
 	log := slog.New(slog.NewJSONHandler(w.log, nil))
 	w.api = NewAPI(APIParts{
 		Connections: connect.Connections{Store: w.store, Scopes: w.store, Deployment: deployment, Clock: clock, Random: rand.Reader},
 		Intakes:     connect.Intakes{Store: w.store, Deployment: deployment, Clock: clock, Random: rand.Reader},
-		Tokens:      w.tokens, Log: log,
+		Enrolments:  connect.Enrolments{Store: w.enrolments, Deployment: deployment, Clock: clock, Random: rand.Reader},
+		Tokens:      w.tokens, EnrolmentTokens: w.tokens, Log: log,
 	})
 	maker := connect.SessionMaker{Store: w.store, Assumer: w.account, Clock: clock, EventID: rand.Text}
 	issuing := connect.Issuing{Clock: clock, Store: w.store, Sessions: maker}
@@ -101,6 +108,7 @@ func newWorld(t *testing.T) *world {
 		},
 		Issuing:    issuing,
 		SignIns:    connect.SignIns{Issuing: issuing, Maker: maker, Federation: w.account, Partition: connect.PartitionAWS},
+		Retries:    connect.Retries{Store: retryStore{w.store, w.enrolments}, Jobs: w.queue, Deployment: deployment, Clock: clock},
 		Deployment: deployment, Tokens: w.tokens, Log: log, Patience: time.Nanosecond,
 	})
 	w.doc, _ = documentOf(t)
@@ -731,7 +739,7 @@ func TestCredentialsAreInTheContainerShape(t *testing.T) {
 func routesOf(id string) []ask {
 	var out []ask
 	for _, r := range Routes() {
-		if !strings.Contains(r.Path, "{id}") {
+		if !strings.HasPrefix(r.Path, "/v1/connections/{id}") {
 			continue
 		}
 		a := ask{method: r.Method, path: strings.ReplaceAll(r.Path, "{id}", id)}

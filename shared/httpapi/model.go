@@ -34,6 +34,9 @@ type Connection struct {
 	NextVerificationAt *time.Time `json:"nextVerificationAt,omitempty"`
 	Version            int64      `json:"version" doc:"Counts the connection's changes; the ETag."`
 	Launch             *Launch    `json:"launch,omitempty" doc:"What the customer needs to connect the account, while that is awaited. Not in lists."`
+
+	EnrolmentID    string `json:"enrolmentId,omitempty" doc:"The enrolment that made the connection."`
+	OrganizationID string `json:"organizationId,omitempty" doc:"The organization that the account must belong to; the check organization asks."`
 }
 
 // A Reason says why something is not as it should be, and what to do about it.
@@ -66,7 +69,7 @@ type StackUpdate struct {
 // A Check is the outcome of one named test. Code, message and fix are there where it did not pass, or passed with a
 // warning.
 type Check struct {
-	Name    string    `json:"name" enum:"assume_role,external_id_required,external_id_matched,regions,trust_policy,permissions"`
+	Name    string    `json:"name" enum:"assume_role,external_id_required,external_id_matched,regions,trust_policy,permissions,organization"`
 	Verdict string    `json:"verdict" enum:"passed,failed,unknown" doc:"unknown is never as good as passed."`
 	Code    string    `json:"code,omitempty"`
 	Message string    `json:"message,omitempty"`

@@ -22,6 +22,7 @@ func (p presenter) connection(c connect.Connection, now time.Time) Connection {
 		StatusReason: reason(s.StatusReason), AccountID: string(s.AccountID), Partition: string(s.Partition),
 		DefaultRegion: string(s.DefaultRegion), ExternalID: string(s.ExternalID), RoleARN: s.RoleARN.String(),
 		Permissions: string(s.Permissions), Requested: string(s.Requested), Scopes: scopes(s.Scopes), Checks: checks(s.Checks), Regions: texts(s.Regions),
+		EnrolmentID: string(s.EnrolmentID), OrganizationID: string(s.OrganizationID),
 		CreatedAt: s.CreatedAt.UTC(), CreatedBy: string(s.CreatedBy), UpdatedAt: s.UpdatedAt.UTC(),
 		EnabledAt: moment(s.EnabledAt), LastVerifiedAt: moment(s.LastVerifiedAt),
 		NextVerificationAt: moment(p.nextVerification(s, now)), Version: s.Version,

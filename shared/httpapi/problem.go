@@ -126,6 +126,10 @@ func fieldOf(c connect.Code) string {
 		connect.CodeReasonInvalid:      "reason",
 		connect.CodeRegionDisabled:     "region",
 		connect.CodeIdempotencyReused:  "Idempotency-Key",
+
+		connect.CodeOrganizationInvalid: "organizationId",
+		connect.CodeUnitsInvalid:        "organizationalUnitIds",
+		connect.CodeNameRuleInvalid:     "nameRule",
 	}[c]
 }
 

@@ -48,5 +48,11 @@ func Routes() []Route {
 		{"POST", "/v1/connections/{id}/credentials", Broker, ScopeIssue},
 		{"POST", "/v1/connections/{id}/sign-in", Broker, ScopeIssue},
 		{"POST", "/v1/connections/{id}/revoke-sessions", Broker, ScopeWrite},
+		{"POST", "/v1/enrolments", API, ScopeWrite},
+		{"GET", "/v1/enrolments", API, ScopeRead},
+		{"GET", "/v1/enrolments/{id}", API, ScopeRead},
+		{"DELETE", "/v1/enrolments/{id}", API, ScopeWrite},
+		{"GET", "/v1/enrolments/{id}/accounts", API, ScopeRead},
+		{"POST", "/v1/enrolments/{id}/retry", Broker, ScopeWrite},
 	}
 }

@@ -26,10 +26,12 @@ func New(c config.Config) (front.Function, error) {
 	}
 	cfg := app.AWS(c)
 	table := &store.Store{Client: dynamodb.NewFromConfig(cfg), Table: c.Table}
+	tokens := token.MAC{Client: kms.NewFromConfig(cfg), KeyARN: c.MACKeyARN}
 	deployment := front.Deployment(c, manifest)
 	return front.BehindGateway(c, httpapi.NewAPI(httpapi.APIParts{
 		Connections: connect.Connections{Store: table, Replays: table, Scopes: table, Deployment: deployment, Clock: time.Now, Random: rand.Reader},
 		Intakes:     connect.Intakes{Store: table, Deployment: deployment, Clock: time.Now, Random: rand.Reader},
-		Tokens:      token.MAC{Client: kms.NewFromConfig(cfg), KeyARN: c.MACKeyARN}, Log: app.Logger(c),
+		Enrolments:  connect.Enrolments{Store: table, Replays: table, Deployment: deployment, Clock: time.Now, Random: rand.Reader},
+		Tokens:      tokens, EnrolmentTokens: tokens, Log: app.Logger(c),
 	})), nil
 }

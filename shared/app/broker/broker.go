@@ -41,6 +41,7 @@ func New(c config.Config) (front.Function, error) {
 	return front.BehindGateway(c, httpapi.NewBroker(httpapi.BrokerParts{
 		Verifications: v, Deployment: deployment,
 		Intakes: connect.Intakes{Store: table, Verifications: v, Deployment: deployment, Clock: time.Now, Random: rand.Reader},
+		Retries: connect.Retries{Store: table, Jobs: v.Jobs, Deployment: deployment, Clock: time.Now},
 		Tokens:  token.MAC{Client: kms.NewFromConfig(cfg), KeyARN: c.MACKeyARN},
 		Issuing: issuing, SignIns: signIns(c, issuing, maker),
 		Log: app.Logger(c),

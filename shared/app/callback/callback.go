@@ -3,6 +3,7 @@ package callback
 
 import (
 	"context"
+	"crypto/rand"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
@@ -27,13 +28,14 @@ func New(c config.Config) (func(context.Context, events.SQSEvent) (events.SQSEve
 		return nil, err
 	}
 	cfg := app.AWS(c)
+	table := &store.Store{Client: dynamodb.NewFromConfig(cfg), Table: c.Table}
+	tokens := token.MAC{Client: kms.NewFromConfig(cfg), KeyARN: c.MACKeyARN}
 	queues := sqs.NewFromConfig(cfg)
 	h := customresource.Handler{
 		Receiver: connect.Callbacks{
-			Store:  &store.Store{Client: dynamodb.NewFromConfig(cfg), Table: c.Table},
-			Tokens: token.MAC{Client: kms.NewFromConfig(cfg), KeyARN: c.MACKeyARN},
-			Jobs:   queue.Jobs{Client: queues, NowURL: c.VerifyNowURL},
-			Clock:  time.Now, Account: c.Platform.Account, Offers: offers(manifest),
+			Store: table, Tokens: tokens, Members: connect.Members{Store: table, Tokens: tokens, Random: rand.Reader},
+			Jobs:  queue.Jobs{Client: queues, NowURL: c.VerifyNowURL},
+			Clock: time.Now, Account: c.Platform.Account, Offers: offers(manifest),
 		},
 		Answerer: customresource.NewSender(nil),
 		Topics: customresource.Topics{

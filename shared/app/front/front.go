@@ -32,6 +32,9 @@ func Deployment(c config.Config, manifest templates.Manifest) connect.Deployment
 		TemplateVersion: c.TemplateVersion, TemplateSHA256: c.TemplateSHA256, ConsoleURL: c.ConsoleURL, CheckInterval: c.CheckInterval,
 		Recipes: recipes{manifest}, Upgrades: upgrades{},
 	}
+	d.OrganizationTemplate = connect.PublishedTemplate{
+		URL: c.OrganizationTemplateURL, Version: templates.OrganizationVersion, SHA256: c.OrganizationTemplateSHA256,
+	}
 	for _, s := range manifest.Sets {
 		d.Permissions = append(d.Permissions, connect.PermissionSet{
 			Name: connect.Permissions(s.Name), Title: s.Title, Description: s.Description, Warning: s.Warning,

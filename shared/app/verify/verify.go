@@ -57,7 +57,7 @@ func Verifications(c config.Config, cfg aws.Config, manifest templates.Manifest)
 		Store: &store.Store{Client: dynamodb.NewFromConfig(cfg), Table: c.Table},
 		Verifier: connect.Verifier{
 			Platform: c.Platform, Assumer: customer.Assumer{Client: sts.NewFromConfig(cfg)}, Clock: time.Now, Expects: expectations(manifest),
-			Inspector: inspector,
+			Inspector: inspector, Organizations: inspector,
 		},
 		Revoker: inspector, Jobs: jobs, Sweeps: jobs, Answerer: customresource.NewSender(nil), Clock: time.Now, Jitter: app.Jitter,
 		Interval: c.CheckInterval,
