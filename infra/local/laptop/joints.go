@@ -115,7 +115,7 @@ func (l *Laptop) publish(_ context.Context, p wire.Principal, topicARN, message 
 		return err
 	}
 	for _, n := range needs {
-		if err := l.IAM.Authorize(p, n); err != nil {
+		if err := l.Authorize(p, n); err != nil {
 			return err
 		}
 	}

@@ -25,11 +25,13 @@ import (
 	"rolecall/infra/local/kms"
 	"rolecall/infra/local/lambda"
 	"rolecall/infra/local/oidc"
+	"rolecall/infra/local/organizations"
 	"rolecall/infra/local/resources"
 	"rolecall/infra/local/s3"
 	"rolecall/infra/local/scheduler"
 	"rolecall/infra/local/sns"
 	"rolecall/infra/local/sqs"
+	"rolecall/infra/local/stacksets"
 	"rolecall/infra/local/wire"
 )
 
@@ -91,6 +93,10 @@ type Laptop struct {
 	Issuer    *oidc.Issuer
 	Journal   *wire.Journal
 	Faults    *faults.Injector
+	// Organizations are of customers; their accounts are like any other.
+	Organizations *organizations.Service
+
+	stackSets *stacksets.Service
 
 	options  Options
 	kms      *kms.Service
@@ -186,6 +192,12 @@ func (l *Laptop) assemble(life context.Context) error {
 		IAM: l.IAM, DynamoDB: l.DynamoDB, SQS: l.SQS, SNS: l.SNS, Events: l.Events, KMS: l.kms, S3: l.s3,
 		Scheduler: l.Scheduler, Lambda: l.Lambda, APIs: l.apis, Asset: l.asset,
 	})
+	l.Organizations = organizations.New()
+	l.stackSets = stacksets.New(stacksets.Config{
+		NewID: newID, Engine: l.Engine, Organizations: l.Organizations,
+		Root: func(account string) (wire.Principal, error) { return l.IAM.Authenticate(account, "") },
+	}, cfn.New(l.Engine))
+	l.stackSets.Register(l.Engine)
 	l.openDoor()
 	return life.Err()
 }
@@ -193,12 +205,13 @@ func (l *Laptop) assemble(life context.Context) error {
 // openDoor registers every service that AWS clients can reach.
 func (l *Laptop) openDoor() {
 	l.door = wire.NewServer(wire.Config{
-		Authenticator: l.IAM, Authorizer: l.IAM, Clock: l.options.Clock, Faults: l.Faults, Log: l.options.Log,
+		Authenticator: l.IAM, Authorizer: l, Clock: l.options.Clock, Faults: l.Faults, Log: l.options.Log,
 	})
 	l.Journal = l.door.Journal()
 	for name, s := range map[string]wire.Service{
 		"iam": l.IAM, "sts": l.IAM.STS(), "dynamodb": l.DynamoDB, "sqs": l.SQS, "sns": l.SNS, "events": l.Events,
-		"kms": l.kms, "s3": l.s3, "lambda": l.Lambda, "cloudformation": cfn.New(l.Engine), "ec2": ec2.New(),
+		"kms": l.kms, "s3": l.s3, "lambda": l.Lambda, "cloudformation": l.stackSets, "ec2": ec2.New(),
+		"organizations": l.Organizations,
 	} {
 		l.door.Register(name, s)
 	}
@@ -350,6 +363,7 @@ func (l *Laptop) Close() {
 	l.stop()
 	l.Lambda.Close()
 	l.Engine.Close()
+	l.stackSets.Close()
 	for _, s := range l.servers {
 		_ = s.Close()
 	}
@@ -382,6 +396,7 @@ func (l *Laptop) front() http.Handler {
 	mux.Handle("/oidc/", l.Issuer)
 	mux.HandleFunc("GET /healthz", l.health)
 	mux.Handle("POST /_local/sweep", fromHere(http.HandlerFunc(l.sweep)))
+	mux.Handle("POST /_local/organizations", fromHere(http.HandlerFunc(l.createOrganization)))
 	mux.Handle(faults.Path, fromHere(l.Faults))
 	mux.Handle(faults.Path+"/", fromHere(l.Faults))
 	mux.Handle("/", l.split())
