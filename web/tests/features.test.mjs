@@ -23,10 +23,9 @@ test('connection: scopes are set, and taken over only when asked', async ({ page
   await accessible(page, 'a scope that is taken');
   await shoot(page, '50-scopes');
   await page.getByRole('button', { name: 'Take it over' }).click();
-  await page.getByRole('button', { name: 'Save scopes' }).waitFor({ state: 'detached' });
+  await page.getByText('Scopes changed').waitFor(); // on the timeline, so it is done
   assert.deepEqual((await api('GET', `/v1/connections/${id}`)).body.scopes, [{ level: 'project', id: project }]);
   assert.deepEqual((await api('GET', `/v1/connections/${other}`)).body.scopes, []);
-  await page.getByText('Scopes changed').waitFor();
 });
 
 test('connection: renamed', async ({ page }) => {
