@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { test } from './runner.mjs';
-import { accessible, account, api, makeRole, shoot, signIn, unique } from './steps.mjs';
+import { env, test } from './runner.mjs';
+import { accessible, account, api, makeKeys, makeRole, shoot, signIn, unique } from './steps.mjs';
 
 async function enabled(name) {
   const made = (await api('POST', '/v1/connections', { name })).body;
@@ -59,4 +59,37 @@ test('organisations: the page says what there is', async ({ page }) => {
   await page.getByRole('heading', { level: 2 }).first().waitFor();
   await accessible(page, 'organisations');
   await shoot(page, '52-organisations');
+});
+
+test('access keys: connected with them where the API takes them, and rotated', async ({ page, expectErrors }) => {
+  const document = await (await fetch(`${env.url}/openapi.json`)).json();
+  const offered = '/v1/connections/{id}/access-key' in document.paths;
+  await signIn(page, 'Ada', '/connect');
+  const widget = page.locator('rolecall-connect');
+  await widget.getByRole('radio').first().waitFor();
+  assert.equal(await widget.getByRole('radio', { name: /Access keys/ }).count(), offered ? 1 : 0);
+  if (!offered) return;
+  expectErrors(/40[039]/);
+  const id = account();
+  const keys = await makeKeys(id);
+  await widget.getByLabel('Name', { exact: true }).fill(unique('Keys'));
+  await widget.getByRole('radio', { name: /Access keys/ }).check();
+  await widget.getByLabel('Account ID').fill('999999999999');
+  await widget.getByLabel('Access key ID').fill(keys.id);
+  await widget.getByLabel('Secret access key').fill(keys.secret);
+  await accessible(page, 'access keys');
+  await shoot(page, '53-keys');
+  await widget.getByRole('button', { name: 'Connect', exact: true }).click();
+  await widget.getByText('KEYS_ACCOUNT_MISMATCH').waitFor();
+  await widget.getByLabel('Account ID').fill(id);
+  await widget.getByRole('button', { name: 'Connect', exact: true }).click();
+  await widget.getByRole('heading', { name: 'Connected', exact: true }).waitFor();
+  await widget.getByRole('button', { name: 'Done' }).click();
+  const second = await makeKeys(id);
+  await page.getByRole('heading', { name: 'Access key', exact: true }).waitFor();
+  await page.getByLabel('Access key ID').fill(second.id);
+  await page.getByLabel('Secret access key').fill(second.secret);
+  await page.getByRole('button', { name: 'Rotate keys' }).click();
+  await page.getByText(second.id).first().waitFor();
+  await accessible(page, 'a connection by keys');
 });

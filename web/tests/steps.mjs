@@ -130,3 +130,13 @@ export async function embed(page, tenant, more = {}) {
   const query = new URLSearchParams({ widget: `${env.url}/rolecall-connect.js`, api: env.url, token: await token(tenant), ...more });
   await page.goto(`${env.host}/?${query}`);
 }
+
+/** makeKeys makes access keys of an IAM user in a customer's account; the user may list Regions. */
+export async function makeKeys(account) {
+  const name = unique('user').replace(/\W/g, '');
+  const iam = (action, parameters) => aws(account, 'iam', '2010-05-08', action, { UserName: name, ...parameters });
+  await iam('CreateUser');
+  await iam('PutUserPolicy', { PolicyName: 'regions', PolicyDocument: JSON.stringify({ Version: '2012-10-17', Statement: [{ Effect: 'Allow', Action: 'ec2:DescribeRegions', Resource: '*' }] }) });
+  const text = await iam('CreateAccessKey');
+  return { id: /<AccessKeyId>([^<]+)/.exec(text)[1], secret: /<SecretAccessKey>([^<]+)/.exec(text)[1] };
+}

@@ -1,6 +1,7 @@
 import { LitElement, html, nothing, type TemplateResult } from 'lit';
 import { property, state } from 'lit/decorators.js';
 import { Client, Problem, asProblem, sentence, type Config, type Connection, type TokenProvider } from '../api/client.js';
+import { routes } from '../api/features.js';
 import { checkList } from '../parts/checks.js';
 import { define } from '../parts/copy.js';
 import { fixed } from '../parts/fix.js';
@@ -38,6 +39,8 @@ export class RolecallConnect extends LitElement {
   @state() private busy = '';
   @state() private method: Method = 'stack';
   @state() private resumed = false;
+  /** The API takes access keys. */
+  @state() private keyed = false;
 
   private client?: Client;
   private flow?: Flow;
@@ -100,7 +103,7 @@ export class RolecallConnect extends LitElement {
     const client = (this.client = new Client(this.apiBase, this.tokenProvider));
     const flow = (this.flow = this.newFlow(client));
     this.problem = undefined;
-    this.draft = { ...this.draft, name: this.name, method: this.offered()[0] ?? 'stack' };
+    this.draft = { ...this.draft, name: this.name };
     this.requestUpdate();
     const kept = this.recall();
     const id = this.connectionId || kept?.id;
@@ -109,9 +112,12 @@ export class RolecallConnect extends LitElement {
 
   private async configure(client: Client): Promise<void> {
     try {
-      this.config = await client.config();
+      const [config, known] = await Promise.all([client.config(), routes(client).catch(() => new Set<string>())]);
+      this.config = config;
+      this.keyed = known.has('put /v1/connections/{id}/access-key');
       this.draft = {
         ...this.draft,
+        method: this.offered()[0] ?? 'stack',
         region: this.config.regions.includes(this.defaultRegion) ? this.defaultRegion : (this.config.regions[0] ?? ''),
         permissions: this.config.permissionSets.some((p) => p.name === this.permissionSet) ? this.permissionSet : (this.config.permissionSets[0]?.name ?? ''),
       };
@@ -197,7 +203,7 @@ export class RolecallConnect extends LitElement {
   /** offered are the methods that the host page asks for; all without a word. */
   private offered(): Method[] {
     const wanted = this.methods.split(/[\s,]+/).filter(Boolean);
-    return wanted.length ? allMethods.filter((m) => wanted.includes(m)) : allMethods;
+    return allMethods.filter((m) => (m !== 'keys' || this.keyed) && (!wanted.length || wanted.includes(m)));
   }
 
   override render() {

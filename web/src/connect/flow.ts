@@ -11,7 +11,7 @@ export interface Failure {
 /** The way in which the customer is asked to connect. Only `keys` is another kind of connection for the API. */
 export type Method = 'stack' | 'role' | 'cli' | 'terraform' | 'keys';
 
-export const allMethods: Method[] = ['stack', 'role', 'cli', 'terraform'];
+export const allMethods: Method[] = ['stack', 'role', 'cli', 'terraform', 'keys'];
 
 /** How often to look, in milliseconds: quickly while something is to be seen, slowly when the page is left alone. */
 const looks = { verifying: 700, pending: 1000, patient: 5000, offline: 3000 };
