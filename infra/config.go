@@ -32,6 +32,8 @@ import (
 //	                  placeholder that API Gateway refuses: a deployment without an issuer of its own does not come up.
 //	audience          The tokens' "aud" (or "client_id"), one or several.
 //	tenantClaim       The claim that names the tenant.
+//	connectionsClaim  The claim that, where a token has it, names the connections and scopes for which it gets credentials.
+//	issuesPerMinute   How often the services of one tenant may be handed credentials in a minute, 60 to 1000000.
 //	corsOrigins       Exact origins of the SPAs, such as https://app.example.com; none by default.
 //	functionsDir      Folder that `make build` fills: <function>/bootstrap.
 //	consoleDir        Folder that `make web` fills with the console and the widget; "" deploys neither, nor does
@@ -59,6 +61,8 @@ const (
 	keyIssuer           = "issuer"
 	keyAudience         = "audience"
 	keyTenantClaim      = "tenantClaim"
+	keyConnectionsClaim = "connectionsClaim"
+	keyIssuesPerMinute  = "issuesPerMinute"
 	keyCORSOrigins      = "corsOrigins"
 	keyFunctionsDir     = "functionsDir"
 	keyConsoleDir       = "consoleDir"
@@ -85,6 +89,8 @@ type config struct {
 	issuer           string
 	audience         []string
 	tenantClaim      string
+	connectionsClaim string
+	issuesPerMinute  int
 	corsOrigins      []string
 	functionsDir     string
 	consoleDir       string // "" for no console
@@ -117,6 +123,8 @@ func loadConfig(context func(string) any, getenv func(string) string) (config, e
 		issuer:           r.issuer(),
 		audience:         r.list(keyAudience, wordRE, 1, `one or more audiences such as ["rolecall"]`),
 		tenantClaim:      r.text(keyTenantClaim, claimRE, `the name of a claim such as "tenant_id"`),
+		connectionsClaim: r.text(keyConnectionsClaim, claimRE, `the name of a claim such as "rolecall_connections"`),
+		issuesPerMinute:  r.perMinute(),
 		corsOrigins:      r.origins(),
 		functionsDir:     r.text(keyFunctionsDir, nil, `a folder such as "build/lambda"`),
 		consoleDir:       r.folder(keyConsoleDir),
@@ -318,6 +326,15 @@ func (r *reader) rate() int {
 	n, err := strconv.Atoi(fmt.Sprint(r.context(keySTSRate)))
 	if err != nil || n < sweepConcurrency || n > 10_000 {
 		r.wrong(keySTSRate, "a whole number from 2 to 10000, such as 60")
+		return 0
+	}
+	return n
+}
+
+func (r *reader) perMinute() int {
+	n, err := strconv.Atoi(fmt.Sprint(r.context(keyIssuesPerMinute)))
+	if err != nil || n < 60 || n > 1_000_000 {
+		r.wrong(keyIssuesPerMinute, "a whole number from 60 to 1000000, such as 6000")
 		return 0
 	}
 	return n

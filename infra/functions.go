@@ -62,7 +62,7 @@ func specs() []spec {
 		}},
 		{fnBroker, "Rolecall: verifies now and issues credentials.", brokerTimeout, assumingPath, []string{
 			envTable, envPartition, envAccount, envName, envClaim, envRegions, envMACKey, envTemplateURL, envTemplateVersion, envTemplateSHA,
-			envVerifyNow, envInterval, envCustom,
+			envVerifyNow, envInterval, envConnections, envIssueRate, envCustom,
 		}},
 		{fnCallback, "Rolecall: takes what customers' stacks report.", callbackTimeout, "/", []string{
 			envTable, envPartition, envAccount, envRegions, envMACKey, envTopic, envCallbacks, envVerifyNow, envCustom,
@@ -98,6 +98,8 @@ const (
 	envVerifyNow       = "ROLECALL_VERIFY_NOW_QUEUE_URL"
 	envVerifySweep     = "ROLECALL_VERIFY_SWEEP_QUEUE_URL"
 	envInterval        = "ROLECALL_CHECK_INTERVAL"
+	envConnections     = "ROLECALL_CONNECTIONS_CLAIM"
+	envIssueRate       = "ROLECALL_ISSUE_RATE"
 	envSTSRate         = "ROLECALL_STS_RATE"
 	envBus             = "ROLECALL_BUS_NAME"
 	envCustom          = "ROLECALL_CUSTOM_PERMISSIONS" // only where the platform has a permission set of its own
@@ -122,6 +124,8 @@ func (p *platform) values() map[string]*string {
 		envVerifyNow:       p.verifyNow.QueueUrl(),
 		envVerifySweep:     p.verifySweep.QueueUrl(),
 		envInterval:        jsii.String(p.cfg.checkInterval.String()),
+		envConnections:     jsii.String(p.cfg.connectionsClaim),
+		envIssueRate:       jsii.String(strconv.Itoa(p.cfg.issuesPerMinute)),
 		envSTSRate:         jsii.String(strconv.Itoa(p.cfg.stsRate)),
 		envBus:             p.bus.EventBusName(),
 		envCustom:          p.customSet(),

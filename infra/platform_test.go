@@ -98,6 +98,7 @@ func TestFunctions(t *testing.T) {
 		}),
 		"Broker": slices.Concat(common, template, []string{
 			"ROLECALL_MAC_KEY_ARN", "ROLECALL_PLATFORM_NAME", "ROLECALL_TENANT_CLAIM", "ROLECALL_VERIFY_NOW_QUEUE_URL", "ROLECALL_CHECK_INTERVAL",
+			"ROLECALL_CONNECTIONS_CLAIM", "ROLECALL_ISSUE_RATE",
 		}),
 		"Callback": slices.Concat(common, []string{"ROLECALL_MAC_KEY_ARN", "ROLECALL_TOPIC_NAME", "ROLECALL_CALLBACKS_QUEUE_URL", "ROLECALL_VERIFY_NOW_QUEUE_URL"}),
 		"Verify": slices.Concat(common, []string{
@@ -155,6 +156,8 @@ func TestEnvironmentSaysWhatIsThere(t *testing.T) {
 		"ROLECALL_TEMPLATE_SHA256":      rendered.SHA256,
 		"ROLECALL_VERIFY_NOW_QUEUE_URL": "${VerifyNow}",
 		"ROLECALL_CHECK_INTERVAL":       "24h0m0s",
+		"ROLECALL_CONNECTIONS_CLAIM":    "rolecall_connections",
+		"ROLECALL_ISSUE_RATE":           "6000",
 	}
 	got := map[string]string{}
 	for k, v := range broker {

@@ -17,7 +17,8 @@ func (p *platform) rights() map[string][]awsiam.PolicyStatement {
 			allow("SealAccessKeys", []string{"kms:Encrypt"}, p.sealingKey.KeyArn()),
 		},
 		fnBroker: {
-			allow("Table", storeActions("dynamodb:Query"), table), // an enrolment's accounts, to begin failures again
+			// Beyond the use cases: an enrolment's accounts are listed to begin failures again, and parts of tenants' limits leased.
+			allow("Table", storeActions("dynamodb:Query", "dynamodb:UpdateItem"), table),
 			allow("AskForVerification", []string{"sqs:SendMessage"}, p.verifyNow.QueueArn()),
 			allow("MakeCallbackTokens", []string{"kms:GenerateMac"}, p.macKey.KeyArn()),
 			allow("OpenAccessKeys", []string{"kms:Decrypt"}, p.sealingKey.KeyArn()),

@@ -16,17 +16,20 @@ import (
 // A Config is what a function is told by its environment. Each function reads the members it needs; Load refuses a
 // missing or malformed one by name.
 type Config struct {
-	Table           string
-	Platform        connect.Platform
-	PlatformName    string
-	TenantClaim     string
-	Regions         []connect.Region // home first
-	MACKeyARN       string
-	TemplateURL     string
-	TemplateVersion string
-	TemplateSHA256  string
-	ConsoleURL      string // a laptop's quick-create page; else ""
-	TopicName       string
+	Table        string
+	Platform     connect.Platform
+	PlatformName string
+	TenantClaim  string
+	Regions      []connect.Region // home first
+	// ConnectionsClaim names the claim that restricts a token to some connections.
+	ConnectionsClaim string
+	IssueRate        int // hand-outs a minute that one tenant may have
+	MACKeyARN        string
+	TemplateURL      string
+	TemplateVersion  string
+	TemplateSHA256   string
+	ConsoleURL       string // a laptop's quick-create page; else ""
+	TopicName        string
 	// CustomPermissions is the platform's own permission set, as package templates reads it; "" for none.
 	CustomPermissions string
 	CallbacksURL      string // of the queue
@@ -61,6 +64,7 @@ const (
 	VerifySweep
 	CheckInterval
 	STSRate
+	Issuing
 	Bus
 	Webhook
 )
@@ -107,6 +111,8 @@ func (r *reader) read(c *Config, n Need) {
 		c.CheckInterval = r.interval("ROLECALL_CHECK_INTERVAL")
 	case STSRate:
 		c.STSRate = r.rate("ROLECALL_STS_RATE")
+	case Issuing:
+		c.ConnectionsClaim, c.IssueRate = r.text("ROLECALL_CONNECTIONS_CLAIM"), r.perMinute("ROLECALL_ISSUE_RATE")
 	case Bus:
 		c.Bus = r.text("ROLECALL_BUS_NAME")
 	case Webhook:
@@ -193,6 +199,15 @@ func (r *reader) rate(name string) int {
 	n, err := strconv.Atoi(r.text(name))
 	if err != nil || n < 2 || n > 10_000 {
 		r.fail(name, "must be a whole number from 2 to 10000")
+	}
+	return n
+}
+
+// perMinute is at least a minute's worth of one request a second.
+func (r *reader) perMinute(name string) int {
+	n, err := strconv.Atoi(r.text(name))
+	if err != nil || n < 60 || n > 1_000_000 {
+		r.fail(name, "must be a whole number from 60 to 1000000")
 	}
 	return n
 }

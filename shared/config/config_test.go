@@ -15,7 +15,7 @@ import (
 
 var everything = []config.Need{
 	config.Table, config.Platform, config.Presentation, config.Callbacks, config.VerifyNow, config.VerifySweep,
-	config.CheckInterval, config.STSRate, config.Bus, config.Webhook,
+	config.CheckInterval, config.STSRate, config.Issuing, config.Bus, config.Webhook,
 }
 
 // environment is complete: every variable that any function reads.
@@ -40,6 +40,8 @@ var environment = map[string]string{
 	"ROLECALL_VERIFY_SWEEP_QUEUE_URL": "https://sqs.example/sweep",
 	"ROLECALL_CHECK_INTERVAL":         "6h",
 	"ROLECALL_STS_RATE":               "60",
+	"ROLECALL_CONNECTIONS_CLAIM":      "rolecall_connections",
+	"ROLECALL_ISSUE_RATE":             "6000",
 	"ROLECALL_BUS_NAME":               "rolecall",
 	"ROLECALL_WEBHOOK_ENDPOINT":       "https://hooks.example.com/",
 	"ROLECALL_WEBHOOK_KEY_ARN":        "arn:aws:kms:eu-west-1:011111111111:key/2",
@@ -76,7 +78,7 @@ func TestLoadReadsEveryVariable(t *testing.T) {
 		TemplateURL: "https://templates.example/1/connection.yaml", TemplateVersion: "1.0.0", TemplateSHA256: "abc",
 		ConsoleURL: "http://localhost:4566", TopicName: "rolecall-callbacks", CallbacksURL: "https://sqs.example/callbacks",
 		VerifyNowURL: "https://sqs.example/now", VerifySweepURL: "https://sqs.example/sweep",
-		CheckInterval: 6 * time.Hour, STSRate: 60, Bus: "rolecall",
+		CheckInterval: 6 * time.Hour, STSRate: 60, Bus: "rolecall", ConnectionsClaim: "rolecall_connections", IssueRate: 6000,
 		WebhookEndpoint: "https://hooks.example.com/", WebhookKeyARN: "arn:aws:kms:eu-west-1:011111111111:key/2",
 		WebhookSecrets: []int{2, 1}, WebhookURL: "https://sqs.example/webhook",
 		Endpoint: "http://127.0.0.1:4566", Region: "eu-west-1", LogLevel: slog.LevelDebug,
@@ -114,6 +116,7 @@ func TestEachNeedAsksForItsOwnVariables(t *testing.T) {
 		"verify sweep":   {config.VerifySweep, []string{"ROLECALL_VERIFY_SWEEP_QUEUE_URL"}},
 		"check interval": {config.CheckInterval, []string{"ROLECALL_CHECK_INTERVAL"}},
 		"STS rate":       {config.STSRate, []string{"ROLECALL_STS_RATE"}},
+		"issuing":        {config.Issuing, []string{"ROLECALL_CONNECTIONS_CLAIM", "ROLECALL_ISSUE_RATE"}},
 		"bus":            {config.Bus, []string{"ROLECALL_BUS_NAME"}},
 		"webhook": {config.Webhook, []string{
 			"ROLECALL_WEBHOOK_ENDPOINT", "ROLECALL_WEBHOOK_KEY_ARN", "ROLECALL_WEBHOOK_SECRETS", "ROLECALL_WEBHOOK_QUEUE_URL",

@@ -3,6 +3,7 @@ package connect
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // A Kind says what sort of error it is; drivers translate kinds into statuses, and only there.
@@ -52,6 +53,8 @@ const (
 	CodeRevocationDenied      Code = "REVOCATION_DENIED"
 	CodeDestinationInvalid    Code = "DESTINATION_INVALID"
 	CodeIssuerInvalid         Code = "ISSUER_INVALID"
+	CodeTooManyRequests       Code = "TOO_MANY_REQUESTS"
+	CodeConnectionNotAllowed  Code = "CONNECTION_NOT_ALLOWED"
 	CodeStatus                Code = "STATUS_CONFLICT"
 	CodeNotEnabled            Code = "CONNECTION_NOT_ENABLED"
 	CodeVersion               Code = "VERSION_MISMATCH"
@@ -98,6 +101,8 @@ type Error struct {
 	Fix     string
 	// Connection is the other connection of the same tenant that stands in the way; "" where there is none.
 	Connection ConnectionID
+	// RetryAfter is when it is worth trying again; 0 where nobody knows.
+	RetryAfter time.Duration
 	cause      error
 }
 

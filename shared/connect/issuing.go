@@ -25,6 +25,8 @@ type Issuing struct {
 	Store    IssuingStore
 	Sessions Sessions
 	Clock    func() time.Time
+	Scopes   ScopeStore // for those who ask for the connection of a place
+	Limits   *Limits    // nil for none
 }
 
 // Refusals is told that the role of an enabled connection was refused.
@@ -36,6 +38,7 @@ type Refusals interface {
 type IssueRequest struct {
 	Tenant   TenantID
 	ID       string
+	Place    *EffectiveQuery // asks for the connection that applies there, instead of ID
 	Caller   Actor
 	Duration time.Duration // 0 for DefaultSession
 	Shortest time.Duration // the least that Duration may be; 0 for LeastSession
@@ -43,6 +46,9 @@ type IssueRequest struct {
 	Restriction
 	Region string // where the credentials are to be used; "" for the connection's own
 	Reason string // why, for the audit records
+	// Allowed restricts the caller, where Restricted.
+	Allowed    Allowance
+	Restricted bool
 }
 
 // Issued are credentials, and what they are for.
@@ -50,6 +56,7 @@ type Issued struct {
 	Credentials Credentials
 	Account     AccountID
 	Region      Region
+	Connection  ConnectionID
 	SessionName string // by which the customer's CloudTrail shows the caller
 	Held        bool   // handed out before, and now once more
 }
@@ -64,9 +71,17 @@ func (u Issuing) Issue(ctx context.Context, r IssueRequest) (Issued, error) {
 	if err = checkReason(r.Reason); err != nil {
 		return Issued{}, err
 	}
-	c, err := u.serving(ctx, r.Tenant, r.ID)
+	if u.Limits != nil {
+		if err = u.Limits.Admit(ctx, r.Tenant, r.Caller); err != nil {
+			return Issued{}, err
+		}
+	}
+	c, err := u.find(ctx, r)
 	if err != nil {
 		return Issued{}, err
+	}
+	if r.Restricted && !r.Allowed.admits(c) {
+		return Issued{}, errNotAllowed
 	}
 	options, err := r.options(duration, c)
 	if err != nil {
@@ -79,8 +94,20 @@ func (u Issuing) Issue(ctx context.Context, r IssueRequest) (Issued, error) {
 	issued, err := u.Sessions.Session(ctx, SessionAsk{
 		Connection: c, Caller: r.Caller, Options: options, Reason: r.Reason, Least: leastLife(duration, r.Least),
 	})
-	issued.Region = region
+	issued.Region, issued.Connection = region, c.s.ID
 	return issued, err
+}
+
+// find reads the connection that is asked for by its id, or by its place in the platform.
+func (u Issuing) find(ctx context.Context, r IssueRequest) (Connection, error) {
+	if r.Place == nil {
+		return u.serving(ctx, r.Tenant, r.ID)
+	}
+	c, _, err := Resolver{u.Scopes}.Effective(ctx, r.Tenant, *r.Place)
+	if err == nil && c.revoking(u.Clock()) {
+		err = errRevoking
+	}
+	return c, err
 }
 
 // serving reads one of the tenant's connections, which must be enabled.

@@ -34,6 +34,8 @@ type SignInRequest struct {
 	Destination string // a page of the console; "" for its home in the connection's Region
 	Reason      string
 	Restriction
+	Allowed    Allowance // as in IssueRequest
+	Restricted bool
 }
 
 // A SignIn is a link. Whoever has it is signed in, so it is a secret.
@@ -54,9 +56,17 @@ func (u SignIns) Link(ctx context.Context, r SignInRequest) (SignIn, error) {
 	if err := checkIssuer(r.Issuer); err != nil {
 		return SignIn{}, err
 	}
+	if u.Issuing.Limits != nil {
+		if err := u.Issuing.Limits.Admit(ctx, r.Tenant, r.Caller); err != nil {
+			return SignIn{}, err
+		}
+	}
 	c, err := u.Issuing.serving(ctx, r.Tenant, r.ID)
 	if err != nil {
 		return SignIn{}, err
+	}
+	if r.Restricted && !r.Allowed.admits(c) {
+		return SignIn{}, errNotAllowed
 	}
 	destination, err := c.destination(r.Destination)
 	if err != nil {

@@ -31,7 +31,7 @@ const (
 
 // A world is AWS with the platform's function and a customer's account in it.
 type world struct {
-	*testing.T
+	testing.TB
 	iam    *iam.Service
 	ec2    *ec2.Service
 	server *httptest.Server
@@ -39,9 +39,9 @@ type world struct {
 	look   customer.Inspector
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
-	w := &world{T: t, iam: iam.New(time.Now), ec2: ec2.New()}
+	w := &world{TB: t, iam: iam.New(time.Now), ec2: ec2.New()}
 	door := wire.NewServer(wire.Config{Authenticator: w.iam, Authorizer: w.iam, Clock: time.Now})
 	door.Register("sts", w.iam.STS())
 	door.Register("iam", w.iam)
@@ -92,10 +92,10 @@ func (w *world) role(name, trust, rights string) connect.RoleARN {
 	if err != nil {
 		w.Fatal(err)
 	}
-	return roleARN(w.T, r.ARN)
+	return roleARN(w.TB, r.ARN)
 }
 
-func roleARN(t *testing.T, s string) connect.RoleARN {
+func roleARN(t testing.TB, s string) connect.RoleARN {
 	t.Helper()
 	arn, err := connect.ParseRoleARN(s)
 	if err != nil {

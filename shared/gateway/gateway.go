@@ -24,6 +24,9 @@ type Claims struct {
 	Tenant  string // as the configured claim has it; an array arrives as "[a b]"
 	Subject string // sub, or client_id where there is no sub
 	Scopes  []string
+	// Connections are what the token is restricted to, where Restricted: the claim may be there and name none.
+	Connections []string
+	Restricted  bool
 }
 
 // A Function is a Lambda function behind an HTTP API.
@@ -32,6 +35,8 @@ type Function struct {
 	Handler http.Handler
 	// TenantClaim names the claim that has the tenant.
 	TenantClaim string
+	// ConnectionsClaim names the claim that restricts a token to connections, text with spaces or an array; "" for none.
+	ConnectionsClaim string
 	// Identify tells the handler, by the request's context, who calls. It is not called for a request that no JWT
 	// authorizer has let through.
 	Identify func(ctx context.Context, c Claims) context.Context
@@ -62,7 +67,13 @@ func (f Function) claims(e events.APIGatewayV2HTTPRequest) (Claims, bool) {
 	if subject == "" {
 		subject = claims["client_id"]
 	}
-	return Claims{Tenant: claims[f.TenantClaim], Subject: subject, Scopes: scopes(claims)}, true
+	out := Claims{Tenant: claims[f.TenantClaim], Subject: subject, Scopes: scopes(claims)}
+	if f.ConnectionsClaim != "" {
+		if claim, restricted := claims[f.ConnectionsClaim]; restricted {
+			out.Connections, out.Restricted = fields(claim), true
+		}
+	}
+	return out, true
 }
 
 // scopes are those of the claim "scope", or of "scp" as some providers call it, which may be an array.
@@ -70,7 +81,11 @@ func scopes(claims map[string]string) []string {
 	if s, ok := claims["scope"]; ok {
 		return strings.Fields(s)
 	}
-	s := claims["scp"]
+	return fields(claims["scp"])
+}
+
+// fields reads a claim of several words: text with spaces, or an array, which arrives as "[a b]".
+func fields(s string) []string {
 	if inner, ok := strings.CutPrefix(s, "["); ok {
 		s = strings.TrimSuffix(inner, "]")
 	}

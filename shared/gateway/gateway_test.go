@@ -53,8 +53,8 @@ func deliver(t *testing.T, e events.APIGatewayV2HTTPRequest) seen {
 	t.Helper()
 	var got seen
 	f := Function{
-		TenantClaim: "tenant",
-		Identify:    func(ctx context.Context, c Claims) context.Context { return context.WithValue(ctx, claimsKey{}, &c) },
+		TenantClaim: "tenant", ConnectionsClaim: "only",
+		Identify: func(ctx context.Context, c Claims) context.Context { return context.WithValue(ctx, claimsKey{}, &c) },
 		Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 			body, err := io.ReadAll(r.Body)
 			if err != nil {
@@ -142,17 +142,21 @@ func TestClaims(t *testing.T) {
 		claims map[string]string
 		want   Claims
 	}{
-		{"machine", map[string]string{"client_id": "svc", "tenant": "acme", "scope": "a"}, Claims{"acme", "svc", []string{"a"}}},
-		{"an array of tenants stays one odd string", map[string]string{"sub": "s", "tenant": "[a b]"}, Claims{"[a b]", "s", nil}},
-		{"no tenant", map[string]string{"sub": "s"}, Claims{"", "s", nil}},
-		{"scp as text", map[string]string{"sub": "s", "scp": "a b"}, Claims{"", "s", []string{"a", "b"}}},
-		{"scp as array", map[string]string{"sub": "s", "scp": "[a b]"}, Claims{"", "s", []string{"a", "b"}}},
-		{"scope goes before scp", map[string]string{"sub": "s", "scope": "", "scp": "[a b]"}, Claims{"", "s", nil}},
-		{"an array is no scope", map[string]string{"sub": "s", "scope": "[a b]"}, Claims{"", "s", []string{"[a", "b]"}}},
+		{"machine", map[string]string{"client_id": "svc", "tenant": "acme", "scope": "a"}, Claims{Tenant: "acme", Subject: "svc", Scopes: []string{"a"}}},
+		{"an array of tenants stays one odd string", map[string]string{"sub": "s", "tenant": "[a b]"}, Claims{Tenant: "[a b]", Subject: "s", Scopes: nil}},
+		{"no tenant", map[string]string{"sub": "s"}, Claims{Tenant: "", Subject: "s", Scopes: nil}},
+		{"scp as text", map[string]string{"sub": "s", "scp": "a b"}, Claims{Tenant: "", Subject: "s", Scopes: []string{"a", "b"}}},
+		{"scp as array", map[string]string{"sub": "s", "scp": "[a b]"}, Claims{Tenant: "", Subject: "s", Scopes: []string{"a", "b"}}},
+		{"scope goes before scp", map[string]string{"sub": "s", "scope": "", "scp": "[a b]"}, Claims{Tenant: "", Subject: "s", Scopes: nil}},
+		{"an array is no scope", map[string]string{"sub": "s", "scope": "[a b]"}, Claims{Tenant: "", Subject: "s", Scopes: []string{"[a", "b]"}}},
+		{"restricted by text", map[string]string{"sub": "s", "only": "conn_1 project:web"}, Claims{Subject: "s", Connections: []string{"conn_1", "project:web"}, Restricted: true}},
+		{"restricted by an array", map[string]string{"sub": "s", "only": "[conn_1 organization]"}, Claims{Subject: "s", Connections: []string{"conn_1", "organization"}, Restricted: true}},
+		{"restricted to nothing", map[string]string{"sub": "s", "only": "[]"}, Claims{Subject: "s", Restricted: true}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got := deliver(t, sampleEvent(t, func(e *events.APIGatewayV2HTTPRequest) { e.RequestContext.Authorizer.JWT.Claims = c.claims }))
-			if got.Claims == nil || got.Claims.Tenant != c.want.Tenant || got.Claims.Subject != c.want.Subject || !slices.Equal(got.Claims.Scopes, c.want.Scopes) {
+			if got.Claims == nil || got.Claims.Tenant != c.want.Tenant || got.Claims.Subject != c.want.Subject || !slices.Equal(got.Claims.Scopes, c.want.Scopes) ||
+				got.Claims.Restricted != c.want.Restricted || !slices.Equal(got.Claims.Connections, c.want.Connections) {
 				t.Errorf("claims %+v, want %+v", got.Claims, c.want)
 			}
 		})

@@ -13,6 +13,17 @@ type Caller struct {
 	Tenant  connect.TenantID
 	Subject connect.Actor
 	Scopes  []string
+	// Allowed are the connections and scopes for which the caller gets credentials, where Restricted.
+	Allowed    connect.Allowance
+	Restricted bool
+}
+
+type restrictionKey struct{}
+
+// Restrict allows whoever is behind ctx credentials for these connections and scopes alone, as a claim of a verified
+// token says; see connect.Allowance.
+func Restrict(ctx context.Context, allowed []string) context.Context {
+	return context.WithValue(ctx, restrictionKey{}, connect.Allowance(allowed))
 }
 
 type identityKey struct{}
@@ -50,7 +61,9 @@ func callerOf(ctx context.Context, scope string) (Caller, error) {
 			"Ask for a token with the scope "+scope+".").
 			with("WWW-Authenticate", `Bearer error="insufficient_scope", scope="`+scope+`"`)
 	}
-	return Caller{Tenant: tenant, Subject: connect.Actor(id.subject), Scopes: id.scopes}, nil
+	c := Caller{Tenant: tenant, Subject: connect.Actor(id.subject), Scopes: id.scopes}
+	c.Allowed, c.Restricted = ctx.Value(restrictionKey{}).(connect.Allowance)
+	return c, nil
 }
 
 // isSubject admits what can stand in an audit trail: printable, and none of the names by which Rolecall's own doings

@@ -81,6 +81,8 @@ func Codes() []CodeInfo {
 		{connect.CodeSTSRegionDisabled, http.StatusConflict, "The customer's account has switched STS off for Rolecall's Region."},
 		{connect.CodeDestinationInvalid, http.StatusBadRequest, "The destination is no page of the partition's console."},
 		{connect.CodeIssuerInvalid, http.StatusBadRequest, "The issuer is no https URL."},
+		{connect.CodeTooManyRequests, http.StatusTooManyRequests, "The caller, or its tenant, asks too often; Retry-After says when to try again."},
+		{connect.CodeConnectionNotAllowed, http.StatusForbidden, "A claim of the token allows credentials for other connections alone."},
 		{connect.CodeStatus, http.StatusConflict, "The connection's status does not allow it."},
 		{connect.CodeNotEnabled, http.StatusConflict, "Credentials are issued for enabled connections only."},
 		{connect.CodeVersion, http.StatusPreconditionFailed, "The connection has changed since the ETag in If-Match."},

@@ -47,6 +47,14 @@ type (
 		DurationSeconds int    `query:"durationSeconds" doc:"How long the session lasts. AWS ends role chaining at an hour." minimum:"1800" maximum:"3600" default:"1800"`
 		Format          string `query:"format" doc:"container: as SDKs read it from a URL; process: as they read it from a credential_process; env: lines for a shell." enum:"container,process,env" default:"container"`
 	}
+	effectiveCredentialsInput struct {
+		Project         *string `query:"project" doc:"The project's id."`
+		Environment     *string `query:"environment" doc:"The environment's id."`
+		Architecture    *string `query:"architecture" doc:"The architecture's id."`
+		Strict          string  `query:"strict" doc:"As on /v1/effective-connection." enum:"true,false" default:"false"`
+		DurationSeconds int     `query:"durationSeconds" doc:"How long the session lasts." minimum:"1800" maximum:"3600" default:"1800"`
+		Format          string  `query:"format" doc:"As on GET /v1/connections/{id}/credentials." enum:"container,process,env" default:"container"`
+	}
 	issueInput struct {
 		ID     string `path:"id" doc:"The connection's id."`
 		Format string `query:"format" doc:"As on GET." enum:"container,process,env" default:"container"`
@@ -72,12 +80,29 @@ func (b broker) issuingOperations() []operation {
 			about:   "Shorter ones, or ones that may do less than the role. Two thirds of their life are left at least.",
 			answers: shapes,
 		}, b.issue),
+		does(operation{
+			route: "GET /v1/effective-connection/credentials", id: "getEffectiveCredentials",
+			summary: "Credentials for the account that applies at a place in the platform",
+			about:   "Of the connection that GET /v1/effective-connection answers; AccountId says whose account it is.",
+			answers: shapes,
+		}, b.effectiveCredentials),
 	}
 }
 
 func (b broker) credentials(ctx context.Context, c call, in credentialsInput) (reply, error) {
 	r := request(c, in.ID, in.DurationSeconds)
 	r.Shortest, r.Least = connect.DefaultSession, connect.LeastLife
+	return b.handOut(ctx, r, in.Format)
+}
+
+func (b broker) effectiveCredentials(ctx context.Context, c call, in effectiveCredentialsInput) (reply, error) {
+	place := effectiveInput{Project: in.Project, Environment: in.Environment, Architecture: in.Architecture, Strict: in.Strict}
+	q, err := place.query()
+	if err != nil {
+		return reply{}, err
+	}
+	r := request(c, "", in.DurationSeconds)
+	r.Place, r.Shortest, r.Least = &q, connect.DefaultSession, connect.LeastLife
 	return b.handOut(ctx, r, in.Format)
 }
 
@@ -98,6 +123,7 @@ func (b broker) issue(ctx context.Context, c call, in issueInput) (reply, error)
 func request(c call, id string, seconds int) connect.IssueRequest {
 	return connect.IssueRequest{
 		Tenant: c.caller.Tenant, ID: id, Caller: c.caller.Subject, Duration: time.Duration(seconds) * time.Second,
+		Allowed: c.caller.Allowed, Restricted: c.caller.Restricted,
 	}
 }
 
@@ -113,10 +139,10 @@ func (b broker) handOut(ctx context.Context, r connect.IssueRequest, format stri
 		return reply{}, err
 	}
 	b.Log.InfoContext(ctx, "credentials handed out", slog.String("tenant", string(r.Tenant)),
-		slog.String("connectionId", r.ID), slog.String("caller", string(r.Caller)),
+		slog.String("connectionId", string(issued.Connection)), slog.String("caller", string(r.Caller)),
 		slog.String("accessKeyId", issued.Credentials.AccessKeyID), slog.Time("expires", issued.Credentials.Expires),
 		slog.String("sessionName", issued.SessionName), slog.Bool("held", issued.Held), slog.String("reason", r.Reason))
-	return reply{status: http.StatusOK, body: shape(issued)}, nil
+	return reply{status: http.StatusOK, body: shape(issued), connection: issued.Connection}, nil
 }
 
 // shapes are the ways in which credentials are written.

@@ -56,6 +56,24 @@ func (w *world) mustHaveNoSecret() {
 	}
 }
 
+func TestCredentialsByPlace(t *testing.T) {
+	w := newWorld(t)
+	path := "/v1/effective-connection/credentials"
+	c := w.enabled("a")
+	w.refused(ask{method: "GET", path: path + "?project=web"}, 404, connect.CodeNoEffectiveConnection)
+	w.want(ask{method: "PUT", path: "/v1/connections/" + c.ID + "/scopes", body: `{"scopes":[{"level":"project","id":"web"}]}`}, 200)
+	got := read[Credentials](t, w.want(ask{method: "GET", path: path + "?project=web&environment=prod"}, 200))
+	if got.AccountID != "222222222222" {
+		t.Errorf("%+v", got)
+	}
+	w.want(ask{method: "GET", path: path + "?project=web&format=env", text: true}, 200)
+	w.refused(ask{method: "GET", path: path + "?project=other"}, 404, connect.CodeNoEffectiveConnection)
+	w.refused(ask{method: "GET", path: path + "?project=web", tenant: "other"}, 404, connect.CodeNoEffectiveConnection)
+	w.want(ask{method: "DELETE", path: "/v1/connections/" + c.ID}, 204)
+	w.refused(ask{method: "GET", path: path + "?project=web"}, 404, connect.CodeNoEffectiveConnection)
+	w.mustHaveNoSecret()
+}
+
 func TestCredentialsWithOptions(t *testing.T) {
 	w := newWorld(t)
 	path := "/v1/connections/" + w.enabled("a").ID + "/credentials"

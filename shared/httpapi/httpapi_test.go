@@ -93,7 +93,7 @@ func newWorld(t *testing.T) *world {
 		Tokens:      w.tokens, EnrolmentTokens: w.tokens, Log: log,
 	})
 	maker := connect.SessionMaker{Store: w.store, Assumer: w.account, Clock: clock, EventID: rand.Text}
-	issuing := connect.Issuing{Clock: clock, Store: w.store, Sessions: maker}
+	issuing := connect.Issuing{Clock: clock, Store: w.store, Scopes: w.store, Sessions: maker}
 	verifications := connect.Verifications{
 		Store: w.store, Jobs: w.queue, Revoker: w.account, Clock: clock, Jitter: func() float64 { return 0 },
 		Verifier: connect.Verifier{

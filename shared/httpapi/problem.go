@@ -66,6 +66,9 @@ func problemOf(err error, requestID string) *Problem {
 	if field := fieldOf(e.Code); field != "" {
 		p.Errors = []FieldError{{Field: field, Code: e.Code, Message: e.Message}}
 	}
+	if e.Kind == connect.KindLimited {
+		p = p.with("Retry-After", wait(e.RetryAfter))
+	}
 	if e.Kind == connect.KindUnavailable {
 		p.RequestID = requestID
 		p = p.with("Retry-After", retryAfter(e.Code))

@@ -46,6 +46,7 @@ func Routes() []Route {
 		{"POST", "/api/account/aws/add", Broker, ScopeWrite},
 		{"GET", "/v1/connections/{id}/credentials", Broker, ScopeIssue},
 		{"POST", "/v1/connections/{id}/credentials", Broker, ScopeIssue},
+		{"GET", "/v1/effective-connection/credentials", Broker, ScopeIssue},
 		{"POST", "/v1/connections/{id}/sign-in", Broker, ScopeIssue},
 		{"POST", "/v1/connections/{id}/revoke-sessions", Broker, ScopeWrite},
 		{"POST", "/v1/enrolments", API, ScopeWrite},

@@ -120,6 +120,7 @@ func (b broker) signIn(ctx context.Context, c call, in signInInput) (reply, erro
 	made, err := b.SignIns.Link(ctx, connect.SignInRequest{
 		Tenant: c.caller.Tenant, ID: in.ID, Caller: c.caller.Subject, Issuer: in.Body.Issuer, Destination: in.Body.Destination,
 		Reason: in.Body.Reason, Restriction: connect.Restriction{ReadOnly: in.Body.ReadOnly},
+		Allowed: c.caller.Allowed, Restricted: c.caller.Restricted,
 	})
 	if err != nil {
 		return reply{}, err

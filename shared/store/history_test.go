@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -94,10 +95,12 @@ type (
 	remove struct{}
 	move   register // one change committed, from the version before
 
-	issued  struct{ version int64 } // as the audit record has it
+	issued  struct{ version int64 } // for which the session was made
 	refused register                // as it was read
 	done    struct{}
 )
+
+func (r register) isZero() bool { return r == register{} }
 
 func registerModel(initial register) porcupine.Model {
 	return porcupine.Model{
@@ -128,18 +131,10 @@ func registerModel(initial register) porcupine.Model {
 	}
 }
 
-// alwaysYes is an STS that refuses nobody: whatever stops an issue is Rolecall's own.
-type alwaysYes struct{}
-
-func (alwaysYes) AssumeRole(context.Context, connect.AssumeRequest) (connect.Session, error) {
-	return connect.Session{Account: "222222222222", Credentials: connect.Credentials{AccessKeyID: "ASIA", Expires: noon}}, nil
-}
-
-// An auditor remembers what its one caller has read or committed, and noted.
+// An auditor remembers what its one caller has read or committed.
 type auditor struct {
 	*store.Store
 	read connect.Connection
-	last connect.Event
 }
 
 func (a *auditor) Connection(ctx context.Context, id connect.ConnectionID) (connect.Connection, error) {
@@ -164,15 +159,11 @@ func (a *auditor) Commit(ctx context.Context, ch connect.Change) error {
 
 func (a *auditor) knows() register { return register{a.read.Version(), a.read.Status()} }
 
-func (a *auditor) Note(ctx context.Context, e connect.Event) error {
-	a.last = e
-	return a.Store.Note(ctx, e)
-}
-
 // A life is a connection that callers move, end and ask for credentials.
 type life struct {
 	t      *testing.T
 	store  *store.Store
+	held   *connect.SessionCache
 	id     connect.ConnectionID
 	tenant connect.TenantID
 	ticks  atomic.Int64
@@ -184,17 +175,28 @@ type life struct {
 // now is six minutes later whenever it is asked for, so that every denial counts.
 func (l *life) now() time.Time { return noon.Add(time.Duration(l.ticks.Add(1)) * 6 * time.Minute) }
 
-func (l *life) issue(caller, nth int) {
+// stamped makes sessions whose access key id tells for which version of the connection they were made.
+type stamped struct{}
+
+func (stamped) Session(_ context.Context, a connect.SessionAsk) (connect.Issued, error) {
+	return connect.Issued{Credentials: connect.Credentials{
+		AccessKeyID: fmt.Sprint(a.Connection.Version()), Expires: noon.Add(time.Hour),
+	}}, nil
+}
+
+// issue asks by one cache for all callers, as one process does: what it holds must not outlive the version it was made for.
+func (l *life) issue(caller int) {
 	a := &auditor{Store: l.store}
-	u := connect.Issuing{Clock: l.now, Store: a, Sessions: connect.SessionMaker{
-		Store: a, Assumer: alwaysYes{}, Clock: l.now,
-		EventID: func() string { return fmt.Sprintf("evt_%d_%d", caller, nth) },
-	}}
+	u := connect.Issuing{Clock: l.now, Store: a, Sessions: l.held}
 	call := l.clock.Add(1)
-	_, err := u.Issue(context.Background(), connect.IssueRequest{Tenant: l.tenant, ID: string(l.id), Caller: "svc"})
+	got, err := u.Issue(context.Background(), connect.IssueRequest{Tenant: l.tenant, ID: string(l.id), Caller: "svc"})
 	switch {
 	case err == nil:
-		l.did(caller, call, issue{}, issued{a.last.Sequence})
+		version, parseErr := strconv.ParseInt(got.Credentials.AccessKeyID, 10, 64)
+		if parseErr != nil {
+			l.t.Error(parseErr)
+		}
+		l.did(caller, call, issue{}, issued{version})
 	case errors.Is(err, &connect.Error{Code: connect.CodeNotEnabled}):
 		l.did(caller, call, issue{}, refused(a.knows()))
 	default:
@@ -256,6 +258,9 @@ func (l *life) next(c connect.Connection) (*connect.Change, error) {
 		v, _ := c.Trial()
 		return some(c.Tried(v.Run, v.Attempt, good(noon), 0, l.now()))
 	case connect.StatusEnabled:
+		if rand.IntN(4) == 0 && !l.initial.isZero() {
+			return some(c.Revoke(l.now(), "ada"))
+		}
 		if rand.IntN(3) == 0 && s.Strikes > 1 {
 			return l.receive(c, connect.RequestDelete, s.Stack.ID)
 		}
@@ -305,6 +310,7 @@ func newLife(t *testing.T, s *store.Store, tenant connect.TenantID) *life {
 	t.Helper()
 	c := commit(t, s, create(t, tenant, "one"), nil)
 	l := &life{t: t, store: s, id: c.ID(), tenant: tenant}
+	l.held = connect.NewSessionCache(stamped{}, 100, func() time.Time { return noon })
 	for c.Status() != connect.StatusEnabled || c.Snapshot().Strikes < 2 { // the next denial degrades it
 		ch, err := l.next(c)
 		if err != nil || ch == nil {
@@ -328,8 +334,9 @@ func (l *life) count(by map[string]int) {
 	by["calls"] += len(l.ops)
 }
 
-// Credentials are issued only at an instant at which the connection is enabled: however a role degrades and recovers, a
-// stack is deleted and launched again, and the connection is deleted meanwhile.
+// Credentials are issued only at an instant at which the connection is enabled, by a session of that very version: however
+// a role degrades and recovers, sessions are revoked, a stack is deleted and launched again, and the connection is deleted
+// meanwhile.
 func TestHistoryOfIssuing(t *testing.T) {
 	s := newStore(t)
 	callers, rounds := size()
@@ -350,12 +357,12 @@ func TestHistoryOfIssuing(t *testing.T) {
 				case rand.IntN(2) == 0:
 					l.move(caller)
 				default:
-					l.issue(caller, nth)
+					l.issue(caller)
 				}
 			}
 		})
 		for _, l := range lives {
-			l.issue(callers, 0) // long after the end
+			l.issue(callers) // long after the end
 			l.check(t, registerModel(l.initial))
 			l.count(count)
 		}

@@ -68,6 +68,10 @@ func scopeKey(t connect.TenantID, s connect.Scope) key {
 
 func intakeKey(t connect.TenantID) key { return key{tenantPK(t), "INTAKE"} }
 
+func leaseKey(t connect.TenantID, minute time.Time) key {
+	return key{tenantPK(t), "LIMIT#" + minute.UTC().Format(minuteForm)}
+}
+
 func idempotencyKey(t connect.TenantID, k string) key { return key{tenantPK(t), "IDEMPOTENCY#" + k} }
 
 func cursorKey() key { return key{"SWEEP#cursor", "SWEEP#cursor"} }

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -471,6 +472,29 @@ func TestList(t *testing.T) {
 		if _, err := s.Connections(ctx, "acme", connect.ListQuery{Limit: 5, Cursor: bad}); !errors.Is(err, &connect.Error{Code: connect.CodeCursorInvalid}) {
 			t.Errorf("cursor %.10q: %v", bad, err)
 		}
+	}
+}
+
+func TestLeasesAreShared(t *testing.T) {
+	s := newStore(t)
+	var granted atomic.Int64
+	race(40, func(int) {
+		ok, err := s.Lease(context.Background(), "acme", noon, 50, 500)
+		if err != nil {
+			t.Error(err)
+		}
+		if ok {
+			granted.Add(1)
+		}
+	})
+	if granted.Load() != 10 {
+		t.Errorf("%d leases of 50 were granted of 500", granted.Load())
+	}
+	if ok, err := s.Lease(context.Background(), "acme", noon.Add(time.Minute), 50, 500); err != nil || !ok {
+		t.Errorf("the next minute: %v %v", ok, err)
+	}
+	if ok, err := s.Lease(context.Background(), "other", noon, 50, 500); err != nil || !ok {
+		t.Errorf("another tenant: %v %v", ok, err)
 	}
 }
 

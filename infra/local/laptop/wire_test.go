@@ -52,8 +52,15 @@ func TestRequestsPerOperation(t *testing.T) {
 		t.Errorf("first verification (-want +got):\n%s", d)
 	}
 
+	// Beyond that, a function leases 50 hand-outs at a time of what the tenant may have.
 	mark = pocket.Journal.Mark()
 	acme.want(http.StatusOK, "GET", "/v1/connections/"+c.ID+"/credentials", "")
+	want = map[string]int{"dynamodb:UpdateItem": 1, "dynamodb:BatchGetItem": 1, "sts:AssumeRole": 1, "dynamodb:PutItem": 1}
+	if d := cmp.Diff(want, asked(mark, "broker")); d != "" {
+		t.Errorf("first credentials (-want +got):\n%s", d)
+	}
+	mark = pocket.Journal.Mark()
+	acme.want(http.StatusOK, "POST", "/v1/connections/"+c.ID+"/credentials", `{"readOnly":true}`)
 	want = map[string]int{"dynamodb:BatchGetItem": 1, "sts:AssumeRole": 1, "dynamodb:PutItem": 1}
 	if d := cmp.Diff(want, asked(mark, "broker")); d != "" {
 		t.Errorf("credentials (-want +got):\n%s", d)

@@ -35,6 +35,7 @@ func New(c config.Config) (front.Function, error) {
 		Refusals: &connect.Rechecks{Jobs: verify.Soon(c, cfg), Clock: time.Now},
 	}
 	issuing := connect.Issuing{
+		Scopes: table, Limits: &connect.Limits{Store: table, Clock: time.Now, PerMinute: c.IssueRate},
 		Store: table, Clock: time.Now, Sessions: connect.NewSessionCache(maker, connect.DefaultCacheSize, time.Now),
 	}
 	deployment := front.Deployment(c, manifest)

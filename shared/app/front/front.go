@@ -20,9 +20,13 @@ type Function = func(context.Context, events.APIGatewayV2HTTPRequest) (events.AP
 // BehindGateway makes a function of a handler.
 func BehindGateway(c config.Config, h http.Handler) Function {
 	identify := func(ctx context.Context, claims gateway.Claims) context.Context {
-		return httpapi.Identify(ctx, claims.Tenant, claims.Subject, claims.Scopes)
+		ctx = httpapi.Identify(ctx, claims.Tenant, claims.Subject, claims.Scopes)
+		if claims.Restricted {
+			ctx = httpapi.Restrict(ctx, claims.Connections)
+		}
+		return ctx
 	}
-	return gateway.Function{Handler: h, TenantClaim: c.TenantClaim, Identify: identify}.Handle
+	return gateway.Function{Handler: h, TenantClaim: c.TenantClaim, ConnectionsClaim: c.ConnectionsClaim, Identify: identify}.Handle
 }
 
 // Deployment is what answers tell of the platform.
