@@ -94,7 +94,7 @@ check-tidy:
 lint: ## Check style, import rules and dead code
 	$(TOOL) golangci-lint run ./...
 	$(TOOL) golangci-lint run --build-tags laptop,lambda.norpc ./functions/... ./shared/...
-	@dead=$$($(TOOL) deadcode -test -tags laptop,lambda.norpc ./functions/... ./shared/... ./infra/local/... ./templates/...); \
+	@dead=$$($(TOOL) deadcode -test -tags laptop,lambda.norpc ./functions/... ./shared/... ./infra/local/... ./templates/... ./cmd/...); \
 	  if [ -n "$$dead" ]; then printf 'nothing reaches these:\n%s\n' "$$dead" >&2; exit 1; fi
 
 fmt: ## Format the Go code

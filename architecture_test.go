@@ -51,7 +51,7 @@ var rules = []rule{
 	{tree: "infra/local", ours: []string{"templates", "events", "web"}},
 	{tree: "infra/local/policy", foreign: nothing},
 	{tree: "infra/local/wire", ours: []string{"infra/local/policy"}, foreign: nothing},
-	{tree: "cmd", ours: []string{"events", "templates"}},
+	{tree: "cmd", ours: []string{"events", "templates"}, tests: pocketAWS},
 }
 
 // adapter is the rule of every other package under shared/: an adapter or a driver of its own.

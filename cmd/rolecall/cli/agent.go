@@ -1,0 +1,159 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"rolecall/cmd/rolecall/agent"
+	"rolecall/cmd/rolecall/api"
+)
+
+func (p *Program) agentCommand() *cobra.Command {
+	var address, tokenFile string
+	var duration time.Duration
+	c := &cobra.Command{
+		Use:   "agent [NAME...]",
+		Short: "Serve credentials to programs on this machine",
+		Long: "Serves the credentials of all connections on this machine, at /credentials/<name or id>, in the form that AWS SDKs fetch by\n" +
+			"themselves and renew: a program needs two environment variables and no code. Prints them for the connections that are named.\n" +
+			"The agent renews its own access token. It keeps nothing on disk but, with --token-file, a token that only it takes and that\n" +
+			"ends with it. It runs until it is interrupted.",
+		Example: "  rolecall agent Production Staging\n" +
+			"  rolecall agent --listen 127.0.0.1:4570 --token-file /run/user/1000/rolecall-token",
+		Args:              cobra.ArbitraryArgs,
+		ValidArgsFunction: p.completeNames,
+		RunE:              func(c *cobra.Command, args []string) error { return p.agent(c, args, address, tokenFile, duration) },
+	}
+	c.Flags().StringVar(&address, "listen", "127.0.0.1:0", "address on this machine; port 0 takes any")
+	c.Flags().StringVar(&tokenFile, "token-file", "", "write the agent's token to this file, for AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")
+	c.Flags().DurationVar(&duration, "duration", 0, "how long the credentials last, 30m to 1h")
+	return c
+}
+
+func (p *Program) agent(c *cobra.Command, names []string, address, tokenFile string, duration time.Duration) error {
+	s, err := p.session(c)
+	if err != nil {
+		return err
+	}
+	for _, name := range names { // and so a passphrase is asked for now, not when a program comes
+		if _, err := s.api.Find(c.Context(), name); err != nil {
+			return err
+		}
+	}
+	if len(names) == 0 {
+		if _, err := s.access.Token(c.Context()); err != nil {
+			return err
+		}
+	}
+	log := slog.New(slog.NewTextHandler(p.Err, nil))
+	server, a, err := serve(c.Context(), s.api, address, duration, log)
+	if err != nil {
+		return err
+	}
+	defer server.stop()
+	authorization := "AWS_CONTAINER_AUTHORIZATION_TOKEN=" + a.Token()
+	if tokenFile != "" {
+		if err := writeToken(tokenFile, a.Token()); err != nil {
+			return err
+		}
+		defer func() { _ = os.Remove(tokenFile) }()
+		authorization = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE=" + quoted(tokenFile)
+	}
+	if len(names) == 0 {
+		p.print("# %s<name or id>\nexport %s\n", a.URL(""), authorization)
+	}
+	for _, name := range names {
+		p.print("# %s\nexport AWS_CONTAINER_CREDENTIALS_FULL_URI=%s\nexport %s\n", oneLine(name), quoted(a.URL(name)), authorization)
+	}
+	select {
+	case <-c.Context().Done():
+		return nil
+	case err := <-server.ended:
+		return err
+	}
+}
+
+// A server serves an agent until it is stopped.
+type server struct {
+	http  *http.Server
+	ended chan error
+}
+
+func serve(ctx context.Context, source *api.Client, address string, duration time.Duration, log *slog.Logger) (*server, *agent.Agent, error) {
+	if host, _, err := net.SplitHostPort(address); err != nil || net.ParseIP(host) == nil {
+		return nil, nil, fmt.Errorf("%q is no address such as 127.0.0.1:4570", address)
+	}
+	var lc net.ListenConfig
+	listener, err := lc.Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, nil, err
+	}
+	a, err := agent.New(listener.Addr().String(), source, duration, log)
+	if err != nil {
+		_ = listener.Close()
+		return nil, nil, err
+	}
+	s := &server{&http.Server{Handler: a, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute}, make(chan error, 1)}
+	go func() { s.ended <- s.http.Serve(listener) }()
+	return s, a, nil
+}
+
+func (s *server) stop() { _ = s.http.Close() }
+
+// writeToken writes a new file that only its owner can read. One that is there may be somebody else's, or open already.
+func writeToken(path, token string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("the token file: %w", err)
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // where the person wants it
+	if err != nil {
+		return fmt.Errorf("the token file: %w", err)
+	}
+	_, err = f.WriteString(token)
+	return errors.Join(err, f.Close())
+}
+
+// quoted is a word for a POSIX shell.
+func quoted(s string) string {
+	if !strings.ContainsFunc(s, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("_./:%@+-", r)
+	}) {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+// execRenewed runs a command beside an agent of its own.
+func (p *Program) execRenewed(c *cobra.Command, name string, command []string, duration time.Duration, region string) error {
+	s, err := p.session(c)
+	if err != nil {
+		return err
+	}
+	found, _, err := issue(c.Context(), s.api, name, duration) // what is refused is refused now, not by the command
+	if err != nil {
+		return err
+	}
+	server, a, err := serve(context.WithoutCancel(c.Context()), s.api, "127.0.0.1:0", duration, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	defer server.stop()
+	path, err := exec.LookPath(command[0])
+	if err != nil {
+		return err
+	}
+	environ := append(p.inherited(), regionOf(found, region)...)
+	environ = append(environ, "AWS_CONTAINER_CREDENTIALS_FULL_URI="+a.URL(found.ID), "AWS_CONTAINER_AUTHORIZATION_TOKEN="+a.Token())
+	return p.child(path, command, environ)
+}

@@ -1,0 +1,237 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"rolecall/infra/local/laptop"
+)
+
+// One laptop serves all tests, with connections made as people make them.
+var (
+	pocket *laptop.Laptop
+	clock  movable
+)
+
+// movable is the laptop's clock.
+type movable struct{ ahead atomic.Int64 }
+
+func (c *movable) Now() time.Time { return time.Now().Add(time.Duration(c.ahead.Load())) }
+
+func TestMain(m *testing.M) {
+	testscript.Main(withLaptop{m}, map[string]func(){
+		"rolecall": func() { os.Exit(run()) },
+		"browse":   func() { os.Exit(say(browse(os.Args[1], os.Getenv("PERSON")))) },
+		"caller":   func() { os.Exit(say(caller())) },
+		"showenv":  showEnv,
+	})
+}
+
+func say(err error) int {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+type withLaptop struct{ m *testing.M }
+
+// Run implements testscript.TestingM; it is not called in the commands that scripts run.
+func (w withLaptop) Run() int {
+	out, err := os.MkdirTemp("", "rolecall-cli-")
+	if err != nil {
+		return say(err)
+	}
+	defer func() { _ = os.RemoveAll(out) }()
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		return say(err)
+	}
+	pocket, err = laptop.Start(context.Background(), laptop.Options{
+		Environ: os.Environ(), Root: root, Out: out, APIAddress: "127.0.0.1:0", AWSAddress: "127.0.0.1:0", Clock: clock.Now,
+		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+	})
+	if err != nil {
+		return say(err)
+	}
+	defer pocket.Close()
+	if err := connectAll(); err != nil {
+		return say(err)
+	}
+	return w.m.Run()
+}
+
+// connectAll makes the connections that scripts speak of.
+func connectAll() error {
+	for _, c := range []struct{ tenant, name, account string }{
+		{"acme", "Production", "222222222222"}, {"acme", "Büro & Lager", "333333333333"}, {"acme", "Sandbox", ""}, {"globex", "Warehouse", "444444444444"},
+	} {
+		if err := connect(c.tenant, c.name, c.account); err != nil {
+			return fmt.Errorf("%s: %w", c.name, err)
+		}
+	}
+	return nil
+}
+
+// connect makes a connection, and has the customer press the button of the quick-create page; without an account nobody does.
+func connect(tenant, name, account string) error {
+	var made struct {
+		ID     string
+		Launch struct {
+			TemplateURL, StackName, Region string
+			Parameters                     map[string]string
+		}
+	}
+	if err := call(tenant, "POST", "/v1/connections", map[string]any{"name": name}, &made); err != nil || account == "" {
+		return err
+	}
+	body, err := json.Marshal(map[string]any{
+		"account": account, "region": made.Launch.Region, "stack": made.Launch.StackName, "templateURL": made.Launch.TemplateURL,
+		"parameters": made.Launch.Parameters, "acknowledged": true,
+	})
+	if err != nil {
+		return err
+	}
+	resp, err := http.Post(pocket.AWSURL+"/cloudformation/api/stacks", "application/json", bytes.NewReader(body)) //nolint:noctx // a test's
+	if err != nil {
+		return err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode != http.StatusOK {
+		return errors.New(resp.Status)
+	}
+	deadline := time.After(30 * time.Second)
+	for tick := time.Tick(50 * time.Millisecond); ; {
+		var now struct{ Status string }
+		if err := call(tenant, "GET", "/v1/connections/"+made.ID, nil, &now); err != nil || now.Status == "enabled" {
+			return err
+		}
+		select {
+		case <-deadline:
+			return errors.New("still " + now.Status)
+		case <-tick:
+		}
+	}
+}
+
+func call(tenant, method, path string, in, out any) error {
+	token, err := pocket.Token(tenant, "connections:read", "connections:write")
+	if err != nil {
+		return err
+	}
+	var body io.Reader
+	if in != nil {
+		text, err := json.Marshal(in)
+		if err != nil {
+			return err
+		}
+		body = bytes.NewReader(text)
+	}
+	req, err := http.NewRequestWithContext(context.Background(), method, pocket.APIURL+path, body)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode/100 != 2 {
+		return errors.Join(err, fmt.Errorf("%s %s", resp.Status, text))
+	}
+	return json.Unmarshal(text, out)
+}
+
+var hiddenRE = regexp.MustCompile(`<input type="hidden" name="([^"]*)" value="([^"]*)">`)
+
+// browse does what a person with a browser does: looks at the page, clicks on a name, and is led back.
+func browse(address, person string) error {
+	page, err := get(address)
+	if err != nil {
+		return err
+	}
+	if !strings.Contains(page, `value="`+person+`"`) {
+		return errors.New("the page does not offer " + person)
+	}
+	form := url.Values{"person": {person}}
+	for _, m := range hiddenRE.FindAllStringSubmatch(page, -1) {
+		form.Set(m[1], strings.NewReplacer("&amp;", "&", "&#43;", "+").Replace(m[2]))
+	}
+	to, err := url.Parse(address)
+	if err != nil {
+		return err
+	}
+	to.RawQuery = ""
+	resp, err := http.PostForm(to.String(), form) //nolint:noctx // a test's; it follows the redirect back to rolecall
+	if err != nil {
+		return err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	text, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("led to %s: %s", resp.Status, text)
+	}
+	return err
+}
+
+func get(address string) (string, error) {
+	resp, err := http.Get(address) //nolint:noctx // a test's
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	text, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s", resp.Status, text)
+	}
+	return string(text), err
+}
+
+// caller is somebody's program: it uses the AWS SDK and knows nothing of Rolecall.
+func caller() error {
+	cfg, err := config.LoadDefaultConfig(context.Background(), config.WithRetryMaxAttempts(1))
+	if err != nil {
+		return err
+	}
+	out, err := sts.NewFromConfig(cfg).GetCallerIdentity(context.Background(), &sts.GetCallerIdentityInput{})
+	if err != nil {
+		return err
+	}
+	fmt.Println(aws.ToString(out.Account), aws.ToString(out.Arn), cfg.Region)
+	return nil
+}
+
+// showEnv prints what a command finds in its environment.
+func showEnv() {
+	all := os.Environ()
+	slices.Sort(all)
+	for _, line := range all {
+		if name, value, _ := strings.Cut(line, "="); strings.HasPrefix(name, "AWS_") || strings.HasPrefix(name, "ROLECALL_") {
+			fmt.Println(name + "=" + value)
+		}
+	}
+}
