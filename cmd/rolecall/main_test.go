@@ -42,6 +42,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(withLaptop{m}, map[string]func(){
 		"rolecall": func() { os.Exit(run()) },
 		"browse":   func() { os.Exit(say(browse(os.Args[1], os.Getenv("PERSON")))) },
+		"opened":   func() { os.Exit(say(os.WriteFile("opened.txt", []byte(os.Args[1]+"\n"), 0o600))) },
 		"caller":   func() { os.Exit(say(caller())) },
 		"showenv":  showEnv,
 	})

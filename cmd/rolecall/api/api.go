@@ -57,6 +57,20 @@ type Credentials struct {
 	AccountID       string `json:"AccountId"`
 }
 
+// RequestSignIn asks for a link into AWS's console.
+type RequestSignIn struct {
+	Destination string `json:"destination,omitempty"` // a page of the console; its home by default
+	ReadOnly    bool   `json:"readOnly,omitempty"`
+	Reason      string `json:"reason,omitempty"`
+}
+
+// A SignInLink signs a browser in to AWS's console. Whoever has it is signed in.
+type SignInLink struct {
+	URL              string    `json:"url"`
+	ExpiresAt        time.Time `json:"expiresAt"` // it can be opened until then
+	SessionExpiresAt time.Time `json:"sessionExpiresAt"`
+}
+
 // A Problem is an answer that says what is wrong. It is an error, in words for people.
 type Problem struct {
 	Status    int    `json:"status"`
@@ -176,6 +190,19 @@ func (c *Client) Credentials(ctx context.Context, id string, duration time.Durat
 	}
 	if out.AccessKeyID == "" || out.SecretAccessKey == "" || out.Token == "" || out.Expiration == "" {
 		return Credentials{}, errors.New("the API's answer is no credentials; is " + c.Base + " Rolecall's?")
+	}
+	return out, nil
+}
+
+// SignIn asks for a link into AWS's console.
+func (c *Client) SignIn(ctx context.Context, id string, ask RequestSignIn) (SignInLink, error) {
+	var out SignInLink
+	if err := c.do(ctx, http.MethodPost, "/v1/connections/"+url.PathEscape(id)+"/sign-in", nil, ask, &out); err != nil {
+		return SignInLink{}, err
+	}
+	u, err := url.Parse(out.URL)
+	if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
+		return SignInLink{}, errors.New("the API's answer is no link; is " + c.Base + " Rolecall's?")
 	}
 	return out, nil
 }

@@ -23,6 +23,7 @@ func TestTypesAreTheAPIs(t *testing.T) {
 	for name, model := range map[string]reflect.Type{
 		"Connection": reflect.TypeFor[Connection](), "Reason": reflect.TypeFor[Reason](), "Connections": reflect.TypeFor[Connections](),
 		"Credentials": reflect.TypeFor[Credentials](), "Problem": reflect.TypeFor[Problem](),
+		"RequestSignIn": reflect.TypeFor[RequestSignIn](), "SignInLink": reflect.TypeFor[SignInLink](),
 	} {
 		schema, ok := doc.Components.Schemas[name]
 		if !ok {
@@ -50,6 +51,9 @@ func TestTypesAreTheAPIs(t *testing.T) {
 		get, ok := doc.Paths[route]["get"]
 		if !ok {
 			t.Errorf("the API has no GET %s", route)
+		}
+		if _, ok := doc.Paths["/v1/connections/{id}/sign-in"]["post"]; !ok {
+			t.Error("the API has no sign-in")
 		}
 		for _, wanted := range parameters {
 			if !slices.ContainsFunc(get.Parameters, func(p parameter) bool { return p.Name == wanted && p.In == "query" }) {
@@ -99,6 +103,8 @@ func kind(t reflect.Type) string {
 		return "array"
 	case reflect.Int:
 		return "integer"
+	case reflect.Bool:
+		return "boolean"
 	default:
 		return t.Kind().String()
 	}

@@ -108,7 +108,7 @@ func (p *Program) root() *cobra.Command {
 	}
 	_ = root.RegisterFlagCompletionFunc("profile", p.completeProfile) // the flag is there
 	root.AddCommand(
-		p.loginCommand(), p.logoutCommand(), p.connectionsCommand(), p.execCommand(), p.processCommand(),
+		p.loginCommand(), p.logoutCommand(), p.connectionsCommand(), p.execCommand(), p.processCommand(), p.consoleCommand(),
 		p.agentCommand(), p.configureCommand(), p.versionCommand(),
 	)
 	root.SetFlagErrorFunc(misused)

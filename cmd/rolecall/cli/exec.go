@@ -78,11 +78,16 @@ func issue(ctx context.Context, client *api.Client, name string, duration time.D
 		return api.Connection{}, api.Credentials{}, err
 	}
 	creds, err := client.Credentials(ctx, found.ID, duration)
+	return found, creds, explain(err, found)
+}
+
+// explain adds why a connection is not enabled to the refusal.
+func explain(err error, c api.Connection) error {
 	var p *api.Problem
-	if errors.As(err, &p) && p.Code == "CONNECTION_NOT_ENABLED" && found.StatusReason != nil {
-		err = fmt.Errorf("%w\nIt is %s because %s (%s)", err, found.Status, found.StatusReason.Message, found.StatusReason.Code)
+	if errors.As(err, &p) && p.Code == "CONNECTION_NOT_ENABLED" && c.StatusReason != nil {
+		return fmt.Errorf("%w\nIt is %s because %s (%s)", err, c.Status, c.StatusReason.Message, c.StatusReason.Code)
 	}
-	return found, creds, err
+	return err
 }
 
 func regionOf(c api.Connection, region string) []string {
