@@ -29,7 +29,8 @@ func TestScripts(t *testing.T) {
 func environment(folder string) map[string]string {
 	return map[string]string{
 		"ROLECALL_API": pocket.APIURL, "ROLECALL_CONFIG_DIR": folder, "ROLECALL_VAULT": "passphrase", "ROLECALL_PASSPHRASE": "correct horse",
-		"BROWSER": "browse", "PERSON": "ada@acme.example", "AWS_ENDPOINT_URL": pocket.AWSURL, "NO_PROXY": "localhost,127.0.0.1",
+		"ROLECALL_COMPLETION_TIMEOUT": "30s", // this machine may be busy
+		"BROWSER":                     "browse", "PERSON": "ada@acme.example", "AWS_ENDPOINT_URL": pocket.AWSURL, "NO_PROXY": "localhost,127.0.0.1",
 		"AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull, "AWS_EC2_METADATA_DISABLED": "true",
 	}
 }

@@ -12,8 +12,15 @@ import (
 	"rolecall/cmd/rolecall/api"
 )
 
-// completing bounds what a person waits for after pressing Tab.
+// completing bounds what a person waits for after pressing Tab, unless ROLECALL_COMPLETION_TIMEOUT says otherwise.
 const completing = 2 * time.Second
+
+func (p *Program) completing() time.Duration {
+	if d, err := time.ParseDuration(p.getenv("ROLECALL_COMPLETION_TIMEOUT")); err == nil && d > 0 {
+		return d
+	}
+	return completing
+}
 
 // completeName completes one connection's name.
 func (p *Program) completeName(c *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
@@ -42,7 +49,7 @@ func (p *Program) completeNames(c *cobra.Command, args []string, begun string) (
 	if ctx == nil {
 		ctx = context.Background()
 	}
-	ctx, cancel := context.WithTimeout(ctx, completing)
+	ctx, cancel := context.WithTimeout(ctx, p.completing())
 	defer cancel()
 	page, err := s.api.List(ctx, api.Filter{Status: "enabled", Query: begun, Limit: 100})
 	if err != nil {
