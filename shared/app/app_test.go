@@ -41,6 +41,7 @@ var environments = map[string][]string{
 	"broker": {
 		"TABLE", "PARTITION", "PLATFORM_ACCOUNT", "PLATFORM_NAME", "TENANT_CLAIM", "REGIONS", "MAC_KEY_ARN",
 		"TEMPLATE_URL", "TEMPLATE_VERSION", "TEMPLATE_SHA256", "VERIFY_NOW_QUEUE_URL", "CHECK_INTERVAL",
+		"CONNECTIONS_CLAIM", "ISSUE_RATE",
 	},
 	"callback": {"TABLE", "PARTITION", "PLATFORM_ACCOUNT", "REGIONS", "MAC_KEY_ARN", "TOPIC_NAME", "CALLBACKS_QUEUE_URL", "VERIFY_NOW_QUEUE_URL"},
 	"verify":   {"TABLE", "PARTITION", "PLATFORM_ACCOUNT", "REGIONS", "VERIFY_NOW_QUEUE_URL", "VERIFY_SWEEP_QUEUE_URL", "CHECK_INTERVAL", "STS_RATE"},
@@ -56,6 +57,7 @@ func values(endpoint string) map[string]string {
 		"TENANT_CLAIM": "tenant_id", "REGIONS": "eu-west-1,us-east-1", "MAC_KEY_ARN": "arn:aws:kms:eu-west-1:111111111111:key/1",
 		"TEMPLATE_URL": "https://templates.example/1.0.0/connection.yaml", "TEMPLATE_VERSION": "1.0.0", "TEMPLATE_SHA256": "abc",
 		"TOPIC_NAME": "rolecall-callbacks", "BUS_NAME": "rolecall", "CHECK_INTERVAL": "24h", "STS_RATE": "60",
+		"CONNECTIONS_CLAIM": "connections", "ISSUE_RATE": "600",
 		"CALLBACKS_QUEUE_URL":    endpoint + "/111111111111/rolecall-callbacks",
 		"VERIFY_NOW_QUEUE_URL":   endpoint + "/111111111111/rolecall-verify-now",
 		"VERIFY_SWEEP_QUEUE_URL": endpoint + "/111111111111/rolecall-verify-sweep",
@@ -95,7 +97,7 @@ func needs(t testing.TB, function string) []config.Need {
 	known := map[string]config.Need{
 		"Table": config.Table, "Platform": config.Platform, "Presentation": config.Presentation, "Callbacks": config.Callbacks,
 		"VerifyNow": config.VerifyNow, "VerifySweep": config.VerifySweep, "CheckInterval": config.CheckInterval, "STSRate": config.STSRate, "Bus": config.Bus,
-		"Webhook": config.Webhook,
+		"Webhook": config.Webhook, "Issuing": config.Issuing,
 	}
 	path := filepath.Join("../../functions", function, "main.go")
 	file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
