@@ -46,6 +46,8 @@ import (
 //	                  receivers change to the second, then [2].
 //	stsRate           How many requests a second the scheduled checks may make of STS in all, 2 to 10000. AWS answers some
 //	                  hundreds a second of one account and Region; customers who wait come first and share what is left.
+//	accessKeyMaxAgeDays
+//	                  After how many days a customer's long-lived access key is reported as old, 1 to 3650.
 //	logRetentionDays  Of all log groups; one of the numbers that CloudWatch Logs takes.
 //	customPermissions A permission set of the platform's own, offered as "custom" beside the others: {"title", "description",
 //	                  "policy"}, the last one a file with an IAM policy, by its path from here. None by default.
@@ -71,6 +73,7 @@ const (
 	keyWebhookEndpoint  = "webhookEndpoint"
 	keyWebhookSecrets   = "webhookSecrets"
 	keySTSRate          = "stsRate"
+	keyAccessKeyMaxAge  = "accessKeyMaxAgeDays"
 	keyLogRetentionDays = "logRetentionDays"
 	keyCustom           = "customPermissions"
 	keyCalledVia        = "calledViaCloudFormation"
@@ -99,6 +102,7 @@ type config struct {
 	webhookEndpoint  string   // "" for none
 	webhookSecrets   []string // numbers
 	stsRate          int
+	keyMaxAgeDays    int
 	logRetentionDays int
 	calledVia        bool
 	custom           *templates.Set // the platform's own permission set; nil for none
@@ -133,6 +137,7 @@ func loadConfig(context func(string) any, getenv func(string) string) (config, e
 		webhookEndpoint:  r.webhook(),
 		webhookSecrets:   r.list(keyWebhookSecrets, numberRE, 1, "numbers of secrets such as [1]"),
 		stsRate:          r.rate(),
+		keyMaxAgeDays:    r.keyAge(),
 		logRetentionDays: r.retention(),
 		calledVia:        r.flag(keyCalledVia),
 	}
@@ -335,6 +340,15 @@ func (r *reader) perMinute() int {
 	n, err := strconv.Atoi(fmt.Sprint(r.context(keyIssuesPerMinute)))
 	if err != nil || n < 60 || n > 1_000_000 {
 		r.wrong(keyIssuesPerMinute, "a whole number from 60 to 1000000, such as 6000")
+		return 0
+	}
+	return n
+}
+
+func (r *reader) keyAge() int {
+	n, err := strconv.Atoi(fmt.Sprint(r.context(keyAccessKeyMaxAge)))
+	if err != nil || n < 1 || n > 3650 {
+		r.wrong(keyAccessKeyMaxAge, "a number of days from 1 to 3650, such as 90")
 		return 0
 	}
 	return n

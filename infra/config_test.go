@@ -33,7 +33,7 @@ func TestDefaults(t *testing.T) {
 		account: "111111111111", homeRegion: "eu-west-1", regions: []string{"eu-west-1", "us-east-1"}, partition: "aws",
 		platformName: "Rolecall", issuer: "https://issuer.example.com", audience: []string{"rolecall"}, tenantClaim: "tenant_id",
 		connectionsClaim: "rolecall_connections", issuesPerMinute: 6000,
-		functionsDir: "build/lambda", consoleDir: "build/web", consoleClientID: "rolecall-console", checkInterval: 24 * time.Hour, stsRate: 60, logRetentionDays: 90,
+		functionsDir: "build/lambda", consoleDir: "build/web", consoleClientID: "rolecall-console", checkInterval: 24 * time.Hour, stsRate: 60, keyMaxAgeDays: 90, logRetentionDays: 90,
 		webhookSecrets: []string{"1"},
 	}
 	if d := cmp.Diff(want, got, cmp.AllowUnexported(config{})); d != "" {
@@ -54,7 +54,7 @@ func TestContextAsTheCommandLineHasIt(t *testing.T) {
 		platformName: "Rolecall", issuer: "http://127.0.0.1:8080", audience: []string{"one", "two"}, tenantClaim: "tenant_id",
 		connectionsClaim: "rolecall_connections", issuesPerMinute: 6000,
 		corsOrigins:  []string{"https://a.example", "http://localhost:5173"},
-		functionsDir: "build/lambda", consoleDir: "build/web", consoleClientID: "rolecall-console", checkInterval: 24 * time.Hour, stsRate: 600, webhookSecrets: []string{"1"}, logRetentionDays: 30, calledVia: true,
+		functionsDir: "build/lambda", consoleDir: "build/web", consoleClientID: "rolecall-console", checkInterval: 24 * time.Hour, stsRate: 600, keyMaxAgeDays: 90, webhookSecrets: []string{"1"}, logRetentionDays: 30, calledVia: true,
 	}
 	if d := cmp.Diff(want, got, cmp.AllowUnexported(config{})); d != "" {
 		t.Error(d)
@@ -103,6 +103,9 @@ func TestWrongContextNamesTheKey(t *testing.T) {
 		{"stsRate", 60.5},
 		{"stsRate", "60/s"},
 		{"stsRate", nil},
+		{"accessKeyMaxAgeDays", 0.0},
+		{"accessKeyMaxAgeDays", "90d"},
+		{"accessKeyMaxAgeDays", nil},
 		{"logRetentionDays", 91.0},
 		{"logRetentionDays", nil},
 		{"calledViaCloudFormation", "perhaps"},

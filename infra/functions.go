@@ -58,17 +58,18 @@ func specs() []spec {
 	return []spec{
 		{fnAPI, "Rolecall: connections, launches, timeline. Cannot assume roles.", apiTimeout, "/", []string{
 			envTable, envPartition, envAccount, envName, envClaim, envRegions, envMACKey, envTemplateURL, envTemplateVersion, envTemplateSHA,
-			envInterval, envCustom, envOrganizationURL, envOrganizationSHA,
+			envSealingKey, envInterval, envCustom, envOrganizationURL, envOrganizationSHA,
 		}},
 		{fnBroker, "Rolecall: verifies now and issues credentials.", brokerTimeout, assumingPath, []string{
 			envTable, envPartition, envAccount, envName, envClaim, envRegions, envMACKey, envTemplateURL, envTemplateVersion, envTemplateSHA,
-			envVerifyNow, envInterval, envConnections, envIssueRate, envCustom,
+			envSealingKey, envVerifyNow, envInterval, envConnections, envIssueRate, envCustom,
 		}},
 		{fnCallback, "Rolecall: takes what customers' stacks report.", callbackTimeout, "/", []string{
 			envTable, envPartition, envAccount, envRegions, envMACKey, envTopic, envCallbacks, envVerifyNow, envCustom,
 		}},
 		{fnVerify, "Rolecall: proves roles safe and answers customers' stacks.", verifyTimeout, assumingPath, []string{
-			envTable, envPartition, envAccount, envRegions, envVerifyNow, envVerifySweep, envInterval, envSTSRate, envCustom,
+			envTable, envPartition, envAccount, envRegions, envSealingKey, envKeyMaxAge, envVerifyNow, envVerifySweep, envInterval, envSTSRate,
+			envCustom,
 		}},
 		{fnRefresh, "Rolecall: every minute, finds the connections that are due.", refreshTimeout, "/", []string{
 			envTable, envVerifySweep, envInterval,
@@ -88,6 +89,8 @@ const (
 	envClaim           = "ROLECALL_TENANT_CLAIM"
 	envRegions         = "ROLECALL_REGIONS"
 	envMACKey          = "ROLECALL_MAC_KEY_ARN"
+	envSealingKey      = "ROLECALL_SEALING_KEY_ARN"
+	envKeyMaxAge       = "ROLECALL_ACCESS_KEY_MAX_AGE_DAYS"
 	envTemplateURL     = "ROLECALL_TEMPLATE_URL"
 	envTemplateVersion = "ROLECALL_TEMPLATE_VERSION"
 	envTemplateSHA     = "ROLECALL_TEMPLATE_SHA256"
@@ -114,6 +117,8 @@ func (p *platform) values() map[string]*string {
 		envClaim:           jsii.String(p.cfg.tenantClaim),
 		envRegions:         jsii.String(strings.Join(p.cfg.regions, ",")),
 		envMACKey:          p.macKey.KeyArn(),
+		envSealingKey:      p.sealingKey.KeyArn(),
+		envKeyMaxAge:       jsii.String(strconv.Itoa(p.cfg.keyMaxAgeDays)),
 		envTemplateURL:     p.template.url,
 		envTemplateVersion: jsii.String(p.template.version),
 		envTemplateSHA:     jsii.String(p.template.sha256),

@@ -12,7 +12,7 @@ import (
 )
 
 func main() {
-	c, err := config.Load(config.Table, config.Platform, config.Presentation, config.CheckInterval)
+	c, err := config.Load(config.Table, config.Platform, config.Presentation, config.Sealing, config.CheckInterval)
 	if err != nil {
 		slog.Error("configuration", "error", err)
 		os.Exit(1)

@@ -12,7 +12,8 @@ import (
 )
 
 func main() {
-	c, err := config.Load(config.Table, config.Platform, config.Presentation, config.VerifyNow, config.CheckInterval, config.Issuing)
+	c, err := config.Load(
+		config.Table, config.Platform, config.Presentation, config.Sealing, config.VerifyNow, config.CheckInterval, config.Issuing)
 	if err != nil {
 		slog.Error("configuration", "error", err)
 		os.Exit(1)

@@ -12,7 +12,8 @@ import (
 )
 
 func main() {
-	c, err := config.Load(config.Table, config.Platform, config.VerifyNow, config.VerifySweep, config.CheckInterval, config.STSRate)
+	c, err := config.Load(
+		config.Table, config.Platform, config.Sealing, config.KeyMaxAge, config.VerifyNow, config.VerifySweep, config.CheckInterval, config.STSRate)
 	if err != nil {
 		slog.Error("configuration", "error", err)
 		os.Exit(1)

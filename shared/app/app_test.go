@@ -36,15 +36,15 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 var environments = map[string][]string{
 	"api": {
 		"TABLE", "PARTITION", "PLATFORM_ACCOUNT", "PLATFORM_NAME", "TENANT_CLAIM", "REGIONS", "MAC_KEY_ARN",
-		"TEMPLATE_URL", "TEMPLATE_VERSION", "TEMPLATE_SHA256", "CHECK_INTERVAL",
+		"TEMPLATE_URL", "TEMPLATE_VERSION", "TEMPLATE_SHA256", "SEALING_KEY_ARN", "CHECK_INTERVAL",
 	},
 	"broker": {
 		"TABLE", "PARTITION", "PLATFORM_ACCOUNT", "PLATFORM_NAME", "TENANT_CLAIM", "REGIONS", "MAC_KEY_ARN",
-		"TEMPLATE_URL", "TEMPLATE_VERSION", "TEMPLATE_SHA256", "VERIFY_NOW_QUEUE_URL", "CHECK_INTERVAL",
+		"TEMPLATE_URL", "TEMPLATE_VERSION", "TEMPLATE_SHA256", "SEALING_KEY_ARN", "VERIFY_NOW_QUEUE_URL", "CHECK_INTERVAL",
 		"CONNECTIONS_CLAIM", "ISSUE_RATE",
 	},
 	"callback": {"TABLE", "PARTITION", "PLATFORM_ACCOUNT", "REGIONS", "MAC_KEY_ARN", "TOPIC_NAME", "CALLBACKS_QUEUE_URL", "VERIFY_NOW_QUEUE_URL"},
-	"verify":   {"TABLE", "PARTITION", "PLATFORM_ACCOUNT", "REGIONS", "VERIFY_NOW_QUEUE_URL", "VERIFY_SWEEP_QUEUE_URL", "CHECK_INTERVAL", "STS_RATE"},
+	"verify":   {"TABLE", "PARTITION", "PLATFORM_ACCOUNT", "REGIONS", "SEALING_KEY_ARN", "ACCESS_KEY_MAX_AGE_DAYS", "VERIFY_NOW_QUEUE_URL", "VERIFY_SWEEP_QUEUE_URL", "CHECK_INTERVAL", "STS_RATE"},
 	"refresh":  {"TABLE", "VERIFY_SWEEP_QUEUE_URL", "CHECK_INTERVAL"},
 	"publish":  {"BUS_NAME"},
 	"webhook":  {"WEBHOOK_ENDPOINT", "WEBHOOK_KEY_ARN", "WEBHOOK_SECRETS", "WEBHOOK_QUEUE_URL"},
@@ -58,6 +58,7 @@ func values(endpoint string) map[string]string {
 		"TEMPLATE_URL": "https://templates.example/1.0.0/connection.yaml", "TEMPLATE_VERSION": "1.0.0", "TEMPLATE_SHA256": "abc",
 		"TOPIC_NAME": "rolecall-callbacks", "BUS_NAME": "rolecall", "CHECK_INTERVAL": "24h", "STS_RATE": "60",
 		"CONNECTIONS_CLAIM": "connections", "ISSUE_RATE": "600",
+		"SEALING_KEY_ARN": "arn:aws:kms:eu-west-1:111111111111:key/3", "ACCESS_KEY_MAX_AGE_DAYS": "90",
 		"CALLBACKS_QUEUE_URL":    endpoint + "/111111111111/rolecall-callbacks",
 		"VERIFY_NOW_QUEUE_URL":   endpoint + "/111111111111/rolecall-verify-now",
 		"VERIFY_SWEEP_QUEUE_URL": endpoint + "/111111111111/rolecall-verify-sweep",
@@ -97,7 +98,8 @@ func needs(t testing.TB, function string) []config.Need {
 	known := map[string]config.Need{
 		"Table": config.Table, "Platform": config.Platform, "Presentation": config.Presentation, "Callbacks": config.Callbacks,
 		"VerifyNow": config.VerifyNow, "VerifySweep": config.VerifySweep, "CheckInterval": config.CheckInterval, "STSRate": config.STSRate, "Bus": config.Bus,
-		"Webhook": config.Webhook, "Issuing": config.Issuing,
+		"Webhook": config.Webhook, "Sealing": config.Sealing, "KeyMaxAge": config.KeyMaxAge,
+		"Issuing": config.Issuing,
 	}
 	path := filepath.Join("../../functions", function, "main.go")
 	file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
@@ -276,13 +278,13 @@ func TestAPITakesItsSample(t *testing.T) {
 }
 
 func TestBrokerTakesItsSample(t *testing.T) {
-	a := newAWS(t, map[string]string{"BatchGetItem": nothingFound})
+	a := newAWS(t, map[string]string{"UpdateItem": `{}`, "BatchGetItem": nothingFound})
 	var out events.APIGatewayV2HTTPResponse
 	invoke(t, "broker", a, &out)
 	if out.StatusCode != http.StatusNotFound || !strings.Contains(out.Body, "CONNECTION_NOT_FOUND") {
 		t.Errorf("%d %s", out.StatusCode, out.Body)
 	}
-	wantRequests(t, a, "BatchGetItem")
+	wantRequests(t, a, "UpdateItem", "BatchGetItem") // a block of the tenant's limit, and the connection
 }
 
 func TestVerifyTakesItsSample(t *testing.T) {

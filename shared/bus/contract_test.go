@@ -273,6 +273,7 @@ func lived(t *testing.T) map[connect.EventType]connect.Event {
 	}
 	l.events[note.Type] = note
 	l.enrolled()
+	l.byKeys(id)
 	return l.events
 }
 
@@ -373,6 +374,31 @@ func (w *enrolments) EnrolmentToken(context.Context, connect.EnrolmentID) (conne
 
 func (w *enrolments) ProveEnrolment(context.Context, connect.EnrolmentID, connect.Secret) error {
 	return nil
+}
+
+// byKeys lives the life of a connection by access key: changed, grown old, replaced by a role.
+func (l *life) byKeys(id connect.ConnectionID) {
+	l.Helper()
+	o := connect.Outcome{Method: connect.MethodAccessKey, Account: "222222222222", At: noon, Regions: []connect.Region{"eu-west-1"}}
+	for _, n := range []connect.CheckName{connect.CheckKeys, connect.CheckRegions} {
+		o.Checks = append(o.Checks, connect.Check{Name: n, Verdict: connect.Passed, At: noon})
+	}
+	made := connect.CreateWithKeys(connect.NewConnection{
+		TenantID: "acme", Name: "By key", Partition: connect.PartitionAWS, AccountID: "222222222222", DefaultRegion: "eu-west-1",
+		Permissions: "read-only", By: "ada",
+	}, id, connect.NewExternalID(), connect.AccessKey{ID: "AKIAEXAMPLEEXAMPLE01", Sealed: "c2VhbGVk", SetAt: noon}, o, noon).Connection()
+	ch, err := made.RotateKeys(connect.AccessKey{ID: "AKIAEXAMPLEEXAMPLE02", Sealed: "c2VhbGVk", SetAt: noon}, o, "ada", noon)
+	c := l.took(ch, err)
+	old, ok := c.KeysOld(90*24*time.Hour, noon.Add(91*24*time.Hour))
+	if !ok {
+		l.Fatal("the key does not get old")
+	}
+	c = l.took(old, nil)
+	reported, err := c.ReportRole(l.role(roleOne), noon, "ada")
+	if err != nil {
+		l.Fatal(err)
+	}
+	l.tried(reported.Connection(), outcome(connect.Passed, "eu-west-1"))
 }
 
 // declared are the event types that package connect has constants for.

@@ -30,6 +30,8 @@ type Config struct {
 	TemplateSHA256   string
 	ConsoleURL       string // a laptop's quick-create page; else ""
 	TopicName        string
+	SealingKeyARN    string        // seals customers' access keys
+	KeyMaxAge        time.Duration // after which a customer's access key is reported as old
 	// CustomPermissions is the platform's own permission set, as package templates reads it; "" for none.
 	CustomPermissions string
 	CallbacksURL      string // of the queue
@@ -60,6 +62,8 @@ const (
 	Platform
 	Presentation // what an answer about a connection shows: name, claim, template, MAC key
 	Callbacks
+	Sealing   // to seal customers' access keys, or to open them
+	KeyMaxAge // to report old ones
 	VerifyNow
 	VerifySweep
 	CheckInterval
@@ -103,6 +107,10 @@ func (r *reader) read(c *Config, n Need) {
 	case Callbacks:
 		c.TopicName, c.MACKeyARN = r.text("ROLECALL_TOPIC_NAME"), r.text("ROLECALL_MAC_KEY_ARN")
 		c.CallbacksURL = r.text("ROLECALL_CALLBACKS_QUEUE_URL")
+	case Sealing:
+		c.SealingKeyARN = r.text("ROLECALL_SEALING_KEY_ARN")
+	case KeyMaxAge:
+		c.KeyMaxAge = r.days("ROLECALL_ACCESS_KEY_MAX_AGE_DAYS")
 	case VerifyNow:
 		c.VerifyNowURL = r.text("ROLECALL_VERIFY_NOW_QUEUE_URL")
 	case VerifySweep:
@@ -210,6 +218,15 @@ func (r *reader) perMinute(name string) int {
 		r.fail(name, "must be a whole number from 60 to 1000000")
 	}
 	return n
+}
+
+// days are at most ten years.
+func (r *reader) days(name string) time.Duration {
+	n, err := strconv.Atoi(r.text(name))
+	if err != nil || n < 1 || n > 3650 {
+		r.fail(name, "must be a whole number of days from 1 to 3650")
+	}
+	return time.Duration(n) * 24 * time.Hour
 }
 
 // interval admits those that divide a day into whole minutes, so that every slot has its turn equally often.

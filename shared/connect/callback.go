@@ -284,6 +284,9 @@ func (c Connection) waitsForRole() bool { return c.s.Status == StatusPending }
 // stackDeleted ends the connection, unless its role never came from that stack or it has ended already.
 func (c Connection) stackDeleted(r Callback, now time.Time) Change {
 	current := c.s.Stack.ID == r.StackID
+	if current && c.byKeys() {
+		return c.upgradeWithdrawn(r, now)
+	}
 	switch c.s.Status {
 	case StatusPending:
 	case StatusVerifying, StatusFailed, StatusEnabled, StatusDegraded:

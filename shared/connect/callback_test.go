@@ -37,7 +37,7 @@ func (w *world) receive(cb connect.Callback) connect.Decision {
 
 func (w *world) commit(ch connect.Change) {
 	w.c = ch.Connection()
-	w.events = append(w.events, ch.Event())
+	w.events = append(w.events, ch.Events()...)
 }
 
 // verify ends the run in progress with the outcome.

@@ -36,6 +36,8 @@ const (
 	CheckOrganization       CheckName = "organization" // of accounts of an enrolment alone
 	// CheckOffboarded is made of a connection that has ended: its role must be refused.
 	CheckOffboarded CheckName = "offboarded"
+	// CheckKeys is made of access keys, before CheckRegions: AWS must know them as the account's, and not as its root's.
+	CheckKeys CheckName = "keys"
 )
 
 // A Check is the outcome of one named test. Reason is set where it did not pass, or passed with a warning.
@@ -52,6 +54,7 @@ func passed(name CheckName, at time.Time) Check { return Check{Name: name, Verdi
 
 // An Outcome is all that one try of a verification found.
 type Outcome struct {
+	Method  string // of connecting; "" for a role
 	Checks  []Check
 	Account AccountID // of the session; empty where the role could not be assumed
 	Regions []Region  // enabled in the account, where they could be read
@@ -60,13 +63,17 @@ type Outcome struct {
 	At          time.Time
 }
 
-// requiredChecks must have passed before anything is issued.
-func requiredChecks() []CheckName {
+// requiredChecks must have passed before anything is issued by the method.
+func requiredChecks(method string) []CheckName {
+	if method == MethodAccessKey {
+		return []CheckName{CheckKeys, CheckRegions}
+	}
 	return []CheckName{CheckAssumeRole, CheckExternalIDRequired, CheckExternalIDMatched, CheckRegions}
 }
 
-// proven says that checks allow a connection to be enabled: 1–4 passed and none failed.
-func proven(checks []Check) bool {
+// proven says that checks allow a connection to be enabled: those that the method requires (of a role 1–4) passed and
+// none failed.
+func proven(method string, checks []Check) bool {
 	ok := map[CheckName]bool{}
 	for _, c := range checks {
 		if c.Verdict == Failed {
@@ -77,7 +84,7 @@ func proven(checks []Check) bool {
 		}
 		ok[c.Name] = c.Verdict == Passed
 	}
-	for _, name := range requiredChecks() {
+	for _, name := range requiredChecks(method) {
 		if !ok[name] {
 			return false
 		}
@@ -91,7 +98,7 @@ func provenMember(checks []Check) bool {
 }
 
 // Proven says that the outcome allows the connection to be enabled.
-func (o Outcome) Proven() bool { return proven(o.Checks) }
+func (o Outcome) Proven() bool { return proven(o.Method, o.Checks) }
 
 // denial is the first failed check's reason; ok is false where nothing failed.
 func (o Outcome) denial() (r Reason, settling, ok bool) {
@@ -110,7 +117,7 @@ func (o Outcome) blocker() Reason {
 	}
 	for _, c := range o.Checks {
 		if c.Verdict == Unknown && c.Reason.Code != CodeNotAsked &&
-			(c.Name == CheckOrganization || slices.Contains(requiredChecks(), c.Name)) {
+			(c.Name == CheckOrganization || slices.Contains(requiredChecks(o.Method), c.Name)) {
 			return c.Reason
 		}
 	}

@@ -98,6 +98,7 @@ type Snapshot struct {
 	// old role serves until the candidate has passed.
 	Verification *Verification
 	LastRun      RunResult
+	AccessKey    *AccessKey   // of a connection by access key that serves
 	Offboarding  *Offboarding // of a connection that has ended, until its role is proven to be refused
 	Revocation   *Revocation  // while the role may bear a policy that denies older sessions
 	Strikes      int          // definitive denials in a row since the role last passed
@@ -125,7 +126,7 @@ func Restore(s Snapshot) (Connection, error) {
 		return Connection{}, fmt.Errorf("connection %q: the record lacks its identity", s.ID)
 	case !slices.Contains(Statuses(), s.Status):
 		return Connection{}, fmt.Errorf("connection %s: unknown status %q", s.ID, s.Status)
-	case s.Status == StatusEnabled && (s.RoleARN.IsZero() || !proven(s.Checks)):
+	case s.Status == StatusEnabled && (!s.hasAccess() || !proven(s.Method, s.Checks)):
 		return Connection{}, fmt.Errorf("connection %s: enabled without proof", s.ID)
 	case s.Status == StatusEnabled && s.OrganizationID != "" && !provenMember(s.Checks):
 		return Connection{}, fmt.Errorf("connection %s: enabled without proof of its organization", s.ID)
@@ -137,6 +138,14 @@ func Restore(s Snapshot) (Connection, error) {
 		s.Requested = s.Permissions
 	}
 	return Connection{s}, nil
+}
+
+// hasAccess says that there is something to issue credentials from.
+func (s Snapshot) hasAccess() bool {
+	if s.Method == MethodAccessKey {
+		return s.AccessKey != nil && s.AccessKey.Sealed != "" && s.AccountID != ""
+	}
+	return !s.RoleARN.IsZero()
 }
 
 // Snapshot is a copy of all that the connection is made of.
@@ -159,6 +168,10 @@ func (s Snapshot) clone() Snapshot {
 		r := *s.Revocation
 		s.Revocation = &r
 	}
+	if s.AccessKey != nil {
+		k := *s.AccessKey
+		s.AccessKey = &k
+	}
 	return s
 }
 
@@ -178,6 +191,7 @@ func (c Connection) Version() int64 { return c.s.Version }
 // event, and what must be reserved beside it. Only this package makes one.
 type Change struct {
 	after    Snapshot
+	earlier  []Event // of the steps before the last one
 	event    Event
 	expect   int64
 	fence    *Fence
@@ -196,8 +210,17 @@ type Change struct {
 // Connection is what the connection becomes.
 func (c Change) Connection() Connection { return Connection{c.after.clone()} }
 
-// Event tells of the change.
+// Event tells of the change, or of its last step.
 func (c Change) Event() Event { return c.event }
+
+// Events tell of all steps of the change, in their order.
+func (c Change) Events() []Event { return append(slices.Clone(c.earlier), c.event) }
+
+// then makes one change of two steps, of which the first makes the connection.
+func (c Change) then(next Change) Change {
+	next.earlier, next.expect, next.name, next.scopeClaims = c.Events(), c.expect, c.name, c.scopeClaims
+	return next
+}
 
 // Expect is the version that the stored connection must have; 0 means that it must not exist.
 func (c Change) Expect() int64 { return c.expect }
@@ -284,6 +307,7 @@ type NewConnection struct {
 	TenantID      TenantID
 	Name          Name
 	Partition     Partition
+	AccountID     AccountID // of a connection by access key; "" else: the role's ARN tells it
 	DefaultRegion Region
 	Permissions   Permissions
 	Scopes        []Scope // as CheckScopes has put them
@@ -334,12 +358,16 @@ func (c Connection) OpenLaunch(now time.Time) (l Launch, ok bool) {
 	return Launch{}, false
 }
 
-// Launch prepares a further link. It opens an expired or disconnected connection again, with the same external ID.
+// Launch prepares a further link. It opens an expired or disconnected connection again, with the same external ID. A
+// connection by access key goes on serving: the role that the launch brings is a candidate.
 func (c Connection) Launch(now time.Time, by Actor) (Change, error) {
-	if err := c.must("be launched", StatusPending, StatusExpired, StatusDisconnected, StatusFailed); err != nil {
+	if err := c.must("be launched", StatusPending, StatusExpired, StatusDisconnected, StatusFailed); err != nil && !c.byKeys() {
 		return Change{}, err
 	}
 	data := map[string]any{"launch": c.s.LastLaunch + 1}
+	if c.byKeys() {
+		return c.change(EventLaunched, by, now, data, func(s *Snapshot) { s.addLaunch(now) }), nil
+	}
 	return c.change(EventLaunched, by, now, data, func(s *Snapshot) {
 		s.addLaunch(now)
 		if s.Status != StatusFailed {
@@ -393,7 +421,7 @@ func (c Connection) Delete(now time.Time, by Actor) (Change, error) {
 	data := map[string]any{"from": string(c.s.Status)}
 	return c.change(EventDeleted, by, now, data, func(s *Snapshot) {
 		s.Status, s.StatusReason = StatusDeleted, Reason{}
-		s.Launches, s.Verification, s.Scopes = nil, nil, nil
+		s.Launches, s.Verification, s.Scopes, s.AccessKey = nil, nil, nil, nil
 		s.NextVerificationAt = time.Time{}
 		if c.s.Status != StatusDisconnected {
 			s.offboard(now)
@@ -448,8 +476,10 @@ func (c Connection) statusDueAt() time.Time {
 	switch c.s.Status {
 	case StatusPending:
 		return c.pendingUntil()
-	case StatusEnabled, StatusDegraded:
-		return c.s.NextVerificationAt // set while denials are being counted
+	case StatusEnabled:
+		return c.nextLook()
+	case StatusDegraded:
+		return c.s.NextVerificationAt
 	case StatusDisconnected, StatusDeleted:
 		if c.s.Offboarding != nil {
 			return c.s.Offboarding.NextAt
@@ -457,6 +487,15 @@ func (c Connection) statusDueAt() time.Time {
 	case StatusVerifying, StatusFailed, StatusExpired:
 	}
 	return time.Time{}
+}
+
+// nextLook at an enabled connection is while denials are being counted, and when its temporary key ends.
+func (c Connection) nextLook() time.Time {
+	due := c.s.NextVerificationAt
+	if k := c.s.AccessKey; k != nil && !k.ExpiresAt.IsZero() && (due.IsZero() || k.ExpiresAt.Before(due)) {
+		return k.ExpiresAt
+	}
+	return due
 }
 
 // lostRun says that the message which should have made a run's next try has not.

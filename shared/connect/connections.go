@@ -58,6 +58,7 @@ type Connections struct {
 	Replays    Replays
 	Scopes     ScopeStore
 	Deployment Deployment
+	Keys       KeyIntake
 	Clock      func() time.Time
 	Random     io.Reader
 }
@@ -68,17 +69,22 @@ type CreateRequest struct {
 	By            Actor
 	Name          string
 	Method        string // "role" by default
+	AccountID     string // of a connection by access key alone, as Keys
+	Keys          *KeyInput
 	DefaultRegion string // Rolecall's own by default
 	Permissions   string // the first set on offer by default
 	Scopes        []Scope
 	Idempotency   *Idempotency
 }
 
-// Create makes a pending connection with a launch.
+// Create makes a pending connection with a launch, or an enabled one by access key.
 func (u Connections) Create(ctx context.Context, r CreateRequest) (Connection, error) {
 	n, err := u.validate(r)
 	if err != nil {
 		return Connection{}, err
+	}
+	if r.Method == MethodAccessKey {
+		return u.createWithKeys(ctx, r, n)
 	}
 	now := u.Clock()
 	id, err := NewConnectionID(now, u.Random)
@@ -110,11 +116,8 @@ func (u Connections) validate(r CreateRequest) (NewConnection, error) {
 	if n.Name, err = ParseName(r.Name); err != nil {
 		return n, err
 	}
-	if r.Method != "" && r.Method != MethodRole {
-		return n, &Error{
-			Kind: KindInvalid, Code: CodeMethodUnsupported, Message: fmt.Sprintf("%q is no method of connecting", r.Method),
-			Fix: `Use "role".`,
-		}
+	if err := r.methodFits(); err != nil {
+		return n, err
 	}
 	if n.Scopes, err = CheckScopes(r.Scopes); err != nil {
 		return n, err
@@ -134,6 +137,25 @@ func (u Connections) validate(r CreateRequest) (NewConnection, error) {
 		}
 	}
 	return n, nil
+}
+
+// methodFits refuses an unknown method, and what belongs to another one.
+func (r CreateRequest) methodFits() error {
+	switch {
+	case r.Method == MethodAccessKey:
+		return nil
+	case r.Method != "" && r.Method != MethodRole:
+		return &Error{
+			Kind: KindInvalid, Code: CodeMethodUnsupported, Message: fmt.Sprintf("%q is no method of connecting", r.Method),
+			Fix: `Use "role" or "access_key".`,
+		}
+	case r.AccountID != "" || r.Keys != nil:
+		return &Error{
+			Kind: KindInvalid, Code: CodeMethodUnsupported, Message: "accountId and accessKey belong to connections by access key",
+			Fix: `Set method to "access_key", or leave them out: the role's ARN tells the account.`,
+		}
+	}
+	return nil
 }
 
 // Get reads one of the tenant's connections.

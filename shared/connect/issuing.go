@@ -59,6 +59,7 @@ type Issued struct {
 	Connection  ConnectionID
 	SessionName string // by which the customer's CloudTrail shows the caller
 	Held        bool   // handed out before, and now once more
+	NoIAM       bool   // as of the Session
 }
 
 // Issue hands out a session, provided that the connection is enabled at the moment of asking. The audit record of a new
@@ -138,6 +139,7 @@ func (u Issuing) serving(ctx context.Context, tenant TenantID, id string) (Conne
 type SessionMaker struct {
 	Store   NoteStore
 	Assumer Assumer
+	Keys    KeySessions // of connections by access key
 	Clock   func() time.Time
 	EventID func() string // unique for ever
 	// Refusals hears of roles that the customer's account refuses; nil for nobody.
@@ -146,6 +148,9 @@ type SessionMaker struct {
 
 // Session implements Sessions.
 func (m SessionMaker) Session(ctx context.Context, a SessionAsk) (Issued, error) {
+	if a.Connection.s.Method == MethodAccessKey {
+		return m.fromKeys(ctx, a)
+	}
 	ask := a.Connection.assumeRequest(a.Caller, a.Options)
 	session, err := m.assume(ctx, ask)
 	if err != nil {
@@ -207,13 +212,13 @@ func (m SessionMaker) issued(a SessionAsk, ask AssumeRequest, s Session) Event {
 		ID: m.EventID(), ConnectionID: c.s.ID, TenantID: c.s.TenantID, Sequence: c.s.Version,
 		Type: EventCredentialsIssued, At: m.Clock(), Actor: a.Caller,
 		Data: map[string]any{
-			"sessionName": ask.SessionName, "accessKeyId": s.Credentials.AccessKeyID, "roleArn": ask.RoleARN.String(),
-			"durationSeconds": int(cmp.Or(ask.Duration, LongestSession).Seconds()),
+			"accessKeyId":     s.Credentials.AccessKeyID,
+			"durationSeconds": int(cmp.Or(a.Options.Duration, LongestSession).Seconds()),
 			"expiresAt":       s.Credentials.Expires.UTC().Format(time.RFC3339),
 		},
 	}
 	for name, value := range map[string]string{
-		"reason": a.Reason, "purpose": a.Purpose, "policyHash": a.Options.PolicyHash(), "sourceIdentity": ask.SourceIdentity,
+		"sessionName": ask.SessionName, "roleArn": ask.RoleARN.String(), "reason": a.Reason, "purpose": a.Purpose, "policyHash": a.Options.PolicyHash(), "sourceIdentity": ask.SourceIdentity,
 	} {
 		if value != "" {
 			e.Data[name] = value

@@ -43,6 +43,9 @@ func (c Connection) Revoke(now time.Time, by Actor) (Change, error) {
 	if err := c.must("have its sessions revoked", StatusEnabled, StatusDegraded); err != nil {
 		return Change{}, err
 	}
+	if c.byKeys() { // the new version alone makes older sessions unreachable
+		return c.change(EventSessionsRevoked, by, now, nil, func(*Snapshot) {}), nil
+	}
 	return c.change(EventSessionsRevoked, by, now, nil, func(s *Snapshot) {
 		s.Revocation = &Revocation{At: now, RoleARN: s.RoleARN, LiftAt: now.Add(revocationLife)}
 	}), nil
@@ -104,6 +107,9 @@ func (u Verifications) Revoke(ctx context.Context, t Target) (Revoked, error) {
 	c, err := u.begin(ctx, t, func(c Connection) (Change, error) { return c.Revoke(u.Clock(), t.By) })
 	if err != nil {
 		return Revoked{}, err
+	}
+	if c.byKeys() {
+		return c.revokedKeys(), nil
 	}
 	r := c.s.Revocation
 	out := Revoked{Connection: c, At: r.At, ValidUntil: r.At.Add(LongestSession)}

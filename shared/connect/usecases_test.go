@@ -62,7 +62,7 @@ func (m *memory) Commit(_ context.Context, ch connect.Change) error {
 		return connect.ErrConflict
 	}
 	m.conns[c.ID()] = c
-	m.events = append(m.events, ch.Event())
+	m.events = append(m.events, ch.Events()...)
 	if f := ch.Fence(); f != nil {
 		m.fences[f.StackID] = *f
 	}

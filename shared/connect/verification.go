@@ -139,11 +139,15 @@ func (c Connection) provenChange(o Outcome, now time.Time) Change {
 		"roleArn": v.RoleARN.String(), "accountId": string(v.RoleARN.Account()), "permissions": string(c.trialSubject(v).Permissions),
 		"attempt": v.Attempt + 1, "checks": checkData(o.Checks),
 	}
+	if k := c.s.AccessKey; k != nil {
+		kind, data["droppedAccessKeyId"] = EventUpgraded, k.ID
+	}
 	return c.change(kind, ActorRolecall, now, data, func(s *Snapshot) {
 		s.RoleARN, s.AccountID, s.Permissions = v.RoleARN, v.RoleARN.Account(), c.trialSubject(v).Permissions
 		s.Checks, s.Regions, s.SessionTags = o.Checks, o.Regions, o.SessionTags
 		s.Status, s.StatusReason = StatusEnabled, Reason{}
 		s.Verification = nil
+		s.dropKey()
 		s.LastRun = RunResult{Run: v.Run, RoleARN: v.RoleARN, Passed: true}
 		s.Strikes, s.LastStrikeAt, s.NextVerificationAt = 0, time.Time{}, time.Time{}
 		s.LastVerifiedAt = now
@@ -183,7 +187,7 @@ func (c Connection) Rechecked(o Outcome, by Actor, now time.Time) (ch Change, ok
 		return c.struck(o, reason, by, now)
 	}
 	merged := mergeChecks(c.s.Checks, o.Checks)
-	if !proven(merged) || len(o.blocker().Code) > 0 {
+	if !proven(c.s.Method, merged) || len(o.blocker().Code) > 0 {
 		return Change{}, false
 	}
 	if c.s.Status == StatusEnabled && !c.s.watched() && sameVerdicts(c.s.Checks, merged) && sameRegions(c.s.Regions, o.Regions) {
@@ -205,6 +209,9 @@ func (c Connection) Rechecked(o Outcome, by Actor, now time.Time) (ch Change, ok
 }
 
 func (c Connection) struck(o Outcome, reason Reason, by Actor, now time.Time) (Change, bool) {
+	if reason.Code == CodeKeysExpired {
+		return c.keyEnded(o, reason, by, now)
+	}
 	if c.s.Strikes > 0 && now.Before(c.s.LastStrikeAt.Add(strikeGap)) {
 		return Change{}, false
 	}

@@ -26,6 +26,7 @@ type Answerer interface {
 type Verifications struct {
 	Store    VerificationStore
 	Verifier Verifier
+	Keys     Keyring
 	Jobs     Jobs
 	Sweeps   SweepJobs
 	Answerer Answerer
@@ -247,15 +248,26 @@ func pause(ctx context.Context, d time.Duration) error {
 
 // recheck runs all checks on the role that serves.
 func (u Verifications) recheck(ctx context.Context, c Connection, by Actor) (Checked, error) {
-	o := u.Verifier.Verify(ctx, c.subject(c.s.RoleARN))
-	c, err := u.settle(ctx, c, o, by)
+	o, err := u.whole(ctx, c)
+	if err != nil {
+		return Checked{}, err
+	}
+	c, err = u.settle(ctx, c, o, by)
 	return Checked{Connection: c, Checks: o.Checks}, err
+}
+
+// whole makes all checks of what serves: the role, or the access key.
+func (u Verifications) whole(ctx context.Context, c Connection) (Outcome, error) {
+	if c.s.Method == MethodAccessKey {
+		return u.Keys.look(ctx, c, true)
+	}
+	return u.Verifier.Verify(ctx, c.subject(c.s.RoleARN)), nil
 }
 
 // settle commits what a check of a serving role has changed, or keeps its time.
 func (u Verifications) settle(ctx context.Context, c Connection, o Outcome, by Actor) (Connection, error) {
 	now := u.Clock()
-	role := c.s.RoleARN
+	looked := c
 	var err error
 	for range attempts {
 		ch, changed := c.Rechecked(o, by, now)
@@ -271,7 +283,7 @@ func (u Verifications) settle(ctx context.Context, c Connection, o Outcome, by A
 		if !errors.Is(err, ErrConflict) {
 			return c, err
 		}
-		if c, err = u.Store.Connection(ctx, c.s.ID); err != nil || c.s.RoleARN != role {
+		if c, err = u.Store.Connection(ctx, c.s.ID); err != nil || !c.sameAccess(looked) {
 			return c, err
 		}
 	}
@@ -324,13 +336,19 @@ func (u Verifications) Sweep(ctx context.Context, id ConnectionID) error {
 	return err
 }
 
-// sweepServing checks the role of a connection that serves, or served until it degraded.
+// sweepServing checks the role or the key of a connection that serves, or served until it degraded.
 func (u Verifications) sweepServing(ctx context.Context, c Connection) error {
-	o := u.look(ctx, c)
+	o, err := u.look(ctx, c)
+	if err != nil {
+		return err
+	}
 	if err := ctx.Err(); err != nil && !o.answered() {
 		return err // the end has come, and not from AWS
 	}
-	if _, err := u.settle(ctx, c, o, ActorRolecall); err != nil {
+	if c, err = u.settle(ctx, c, o, ActorRolecall); err != nil {
+		return err
+	}
+	if err := u.reportOld(ctx, c); err != nil {
 		return err
 	}
 	if o.answered() || c.s.NextVerificationAt.IsZero() {
@@ -342,11 +360,15 @@ func (u Verifications) sweepServing(ctx context.Context, c Connection) error {
 
 // look makes all checks once a week, after the customer's stack has changed the role, and as long as denials are being
 // counted: two checks could neither confirm nor clear what another one has found.
-func (u Verifications) look(ctx context.Context, c Connection) Outcome {
+func (u Verifications) look(ctx context.Context, c Connection) (Outcome, error) {
 	ctx, done := context.WithTimeout(ctx, probeTime)
 	defer done()
-	if c.s.watched() || c.s.Status == StatusDegraded || fullTurn(c.s.ID, u.Interval, u.Clock()) {
-		return u.Verifier.Verify(ctx, c.subject(c.s.RoleARN))
+	full := c.s.watched() || c.s.Status == StatusDegraded || fullTurn(c.s.ID, u.Interval, u.Clock())
+	switch {
+	case c.s.Method == MethodAccessKey:
+		return u.Keys.look(ctx, c, full)
+	case full:
+		return u.Verifier.Verify(ctx, c.subject(c.s.RoleARN)), nil
 	}
-	return u.Verifier.Recheck(ctx, c.subject(c.s.RoleARN))
+	return u.Verifier.Recheck(ctx, c.subject(c.s.RoleARN)), nil
 }

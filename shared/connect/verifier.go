@@ -30,6 +30,10 @@ type AssumeRequest struct {
 type Session struct {
 	Credentials Credentials
 	Account     AccountID // of the assumed role
+	// Of sessions made from access keys alone: the name by which CloudTrail shows a federated one, and that the session
+	// cannot call IAM, whatever its holder may, as AWS has it for all that are made without MFA.
+	Name  string
+	NoIAM bool
 }
 
 // An Assumer asks STS for a session of a customer's role. An AccessDenied is an [Error] of KindDenied, what is wrong with

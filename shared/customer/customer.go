@@ -58,18 +58,12 @@ func assumeInput(r connect.AssumeRequest) *sts.AssumeRoleInput {
 
 // session reads the answer; the account is the one that STS says the session is of.
 func session(out *sts.AssumeRoleOutput) (connect.Session, error) {
-	if out.Credentials == nil || out.AssumedRoleUser == nil {
-		return connect.Session{}, unavailable("AssumeRole", errors.New("an answer without credentials"))
+	if out.AssumedRoleUser == nil {
+		return connect.Session{}, unavailable("AssumeRole", errors.New("an answer without a user"))
 	}
-	s := connect.Session{Credentials: connect.Credentials{
-		AccessKeyID:     aws.ToString(out.Credentials.AccessKeyId),
-		SecretAccessKey: connect.NewSecret(aws.ToString(out.Credentials.SecretAccessKey)),
-		SessionToken:    connect.NewSecret(aws.ToString(out.Credentials.SessionToken)),
-		Expires:         aws.ToTime(out.Credentials.Expiration),
-	}}
-	c := s.Credentials
-	if c.AccessKeyID == "" || c.SecretAccessKey.IsZero() || c.SessionToken.IsZero() || c.Expires.IsZero() {
-		return connect.Session{}, unavailable("AssumeRole", errors.New("an answer with half the credentials"))
+	c, err := sessionCredentials("AssumeRole", out.Credentials)
+	if err != nil {
+		return connect.Session{}, err
 	}
 	parts := strings.Split(aws.ToString(out.AssumedRoleUser.Arn), ":")
 	if len(parts) != 6 {
@@ -79,8 +73,7 @@ func session(out *sts.AssumeRoleOutput) (connect.Session, error) {
 	if err != nil {
 		return connect.Session{}, unavailable("AssumeRole", err)
 	}
-	s.Account = account
-	return s, nil
+	return connect.Session{Credentials: c, Account: account}, nil
 }
 
 // refused tells a definite denial from every other failure. Of an error of the API's own it keeps the code alone: what

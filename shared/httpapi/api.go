@@ -89,7 +89,8 @@ func (a api) operations() []operation {
 		does(operation{
 			route: "POST /v1/connections", id: "createConnection", summary: "Create a connection",
 			about: "Makes a pending connection with its external ID and a launch. Open launch.quickCreateUrl in the customer's " +
-				"console, or give launch's parts to a tool.",
+				"console, or give launch's parts to a tool. With an access key instead: makes a connection that is enabled at " +
+				"once, without a launch; a key that does not pass leaves nothing behind, not even the name.",
 			answers: []answer{{
 				status: http.StatusCreated, about: "Created, with its launch", body: reflect.TypeFor[Connection](),
 				headers: []string{"Location", "ETag"},
@@ -120,6 +121,7 @@ func (a api) operations() []operation {
 				headers: []string{"Location", "ETag"},
 			}},
 		}, a.launch),
+		does(keysOperation(), a.accessKey),
 		does(operation{
 			route: "GET /v1/connections/{id}/events", id: "listEvents", summary: "A connection's timeline, newest first",
 			about:   "It outlives the connection.",
@@ -163,6 +165,7 @@ func (a api) create(ctx context.Context, c call, in createInput) (reply, error) 
 	}
 	made, err := a.Connections.Create(ctx, connect.CreateRequest{
 		Tenant: c.caller.Tenant, By: c.caller.Subject, Name: in.Body.Name, Method: in.Body.Method,
+		AccountID: in.Body.AccountID, Keys: in.Body.AccessKey.input(),
 		DefaultRegion: in.Body.DefaultRegion, Permissions: in.Body.Permissions, Scopes: wanted, Idempotency: idem,
 	})
 	if err != nil {

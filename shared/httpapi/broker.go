@@ -115,7 +115,7 @@ func (b broker) checked(ctx context.Context, v connect.Checked) Connection {
 		b.Log.WarnContext(ctx, "launch not shown", slog.String("connectionId", string(c.ID())), slog.Any("error", err))
 	}
 	body.Checks = checks(v.Checks)
-	if c.Status() == connect.StatusEnabled && (connect.Outcome{Checks: v.Checks}).Proven() {
+	if c.Status() == connect.StatusEnabled && (connect.Outcome{Method: c.Snapshot().Method, Checks: v.Checks}).Proven() {
 		body.LastVerifiedAt = later(body.LastVerifiedAt, v.Checks[0].At)
 	}
 	return body

@@ -19,6 +19,8 @@ type Credentials struct {
 	Token           string `json:"Token"`
 	Expiration      string `json:"Expiration" format:"date-time" example:"2026-01-02T03:04:05Z"`
 	AccountID       string `json:"AccountId"`
+	// Limits are there for connections by access key alone.
+	Limits []string `json:"limits,omitempty" doc:"What the session cannot do, whatever its holder may: no-iam is that it cannot call IAM, AWS's rule for sessions made from an access key without MFA."`
 }
 
 // ProcessCredentials are what the AWS CLI and SDKs read from a credential_process, letter for letter.
@@ -156,7 +158,15 @@ func container(i connect.Issued) any {
 	return Credentials{
 		AccessKeyID: i.Credentials.AccessKeyID, SecretAccessKey: i.Credentials.SecretAccessKey.Reveal(),
 		Token: i.Credentials.SessionToken.Reveal(), Expiration: expiration(i), AccountID: string(i.Account),
+		Limits: limits(i),
 	}
+}
+
+func limits(i connect.Issued) []string {
+	if i.NoIAM {
+		return []string{"no-iam"}
+	}
+	return nil
 }
 
 func process(i connect.Issued) any {

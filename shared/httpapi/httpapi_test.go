@@ -383,7 +383,7 @@ func TestBadBodiesAreRefusedAndNothingIsWritten(t *testing.T) {
 		{"long name", create(`{"name":"` + strings.Repeat("ä", 65) + `"}`), 400, connect.CodeNameInvalid, "name"},
 		{"bidi name", create(`{"name":"a\u202eb"}`), 400, connect.CodeNameInvalid, "name"},
 		{"lone surrogate", create(`{"name":"a\ud800b"}`), 400, connect.CodeNameInvalid, "name"},
-		{"method", create(`{"name":"x","method":"access_key"}`), 400, connect.CodeMethodUnsupported, "method"},
+		{"method", create(`{"name":"x","method":"magic"}`), 400, connect.CodeMethodUnsupported, "method"},
 		{"region", create(`{"name":"x","defaultRegion":"europe"}`), 400, connect.CodeRegionInvalid, "defaultRegion"},
 		{"other partition", create(`{"name":"x","defaultRegion":"cn-north-1"}`), 400, connect.CodePartitionMismatch, ""},
 		{"permissions", create(`{"name":"x","permissions":"root"}`), 400, connect.CodePermissionsInvalid, "permissions"},
@@ -749,6 +749,7 @@ func routesOf(id string) []ask {
 			"POST /v1/connections/{id}/credentials": `{}`,
 			"PUT /v1/connections/{id}/scopes":       `{"scopes":[{"level":"organization"}]}`,
 			"POST /v1/connections/{id}/sign-in":     `{}`,
+			"PUT /v1/connections/{id}/access-key":   `{"accessKeyId":"AKIAEXAMPLEEXAMPLE22","secretAccessKey":"example"}`,
 		}[r.Method+" "+r.Path]
 		out = append(out, a)
 	}

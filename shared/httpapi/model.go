@@ -10,7 +10,7 @@ type Connection struct {
 	ID            string        `json:"id" doc:"Names the connection; sorts by time of creation." example:"conn_01jd0000000000000000000000"`
 	Name          string        `json:"name" doc:"Unique within the tenant for ever, ignoring case."`
 	Provider      string        `json:"provider" enum:"aws"`
-	Method        string        `json:"method" enum:"role" doc:"How the account is connected."`
+	Method        string        `json:"method" enum:"role,access_key" doc:"How the account is connected."`
 	Status        string        `json:"status" enum:"pending,verifying,enabled,degraded,failed,disconnected,expired,deleted"`
 	StatusReason  *Reason       `json:"statusReason,omitempty" doc:"Why the connection is not as it should be."`
 	AccountID     string        `json:"accountId,omitempty" doc:"The customer's AWS account, once a role has been reported." example:"222222222222"`
@@ -18,6 +18,7 @@ type Connection struct {
 	DefaultRegion string        `json:"defaultRegion" example:"eu-west-1"`
 	ExternalID    string        `json:"externalId" doc:"What the role's trust policy must ask for. Made by Rolecall, never changed, never used again."`
 	RoleARN       string        `json:"roleArn,omitempty"`
+	AccessKey     *AccessKey    `json:"accessKey,omitempty" doc:"The customer's access key, of a connection by access key. Its secret is never shown."`
 	Permissions   string        `json:"permissions" doc:"The permission set that the role has, as the customer's stack reports it; until one does, the set that was asked for."`
 	Requested     string        `json:"requestedPermissions" doc:"The permission set that the customer was asked for; the customer may have chosen another."`
 	Stack         *Stack        `json:"stack,omitempty" doc:"The customer's CloudFormation stack, where there is one."`
@@ -69,7 +70,7 @@ type StackUpdate struct {
 // A Check is the outcome of one named test. Code, message and fix are there where it did not pass, or passed with a
 // warning.
 type Check struct {
-	Name    string    `json:"name" enum:"assume_role,external_id_required,external_id_matched,regions,trust_policy,permissions,organization"`
+	Name    string    `json:"name" enum:"assume_role,external_id_required,external_id_matched,regions,trust_policy,permissions,organization,keys"`
 	Verdict string    `json:"verdict" enum:"passed,failed,unknown" doc:"unknown is never as good as passed."`
 	Code    string    `json:"code,omitempty"`
 	Message string    `json:"message,omitempty"`
@@ -103,10 +104,12 @@ type Launch struct {
 // CreateConnection is the body that asks for a connection.
 type CreateConnection struct {
 	Name          string  `json:"name" doc:"1 to 64 characters, never used by this tenant before, not even by a deleted connection." minLength:"1" maxLength:"64"`
-	Method        string  `json:"method,omitempty" enum:"role" default:"role"`
+	Method        string  `json:"method,omitempty" enum:"role,access_key" default:"role" doc:"A role is better: it holds no secret and does not end."`
 	DefaultRegion string  `json:"defaultRegion,omitempty" doc:"Where the stack is launched and where AWS is asked first; Rolecall's own Region by default."`
 	Permissions   string  `json:"permissions,omitempty" doc:"A permission set from /v1/config; the first one by default."`
 	Scopes        []Scope `json:"scopes,omitempty" maxItems:"20" doc:"Where the connection applies; scopes that another connection has are refused (SCOPE_TAKEN)."`
+	AccountID     string  `json:"accountId,omitempty" doc:"With access_key: the account that the key must belong to, 12 digits." example:"222222222222"`
+	AccessKey     *Keys   `json:"accessKey,omitempty" doc:"With access_key: the key, which is verified before anything is stored."`
 }
 
 // ReportRole is the body that names a role made by hand.

@@ -33,6 +33,7 @@ func (p presenter) connection(c connect.Connection, now time.Time) Connection {
 			BoundaryARN: s.Stack.PermissionsBoundaryARN,
 		}
 	}
+	out.AccessKey = accessKey(s.AccessKey, now)
 	if v := s.Verification; v != nil {
 		out.Verification = &Verification{
 			RoleARN: v.RoleARN.String(), Attempt: v.Attempt, NextTryAt: v.NextTryAt.UTC(), Deadline: v.Deadline.UTC(),
@@ -57,7 +58,7 @@ func (p presenter) launched(ctx context.Context, c connect.Connection, now time.
 			From: u.From, To: u.To, Changes: u.Changes, UpdateURL: u.UpdateURL, TemplateURL: u.TemplateURL, CLI: u.CLI,
 		}
 	}
-	if c.Status() != connect.StatusPending && c.Status() != connect.StatusFailed {
+	if c.Status() != connect.StatusPending && c.Status() != connect.StatusFailed && out.AccessKey == nil {
 		return out, nil
 	}
 	link, err := p.deployment.Link(ctx, p.tokens, c, now)

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -107,7 +108,7 @@ func retryAfter(c connect.Code) string {
 
 // fieldOf is the field or parameter that a code of the domain speaks of.
 func fieldOf(c connect.Code) string {
-	return map[connect.Code]string{
+	return cmp.Or(keyFieldOf(c), map[connect.Code]string{
 		connect.CodeNameInvalid:        "name",
 		connect.CodeNameTaken:          "name",
 		connect.CodeMethodUnsupported:  "method",
@@ -133,7 +134,7 @@ func fieldOf(c connect.Code) string {
 		connect.CodeOrganizationInvalid: "organizationId",
 		connect.CodeUnitsInvalid:        "organizationalUnitIds",
 		connect.CodeNameRuleInvalid:     "nameRule",
-	}[c]
+	}[c])
 }
 
 func writeProblem(w http.ResponseWriter, p *Problem) {

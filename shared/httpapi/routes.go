@@ -36,6 +36,7 @@ func Routes() []Route {
 		{"PATCH", "/v1/connections/{id}", API, ScopeWrite},
 		{"DELETE", "/v1/connections/{id}", API, ScopeWrite},
 		{"POST", "/v1/connections/{id}/launch", API, ScopeWrite},
+		{"PUT", "/v1/connections/{id}/access-key", API, ScopeWrite},
 		{"GET", "/v1/connections/{id}/events", API, ScopeRead},
 		{"GET", "/v1/connections/{id}/sessions", API, ScopeRead},
 		{"PUT", "/v1/connections/{id}/scopes", API, ScopeWrite},

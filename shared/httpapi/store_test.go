@@ -128,7 +128,7 @@ func (m *memory) Commit(_ context.Context, ch connect.Change) error {
 		m.keys[string(s.TenantID)+" "+i.Key] = keyed{s.ID, i.Request}
 	}
 	m.connections[s.ID] = c
-	m.events[s.ID] = append(m.events[s.ID], ch.Event())
+	m.events[s.ID] = append(m.events[s.ID], ch.Events()...)
 	m.writes++
 	return nil
 }

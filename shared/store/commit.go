@@ -113,12 +113,14 @@ func (b *builder) change(ch connect.Change) {
 	c, id := ch.Connection(), ch.Connection().ID()
 	tenant := c.TenantID()
 	b.connection(ch)
-	e, err := toEvent(ch.Event(), false)
-	if err != nil {
-		b.err = err
-		return
+	for _, happened := range ch.Events() {
+		e, err := toEvent(happened, false)
+		if err != nil {
+			b.err = err
+			return
+		}
+		b.putNew(e, connect.ErrConflict)
 	}
-	b.putNew(e, connect.ErrConflict)
 	if ch.ReservesName() {
 		b.own(nameKey(tenant, c.Snapshot().Name), id, connect.ErrNameTaken)
 	}

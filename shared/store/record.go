@@ -47,6 +47,14 @@ type runRecord struct {
 	Reason  *reasonRecord `dynamodbav:"reason,omitempty"`
 }
 
+type accessKeyRecord struct {
+	ID        string `dynamodbav:"id"`
+	Sealed    string `dynamodbav:"sealed"` // ciphertext that opens for this tenant and connection alone
+	SetAt     string `dynamodbav:"setAt"`
+	ExpiresAt string `dynamodbav:"expiresAt,omitempty"`
+	OldAt     string `dynamodbav:"oldAt,omitempty"`
+}
+
 type offboardingRecord struct {
 	RoleARN string `dynamodbav:"roleArn"`
 	Attempt int    `dynamodbav:"attempt"`
@@ -100,6 +108,7 @@ type connectionRecord struct {
 	Regions         []string           `dynamodbav:"regions,omitempty"`
 	Verification    *trialRecord       `dynamodbav:"verification,omitempty"`
 	LastRun         *runRecord         `dynamodbav:"lastRun,omitempty"`
+	AccessKey       *accessKeyRecord   `dynamodbav:"accessKey,omitempty"`
 	Offboarding     *offboardingRecord `dynamodbav:"offboarding,omitempty"`
 	Revocation      *revocationRecord  `dynamodbav:"revocation,omitempty"`
 	Strikes         int                `dynamodbav:"strikes"`
@@ -254,6 +263,11 @@ func toConnection(c connect.Connection) connectionRecord {
 			NextTryAt: timeText(v.NextTryAt), Deadline: timeText(v.Deadline),
 		}
 	}
+	if k := s.AccessKey; k != nil {
+		r.AccessKey = &accessKeyRecord{
+			ID: k.ID, Sealed: string(k.Sealed), SetAt: timeText(k.SetAt), ExpiresAt: timeText(k.ExpiresAt), OldAt: timeText(k.OldAt),
+		}
+	}
 	if o := s.Offboarding; o != nil {
 		r.Offboarding = &offboardingRecord{RoleARN: o.RoleARN.String(), Attempt: o.Attempt, NextAt: timeText(o.NextAt)}
 	}
@@ -322,6 +336,11 @@ func (r connectionRecord) connection() (connect.Connection, error) {
 		s.Verification = &connect.Verification{
 			Run: v.Run, RoleARN: p.role(v.RoleARN), Permissions: connect.Permissions(v.Permissions), StartedAt: p.time(v.StartedAt), Attempt: v.Attempt,
 			NextTryAt: p.time(v.NextTryAt), Deadline: p.time(v.Deadline),
+		}
+	}
+	if k := r.AccessKey; k != nil {
+		s.AccessKey = &connect.AccessKey{
+			ID: k.ID, Sealed: connect.Sealed(k.Sealed), SetAt: p.time(k.SetAt), ExpiresAt: p.time(k.ExpiresAt), OldAt: p.time(k.OldAt),
 		}
 	}
 	if o := r.Offboarding; o != nil {

@@ -205,7 +205,7 @@ func (l *Laptop) assemble(life context.Context) error {
 // openDoor registers every service that AWS clients can reach.
 func (l *Laptop) openDoor() {
 	l.door = wire.NewServer(wire.Config{
-		Authenticator: l.IAM, Authorizer: l, Clock: l.options.Clock, Faults: l.Faults, Log: l.options.Log,
+		Authenticator: l.IAM, Authorizer: l, Secrets: l.IAM.Secret, Clock: l.options.Clock, Faults: l.Faults, Log: l.options.Log,
 	})
 	l.Journal = l.door.Journal()
 	for name, s := range map[string]wire.Service{

@@ -12,9 +12,10 @@ import (
 type refusal int
 
 const (
-	denied     refusal = iota // the principal lacks a permission
-	unknownKey                // nobody has this access key, or the token does not belong to it
-	expired                   // the session has ended
+	denied       refusal = iota // the principal lacks a permission
+	unknownKey                  // nobody has this access key, or the token does not belong to it
+	expired                     // the session has ended
+	badSignature                // made with another secret
 )
 
 // refusalOf recognises a refusal in any family's words.
@@ -26,6 +27,8 @@ func refusalOf(code string) (refusal, bool) {
 		return unknownKey, true
 	case "ExpiredToken", "ExpiredTokenException", "RequestExpired":
 		return expired, true
+	case "SignatureDoesNotMatch", "InvalidSignatureException":
+		return badSignature, true
 	}
 	return 0, false
 }
@@ -55,6 +58,8 @@ func (r refusal) queryCode() string {
 		return "InvalidClientTokenId"
 	case expired:
 		return "ExpiredToken"
+	case badSignature:
+		return "SignatureDoesNotMatch"
 	case denied:
 	}
 	return "AccessDenied"
@@ -66,6 +71,8 @@ func (r refusal) jsonCode() string {
 		return "UnrecognizedClientException"
 	case expired:
 		return "ExpiredTokenException"
+	case badSignature:
+		return "InvalidSignatureException"
 	case denied:
 	}
 	return "AccessDeniedException"
@@ -73,7 +80,7 @@ func (r refusal) jsonCode() string {
 
 func (r refusal) ec2Words() (code string, status int) {
 	switch r {
-	case unknownKey:
+	case unknownKey, badSignature:
 		return "AuthFailure", http.StatusUnauthorized
 	case expired:
 		return "RequestExpired", http.StatusBadRequest
@@ -88,6 +95,8 @@ func (r refusal) s3Words() (code string, status int) {
 		return "InvalidAccessKeyId", http.StatusForbidden
 	case expired:
 		return "ExpiredToken", http.StatusBadRequest
+	case badSignature:
+		return "SignatureDoesNotMatch", http.StatusForbidden
 	case denied:
 	}
 	return "AccessDenied", http.StatusForbidden

@@ -16,8 +16,7 @@ const bodyLimit = 20 << 20
 // algorithm opens the Authorization header of a request signed with AWS's Signature Version 4.
 const algorithm = "AWS4-HMAC-SHA256"
 
-// A scope is what a signature says of its request. The signature itself is not verified: on a laptop the access key id
-// alone names the caller.
+// A scope is what a signature says of its request.
 type scope struct {
 	accessKeyID string
 	token       string

@@ -18,13 +18,15 @@ import (
 // statusClientClosed is what the journal says of a call whose client hung up, such as a long poll that was given up.
 const statusClientClosed = 499
 
-// A Config is what a server is made of; Log may be nil for silence, all else but Faults is needed.
+// A Config is what a server is made of; Log may be nil for silence, all else but Secrets and Faults is needed.
 type Config struct {
 	Authenticator Authenticator
 	Authorizer    Authorizer
 	Clock         func() time.Time
-	Faults        Injector     // may be nil: nothing goes wrong
-	Log           *slog.Logger // one debug line per call, errors for what should not happen
+	// Secrets tells the secret of an access key; signatures of keys that it does not know are not verified. May be nil.
+	Secrets func(accessKeyID string) (secret string, ok bool)
+	Faults  Injector     // may be nil: nothing goes wrong
+	Log     *slog.Logger // one debug line per call, errors for what should not happen
 }
 
 // A Server is the front door of the pocket AWS: an [http.Handler] that answers the API of every registered service.
@@ -174,6 +176,9 @@ func (s *Server) service(name string) (Service, error) {
 func (s *Server) admit(call *Call, svc Service, from scope, p protocol) error {
 	principal, err := s.config.Authenticator.Authenticate(from.accessKeyID, from.token)
 	if err != nil {
+		return refused(err, p, call.Service)
+	}
+	if err := s.checkSignature(call, from); err != nil {
 		return refused(err, p, call.Service)
 	}
 	call.Principal = principal

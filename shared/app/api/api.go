@@ -10,6 +10,7 @@ import (
 
 	"rolecall/shared/app"
 	"rolecall/shared/app/front"
+	"rolecall/shared/app/keys"
 	"rolecall/shared/config"
 	"rolecall/shared/connect"
 	"rolecall/shared/httpapi"
@@ -29,9 +30,11 @@ func New(c config.Config) (front.Function, error) {
 	tokens := token.MAC{Client: kms.NewFromConfig(cfg), KeyARN: c.MACKeyARN}
 	deployment := front.Deployment(c, manifest)
 	return front.BehindGateway(c, httpapi.NewAPI(httpapi.APIParts{
-		Connections: connect.Connections{Store: table, Replays: table, Scopes: table, Deployment: deployment, Clock: time.Now, Random: rand.Reader},
-		Intakes:     connect.Intakes{Store: table, Deployment: deployment, Clock: time.Now, Random: rand.Reader},
-		Enrolments:  connect.Enrolments{Store: table, Replays: table, Deployment: deployment, Clock: time.Now, Random: rand.Reader},
-		Tokens:      tokens, EnrolmentTokens: tokens, Log: app.Logger(c),
+		Connections: connect.Connections{
+			Store: table, Replays: table, Scopes: table, Deployment: deployment, Keys: keys.Intake(c, cfg), Clock: time.Now, Random: rand.Reader,
+		},
+		Intakes:    connect.Intakes{Store: table, Deployment: deployment, Clock: time.Now, Random: rand.Reader},
+		Enrolments: connect.Enrolments{Store: table, Replays: table, Deployment: deployment, Clock: time.Now, Random: rand.Reader},
+		Tokens:     tokens, EnrolmentTokens: tokens, Log: app.Logger(c),
 	})), nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"rolecall/shared/app"
 	"rolecall/shared/app/front"
+	"rolecall/shared/app/keys"
 	"rolecall/shared/app/verify"
 	"rolecall/shared/config"
 	"rolecall/shared/connect"
@@ -31,7 +32,7 @@ func New(c config.Config) (front.Function, error) {
 	v := verify.Verifications(c, cfg, manifest)
 	table := &store.Store{Client: dynamodb.NewFromConfig(cfg), Table: c.Table}
 	maker := connect.SessionMaker{
-		Store: table, Assumer: v.Verifier.Assumer, Clock: time.Now, EventID: eventID,
+		Store: table, Assumer: v.Verifier.Assumer, Keys: keys.Sessions(c, cfg), Clock: time.Now, EventID: eventID,
 		Refusals: &connect.Rechecks{Jobs: verify.Soon(c, cfg), Clock: time.Now},
 	}
 	issuing := connect.Issuing{
@@ -56,7 +57,7 @@ func signIns(c config.Config, issuing connect.Issuing, maker connect.SessionMake
 	if c.Endpoint != "" && c.ConsoleURL != "" {
 		asked, u.Endpoint = c.Endpoint+"/federation", c.ConsoleURL+"/federation"
 	}
-	u.Federation = customer.Federation{HTTP: verify.PlainClient(), Endpoint: asked}
+	u.Federation = customer.Federation{HTTP: app.PlainClient(), Endpoint: asked}
 	return u
 }
 

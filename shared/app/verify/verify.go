@@ -3,7 +3,6 @@ package verify
 
 import (
 	"context"
-	"net"
 	"net/http"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"rolecall/shared/app"
+	"rolecall/shared/app/keys"
 	"rolecall/shared/config"
 	"rolecall/shared/connect"
 	"rolecall/shared/customer"
@@ -52,14 +52,14 @@ func parallelAt(rate float64) int { return max(1, int(rate/5)) }
 // Verifications are the tries of one run; broker makes them, too.
 func Verifications(c config.Config, cfg aws.Config, manifest templates.Manifest) connect.Verifications {
 	jobs := jobs(c, cfg)
-	inspector := customer.Inspector{HTTP: PlainClient(), Clock: time.Now, Endpoint: c.Endpoint}
+	inspector := customer.Inspector{HTTP: app.PlainClient(), Clock: time.Now, Endpoint: c.Endpoint}
 	return connect.Verifications{
 		Store: &store.Store{Client: dynamodb.NewFromConfig(cfg), Table: c.Table},
 		Verifier: connect.Verifier{
 			Platform: c.Platform, Assumer: customer.Assumer{Client: sts.NewFromConfig(cfg)}, Clock: time.Now, Expects: expectations(manifest),
 			Inspector: inspector, Organizations: inspector,
 		},
-		Revoker: inspector, Jobs: jobs, Sweeps: jobs, Answerer: customresource.NewSender(nil), Clock: time.Now, Jitter: app.Jitter,
+		Keys: keys.Ring(c, cfg), Revoker: inspector, Jobs: jobs, Sweeps: jobs, Answerer: customresource.NewSender(nil), Clock: time.Now, Jitter: app.Jitter,
 		Interval: c.CheckInterval,
 	}
 }
@@ -90,16 +90,4 @@ func paced(cfg aws.Config, perSecond float64, parallel int) customer.Assumer {
 	})
 	cfg.HTTPClient = customer.NewPace(pool, perSecond, time.Now)
 	return customer.Assumer{Client: sts.NewFromConfig(cfg)}
-}
-
-// PlainClient is for requests that are signed here: they follow no redirect, for a signature holds for one host.
-func PlainClient() *http.Client {
-	return &http.Client{
-		Timeout: app.CallTimeout,
-		Transport: &http.Transport{
-			DialContext:         (&net.Dialer{Timeout: 3 * time.Second}).DialContext,
-			TLSHandshakeTimeout: 3 * time.Second, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 4, IdleConnTimeout: 90 * time.Second,
-		},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
 }

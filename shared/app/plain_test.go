@@ -1,4 +1,4 @@
-package verify
+package app
 
 import (
 	"net/http"

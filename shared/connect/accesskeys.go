@@ -1,0 +1,158 @@
+package connect
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// A Sealer encrypts an access key's secret and session token so that they open for this tenant and connection alone.
+type Sealer interface {
+	Seal(ctx context.Context, tenant TenantID, id ConnectionID, keys Credentials) (Sealed, error)
+}
+
+// An Opener decrypts what was sealed for a tenant's connection. What does not open is an error that says nothing about
+// the customer's account.
+type Opener interface {
+	Open(ctx context.Context, tenant TenantID, id ConnectionID, key AccessKey) (Credentials, error)
+}
+
+// KeyIntake is what taking customers' access keys needs: to prove them, and to seal them. It cannot open them again.
+type KeyIntake struct {
+	Verifier KeyVerifier
+	Sealer   Sealer
+}
+
+// prove answers the outcome of verifying keys, and why they are refused, if they are.
+func (k KeyIntake) prove(ctx context.Context, s KeySubject) (Outcome, error) {
+	ctx, done := context.WithTimeout(ctx, keyTime)
+	defer done()
+	o := k.Verifier.Verify(ctx, s)
+	if refusal := o.refusal(); refusal != nil {
+		return o, refusal
+	}
+	return o, nil
+}
+
+// createWithKeys proves the keys before anything is stored: a refused pair leaves nothing behind, the name included.
+func (u Connections) createWithKeys(ctx context.Context, r CreateRequest, n NewConnection) (Connection, error) {
+	if r.Idempotency != nil {
+		return Connection{}, ErrIdempotencyRefused
+	}
+	keys, err := u.readKeys(r, &n)
+	if err != nil {
+		return Connection{}, err
+	}
+	o, err := u.Keys.prove(ctx, KeySubject{Keys: keys, Account: n.AccountID, Region: n.DefaultRegion})
+	if err != nil {
+		return Connection{}, err
+	}
+	now := u.Clock()
+	id, err := NewConnectionID(now, u.Random)
+	if err != nil {
+		return Connection{}, err
+	}
+	sealed, err := u.Keys.Sealer.Seal(ctx, r.Tenant, id, keys)
+	if err != nil {
+		return Connection{}, fmt.Errorf("seal access key: %w", err)
+	}
+	return u.commit(ctx, CreateWithKeys(n, id, NewExternalID(), *accessKey(keys, sealed, nil, now), o, now))
+}
+
+// ErrIdempotencyRefused: a replay compares requests by their hash, and nothing of a secret may be kept, hashed or not.
+var ErrIdempotencyRefused = &Error{
+	Kind: KindInvalid, Code: CodeIdempotencyRefused, Message: "Idempotency-Key cannot be used where an access key goes in: nothing of such a request is kept",
+	Fix: "Leave the header out. The name makes it safe to repeat: a connection that was made answers NAME_TAKEN.",
+}
+
+func (u Connections) readKeys(r CreateRequest, n *NewConnection) (Credentials, error) {
+	if r.Keys == nil {
+		return Credentials{}, keysInvalid("a connection by access key needs one", `Give accountId and accessKey {"accessKeyId", "secretAccessKey"}.`)
+	}
+	account, err := ParseAccountID(r.AccountID)
+	if err != nil {
+		return Credentials{}, err
+	}
+	if account == u.Deployment.Platform.Account {
+		return Credentials{}, &Error{
+			Kind: KindInvalid, Code: CodeOwnAccount, Message: "this is the platform's own account", Fix: "Connect a customer's account.",
+		}
+	}
+	n.AccountID = account
+	return ParseKeys(*r.Keys, u.Clock())
+}
+
+// SetKeys proves a new access key of the same account and puts it in the place of the one that serves, which is dropped
+// only then.
+func (u Connections) SetKeys(ctx context.Context, t Target, in KeyInput) (Connection, error) {
+	keys, err := ParseKeys(in, u.Clock())
+	if err != nil {
+		return Connection{}, err
+	}
+	c, err := u.forKeys(ctx, t)
+	if err != nil {
+		return Connection{}, err
+	}
+	o, err := u.Keys.prove(ctx, KeySubject{Keys: keys, Account: c.s.AccountID, Region: c.s.DefaultRegion})
+	if err != nil {
+		return Connection{}, err
+	}
+	sealed, err := u.Keys.Sealer.Seal(ctx, t.Tenant, c.s.ID, keys)
+	if err != nil {
+		return Connection{}, fmt.Errorf("seal access key: %w", err)
+	}
+	return u.change(ctx, t, nil, func(c Connection) (Change, error) {
+		now := u.Clock()
+		return c.RotateKeys(*accessKey(keys, sealed, c.s.AccessKey, now), o, t.By, now)
+	})
+}
+
+// forKeys reads a connection that may take keys, before AWS is asked about any.
+func (u Connections) forKeys(ctx context.Context, t Target) (Connection, error) {
+	c, err := owned(ctx, u.Store, t.Tenant, t.ID)
+	if err != nil {
+		return c, err
+	}
+	if err := c.mayTakeKeys(); err != nil {
+		return c, err
+	}
+	return c, c.seen(t.IfMatch)
+}
+
+// Keyring opens the access keys of connections, and looks whether they are still what they were.
+type Keyring struct {
+	Opener   Opener
+	Verifier KeyVerifier
+	MaxAge   time.Duration // after which a long-lived key is reported as old; 0 never reports
+}
+
+// look checks the key of a connection: all of it, or only whether it still is the account's.
+func (k Keyring) look(ctx context.Context, c Connection, full bool) (Outcome, error) {
+	keys, err := k.Opener.Open(ctx, c.s.TenantID, c.s.ID, *c.s.AccessKey)
+	if err != nil {
+		return Outcome{}, fmt.Errorf("open access key: %w", err)
+	}
+	s := KeySubject{Keys: keys, Account: c.s.AccountID, Region: c.s.DefaultRegion}
+	if full {
+		return k.Verifier.Verify(ctx, s), nil
+	}
+	return k.Verifier.Recheck(ctx, s), nil
+}
+
+// sameAccess says that what serves is still what was looked at.
+func (c Connection) sameAccess(looked Connection) bool {
+	same := c.s.Method == looked.s.Method && c.s.RoleARN == looked.s.RoleARN
+	if c.s.AccessKey == nil || looked.s.AccessKey == nil {
+		return same && c.s.AccessKey == looked.s.AccessKey
+	}
+	return same && c.s.AccessKey.Sealed == looked.s.AccessKey.Sealed
+}
+
+// reportOld tells once that a connection's key has become old.
+func (u Verifications) reportOld(ctx context.Context, c Connection) error {
+	ch, old := c.KeysOld(u.Keys.MaxAge, u.Clock())
+	if !old {
+		return nil
+	}
+	return u.Store.Commit(ctx, ch)
+}
