@@ -59,7 +59,8 @@ func (u Connections) createWithKeys(ctx context.Context, r CreateRequest, n NewC
 	return u.commit(ctx, CreateWithKeys(n, id, NewExternalID(), *accessKey(keys, sealed, nil, now), o, now))
 }
 
-// ErrIdempotencyRefused: a replay compares requests by their hash, and nothing of a secret may be kept, hashed or not.
+// ErrIdempotencyRefused is for requests with a secret: a replay compares requests by their hash, and nothing of a secret
+// may be kept, hashed or not.
 var ErrIdempotencyRefused = &Error{
 	Kind: KindInvalid, Code: CodeIdempotencyRefused, Message: "Idempotency-Key cannot be used where an access key goes in: nothing of such a request is kept",
 	Fix: "Leave the header out. The name makes it safe to repeat: a connection that was made answers NAME_TAKEN.",

@@ -23,9 +23,9 @@ type KMS struct {
 
 // content is what is encrypted. The access key's id is in it so that a ciphertext cannot be given to another key.
 type content struct {
-	AccessKeyID string `json:"accessKeyId"`
-	Secret      string `json:"secret"`
-	Token       string `json:"token,omitempty"`
+	AccessKeyID string `json:"id"`
+	Key         string `json:"key"`
+	Session     string `json:"session,omitempty"`
 }
 
 func encryptionContext(tenant connect.TenantID, id connect.ConnectionID) map[string]string {
@@ -71,10 +71,10 @@ func (k KMS) Open(ctx context.Context, tenant connect.TenantID, id connect.Conne
 		return connect.Credentials{}, connect.Unavailable(connect.CodeInternal, "the sealing key did not answer", err)
 	}
 	var c content
-	if err := json.Unmarshal(out.Plaintext, &c); err != nil || c.AccessKeyID != key.ID || c.Secret == "" {
+	if err := json.Unmarshal(out.Plaintext, &c); err != nil || c.AccessKeyID != key.ID || c.Key == "" {
 		return connect.Credentials{}, errForeign
 	}
 	return connect.Credentials{
-		AccessKeyID: c.AccessKeyID, SecretAccessKey: connect.NewSecret(c.Secret), SessionToken: connect.NewSecret(c.Token), Expires: key.ExpiresAt,
+		AccessKeyID: c.AccessKeyID, SecretAccessKey: connect.NewSecret(c.Key), SessionToken: connect.NewSecret(c.Session), Expires: key.ExpiresAt,
 	}, nil
 }

@@ -9,7 +9,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
-	"github.com/aws/aws-sdk-go-v2/service/sts"
 )
 
 // A keyPair is an access key as the customer has it.
@@ -58,18 +57,6 @@ func newKey(t testing.TB, account, name string) keyPair {
 		t.Fatal(err)
 	}
 	return keyPair{AccessKeyID: *made.AccessKey.AccessKeyId, SecretAccessKey: *made.AccessKey.SecretAccessKey}
-}
-
-// temporary is a session of the key's.
-func (k keyPair) temporary(t testing.TB) keyPair {
-	t.Helper()
-	out, err := sts.NewFromConfig(awsConfig(k.AccessKeyID, k.SecretAccessKey, "", "eu-west-1")).GetSessionToken(
-		context.Background(), &sts.GetSessionTokenInput{DurationSeconds: aws.Int32(3600)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := out.Credentials
-	return keyPair{*c.AccessKeyId, *c.SecretAccessKey, *c.SessionToken, c.Expiration.UTC().Format(time.RFC3339)}
 }
 
 func byKeys(t testing.TB, name, account string, k keyPair) string {

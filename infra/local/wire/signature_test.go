@@ -24,7 +24,9 @@ func TestSignaturesAreThoseOfTheSecret(t *testing.T) {
 		Secrets: func(id string) (string, bool) { return secret, id == goodKey },
 	})
 	for _, name := range []string{"sts", "s3", "scheduler"} {
-		server.Register(name, fake{serve: func(*wire.Call) (wire.Response, error) { return wire.Response{Raw: []byte("{}"), ContentType: "application/json"}, nil }})
+		server.Register(name, fake{serve: func(*wire.Call) (wire.Response, error) {
+			return wire.Response{Raw: []byte("{}"), ContentType: "application/json"}, nil
+		}})
 	}
 	http1 := httptest.NewServer(server)
 	defer http1.Close()
