@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/aws-sdk-go-v2/service/sts/types"
@@ -19,16 +20,18 @@ import (
 // Keys asks the STS endpoint of Rolecall's own Region with customers' access keys in place of the function's own.
 type Keys struct{ Client *sts.Client }
 
-func signedBy(keys connect.Credentials) func(*sts.Options) {
-	return func(o *sts.Options) {
-		o.Credentials = credentials.NewStaticCredentialsProvider(
-			keys.AccessKeyID, keys.SecretAccessKey.Reveal(), keys.SessionToken.Reveal())
-	}
+// signing is a client that signs with keys. It has a signer of its own: the SDK's keep what they derive of a secret by the
+// access key's id alone, so that a wrong secret would pass for the right one that was used before it.
+func (k Keys) signing(keys connect.Credentials) *sts.Client {
+	o := k.Client.Options()
+	o.AuthSchemes, o.HTTPSignerV4 = nil, v4.NewSigner()
+	o.Credentials = credentials.NewStaticCredentialsProvider(keys.AccessKeyID, keys.SecretAccessKey.Reveal(), keys.SessionToken.Reveal())
+	return sts.New(o)
 }
 
 // Identity implements connect.Identifier.
 func (k Keys) Identity(ctx context.Context, keys connect.Credentials) (connect.Identity, error) {
-	out, err := k.Client.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{}, signedBy(keys))
+	out, err := k.signing(keys).GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
 	if err != nil {
 		return connect.Identity{}, keysRefused("GetCallerIdentity", err)
 	}
@@ -45,7 +48,7 @@ func (k Keys) Identity(ctx context.Context, keys connect.Credentials) (connect.I
 
 // GetSessionToken implements connect.KeySessionMaker.
 func (k Keys) GetSessionToken(ctx context.Context, keys connect.Credentials, d time.Duration) (connect.Credentials, error) {
-	out, err := k.Client.GetSessionToken(ctx, &sts.GetSessionTokenInput{DurationSeconds: aws.Int32(int32(d.Seconds()))}, signedBy(keys))
+	out, err := k.signing(keys).GetSessionToken(ctx, &sts.GetSessionTokenInput{DurationSeconds: aws.Int32(int32(d.Seconds()))})
 	if err != nil {
 		return connect.Credentials{}, keysRefused("GetSessionToken", err)
 	}
@@ -62,7 +65,7 @@ func (k Keys) GetFederationToken(ctx context.Context, keys connect.Credentials, 
 	for _, arn := range r.PolicyARNs {
 		in.PolicyArns = append(in.PolicyArns, types.PolicyDescriptorType{Arn: aws.String(arn)})
 	}
-	out, err := k.Client.GetFederationToken(ctx, in, signedBy(keys))
+	out, err := k.signing(keys).GetFederationToken(ctx, in)
 	if err != nil {
 		return connect.Session{}, keysRefused(operation, err)
 	}
