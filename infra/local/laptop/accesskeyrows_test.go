@@ -156,6 +156,9 @@ func TestAccessKeysAreReplaced(t *testing.T) {
 		t.Errorf("%s", narrowed.body)
 	}
 
+	if !keepsKey(t, c.ID) {
+		t.Error("no sealed key is kept")
+	}
 	acme.want(http.StatusCreated, "POST", path+"/launch", "").into(t, &c)
 	if c.Status != "enabled" || c.Launch == nil || c.AccessKey == nil {
 		t.Fatalf("%+v", c)
@@ -169,7 +172,7 @@ func TestAccessKeysAreReplaced(t *testing.T) {
 	if c.Method != "role" || c.Status != "enabled" || c.AccessKey != nil || c.Name != "Changing" {
 		t.Errorf("%+v", c)
 	}
-	if text := scan(t); strings.Contains(text, c.ID+" sealed") {
+	if keepsKey(t, c.ID) {
 		t.Error("the sealed key is still there")
 	}
 	var kinds []string
@@ -179,4 +182,16 @@ func TestAccessKeysAreReplaced(t *testing.T) {
 	if all := strings.Join(kinds, " "); !strings.Contains(all, "connection.upgraded") || !strings.Contains(all, "connection.keys_rotated") {
 		t.Errorf("%v", kinds)
 	}
+}
+
+// keepsKey says that the connection's record holds a sealed access key.
+func keepsKey(t *testing.T, id string) bool {
+	t.Helper()
+	for line := range strings.Lines(scan(t)) {
+		if strings.Contains(line, "PK:CONN#"+id) && strings.Contains(line, "SK:META") {
+			return strings.Contains(line, "sealed:")
+		}
+	}
+	t.Fatalf("no record of %s", id)
+	return false
 }
