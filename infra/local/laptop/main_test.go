@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
@@ -240,9 +241,13 @@ type customer struct {
 	region  string
 }
 
+// transport is every AWS client's here: with one each, tests that ask again and again would run out of sockets.
+var transport = awshttp.NewBuildableClient()
+
 func awsConfig(id, secret, token, region string) aws.Config {
 	return aws.Config{
-		Region: region, BaseEndpoint: &pocket.AWSURL, Credentials: credentials.NewStaticCredentialsProvider(id, secret, token),
+		Region: region, BaseEndpoint: &pocket.AWSURL, HTTPClient: transport,
+		Credentials: credentials.NewStaticCredentialsProvider(id, secret, token),
 	}
 }
 
