@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -38,9 +39,12 @@ func TestInTheBrowser(t *testing.T) {
 	run := exec.CommandContext(t.Context(), "node", "web/tests/run.mjs")
 	run.Dir = root
 	run.Env = append(os.Environ(), "ROLECALL_URL="+pocket.APIURL, "ROLECALL_AWS_URL="+pocket.AWSURL, "ROLECALL_HOST_URL="+host, "ROLECALL_CHROMIUM="+chromium)
-	run.Stdout, run.Stderr = os.Stdout, os.Stderr
+	var said strings.Builder
+	run.Stdout, run.Stderr = io.MultiWriter(os.Stdout, &said), os.Stderr
 	if err := run.Run(); err != nil {
-		t.Errorf("the browser's tests: %v\nlast lines of the functions:\n%s", err, logs.last(20))
+		// The failures come last: the end of a log is what people see first.
+		_, failures, _ := strings.Cut(said.String(), "FAIL ")
+		t.Errorf("the browser's tests: %v\nlast lines of the functions:\n%s\nFAIL %s", err, logs.last(20), failures)
 	}
 }
 

@@ -13,8 +13,9 @@ test('host page: another origin embeds the widget, with one script', async ({ co
   await createStack(context, widget, account());
   await widget.getByRole('heading', { name: 'Connected', exact: true }).waitFor();
   await widget.getByRole('button', { name: 'Done' }).click();
-  const heard = await page.evaluate(() => window.heard.map((h) => [h.event, h.detail.connection.status]));
-  assert.deepEqual(heard, [['connected', 'enabled'], ['closed', 'enabled']]);
+  const heard = () => page.evaluate(() => window.heard.map((h) => [h.event, h.detail.connection.status]));
+  await until('both events', async () => (await heard()).length === 2);
+  assert.deepEqual(await heard(), [['connected', 'enabled'], ['closed', 'enabled']]);
 });
 
 test('host page: an origin that is not configured gets nothing', async ({ page, expectErrors }) => {
@@ -33,10 +34,10 @@ test('host page: the methods that are offered are the page’s to choose', async
   await embed(page, 'initrode', { 'a-methods': 'role', 'a-permission-set': 'power-user', 'a-default-region': 'us-east-1' });
   const widget = page.locator('rolecall-connect');
   await widget.getByLabel('Name', { exact: true }).waitFor();
-  assert.equal(await widget.getByRole('radio').count(), 0);
   await widget.locator('summary').click();
-  assert.equal(await widget.getByLabel('Region').inputValue(), 'us-east-1');
-  assert.equal(await widget.getByLabel('Permissions').inputValue(), 'power-user');
+  await until('the Region', async () => (await widget.getByLabel('Region').inputValue()) === 'us-east-1');
+  await until('the permissions', async () => (await widget.getByLabel('Permissions').inputValue()) === 'power-user');
+  assert.equal(await widget.getByRole('radio').count(), 0);
   await begin(widget, unique('Chosen'));
   await until('the role', () => widget.getByText('Make a role by hand').isVisible());
 });

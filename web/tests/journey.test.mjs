@@ -53,7 +53,7 @@ test('journey: two actions, from a name to Enabled', async ({ context, page }) =
   await page.getByRole('link', { name }).click();
   await tab.getByRole('button', { name: 'Delete stack' }).click();
   await tab.getByRole('dialog').getByRole('button', { name: 'Delete' }).click();
-  await page.locator('.head .badge', { hasText: 'Disconnected' }).waitFor({ timeout: 25_000 });
+  await page.locator('.head .badge', { hasText: 'Disconnected' }).waitFor({ timeout: 45_000 });
   await shoot(page, '08-disconnected');
   await page.getByRole('link', { name: 'Connect again' }).click();
   await widget.getByRole('button', { name: 'Try again with a new link' }).click();

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from './runner.mjs';
-import { accessible, account, api, begin, createStack, embed, makeRole, shoot, unique } from './steps.mjs';
+import { accessible, account, api, begin, createStack, embed, makeRole, shoot, unique, until } from './steps.mjs';
 
 /** connected makes an enabled connection by a role. */
 async function connected(tenant, name, scopes) {
@@ -18,22 +18,23 @@ test('select: search, scopes, keyboard, and the form’s value', async ({ page }
   await api('POST', '/v1/connections', { name: 'Gamma, not enabled' }, tenant);
   await embed(page, tenant, { element: 'rolecall-select', 'a-name': 'connection', 'a-required': '' });
   const value = () => page.evaluate(() => new FormData(document.querySelector('form')).get('connection'));
-  assert.equal(await page.evaluate(() => document.querySelector('form').checkValidity()), false, 'required');
   const field = page.getByRole('button', { name: /^Account: Choose an account/ });
+  await field.waitFor();
+  assert.equal(await page.evaluate(() => document.querySelector('form').checkValidity()), false, 'required');
   await field.click();
   await page.getByRole('listbox').getByRole('option').first().waitFor();
-  assert.equal(await page.getByRole('listbox').getByRole('option').count(), 2, 'only those that can be used');
+  await until('only those that can be used', async () => (await page.getByRole('listbox').getByRole('option').count()) === 2);
   await accessible(page, 'the drop-down');
   await shoot(page, '40-select', { full: false });
   await page.getByRole('combobox', { name: 'Search accounts' }).fill('alph');
   await page.getByRole('listbox').getByRole('option', { name: /Beta/ }).waitFor({ state: 'detached' });
   await page.keyboard.press('Enter');
-  assert.equal(await value(), alpha);
+  await until('Alpha is the value', async () => (await value()) === alpha);
   await page.getByRole('button', { name: 'Account: Alpha' }).click();
   await page.getByRole('combobox', { name: 'Search accounts' }).fill('');
   await page.getByRole('combobox', { name: 'Scope' }).selectOption('project:web');
   await page.getByRole('listbox').getByRole('option', { name: /Beta/ }).click();
-  assert.equal(await value(), beta);
+  await until('Beta is the value', async () => (await value()) === beta);
   assert.equal(await page.evaluate(() => document.querySelector('form').checkValidity()), true);
   assert.deepEqual(await page.evaluate(() => window.heard.map((h) => [h.event, h.value])), [['change', alpha], ['change', beta]]);
   await page.evaluate(() => document.querySelector('form').reset());
