@@ -33,16 +33,15 @@ GOBUILD := CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w"
 # The race detector needs a C compiler; Go says whether there is one.
 RACE = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 
-# Packages run two at a time, each from scratch: what they test includes the built functions, which Go's cache of test
-# results does not know. The CDK app goes without the race detector: it has no goroutines, and CDK takes minutes to build.
-# Rolecall's own properties are tried more often than those of the pocket AWS. The browser's tests measure times, so they
-# run alone and without the race detector; -v shows each of them, and how many have passed.
-GOTEST = go test -count=1 -p 2 -timeout 20m $(TEST_ARGS)
+# Packages run three at a time, for that of the laptop mostly waits, and each from scratch: what they test includes the
+# built functions, which Go's cache of test results does not know. The CDK app goes without the race detector: it has no
+# goroutines, and CDK takes minutes to build. The browser's tests measure times, so they run alone and without the race
+# detector; -v shows each of them, and how many have passed.
+GOTEST = go test -count=1 -p 3 -timeout 20m $(TEST_ARGS)
 define run-tests
-	others=$$(go list ./... | grep -vxE 'rolecall/(infra|web|shared/.*)'); failed=0; \
+	others=$$(go list ./... | grep -vxE 'rolecall/(infra|web)'); failed=0; \
 	  $(GOTEST) ./infra || failed=1; \
-	  $(GOTEST) $(RACE) $$others || failed=1; \
-	  RAPID_CHECKS=$(SEQUENCES) RAPID_STEPS=60 $(GOTEST) $(RACE) ./shared/... || failed=1; \
+	  RAPID_CHECKS=$(SEQUENCES) RAPID_STEPS=60 $(GOTEST) $(RACE) $$others || failed=1; \
 	  $(GOTEST) ./web -v || failed=1; \
 	  exit $$failed
 endef
@@ -81,7 +80,6 @@ test: check-tidy ## Run all tests, under the race detector where there is a C co
 test-long: SEQUENCES = 20000
 test-long: TEST_ARGS += -timeout 4h
 test-long: export ROLECALL_LONG = 1
-test-long: export RAPID_CHECKS = 2000
 test-long: ## The same with 20 times the property sequences, and the tests that take long
 	$(run-tests)
 

@@ -223,6 +223,7 @@ func (p *platform) undelivered() (payloads []string) {
 // Published events reach an endpoint, signed with the secret that the operator can show; one that is down for a while
 // gets them later.
 func TestDeliveryOfEvents(t *testing.T) {
+	t.Parallel() // on a laptop of its own
 	hook := newReceiver(t)
 	p := newPlatform(t, map[string]any{"webhookEndpoint": hook.URL + "/rolecall"})
 
