@@ -19,6 +19,7 @@ func TestScripts(t *testing.T) {
 			for name, value := range environment(filepath.Join(e.WorkDir, "config")) {
 				e.Setenv(name, value)
 			}
+			e.Setenv("PATH", built+string(os.PathListSeparator)+e.Getenv("PATH"))
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"await": await, "nosecrets": noSecrets},
