@@ -34,6 +34,11 @@ import (
 //	tenantClaim       The claim that names the tenant.
 //	connectionsClaim  The claim that, where a token has it, names the connections and scopes for which it gets credentials.
 //	issuesPerMinute   How often the services of one tenant may be handed credentials in a minute, 60 to 1000000.
+//	verificationsPerMinute
+//	                  How often one tenant may have roles and access keys verified in a minute, 20 to 1000000; what the
+//	                  schedule and customers' stacks bring about is not counted.
+//	pendingConnections
+//	                  How many pending connections one tenant may have, 20 to 1000000.
 //	corsOrigins       Exact origins of the SPAs, such as https://app.example.com; none by default.
 //	functionsDir      Folder that `make build` fills: <function>/bootstrap.
 //	consoleDir        Folder that `make web` fills with the console and the widget; "" deploys neither, nor does
@@ -65,6 +70,8 @@ const (
 	keyTenantClaim      = "tenantClaim"
 	keyConnectionsClaim = "connectionsClaim"
 	keyIssuesPerMinute  = "issuesPerMinute"
+	keyVerifications    = "verificationsPerMinute"
+	keyPending          = "pendingConnections"
 	keyCORSOrigins      = "corsOrigins"
 	keyFunctionsDir     = "functionsDir"
 	keyConsoleDir       = "consoleDir"
@@ -94,6 +101,8 @@ type config struct {
 	tenantClaim      string
 	connectionsClaim string
 	issuesPerMinute  int
+	verifications    int // a minute
+	pending          int
 	corsOrigins      []string
 	functionsDir     string
 	consoleDir       string // "" for no console
@@ -128,7 +137,9 @@ func loadConfig(context func(string) any, getenv func(string) string) (config, e
 		audience:         r.list(keyAudience, wordRE, 1, `one or more audiences such as ["rolecall"]`),
 		tenantClaim:      r.text(keyTenantClaim, claimRE, `the name of a claim such as "tenant_id"`),
 		connectionsClaim: r.text(keyConnectionsClaim, claimRE, `the name of a claim such as "rolecall_connections"`),
-		issuesPerMinute:  r.perMinute(),
+		issuesPerMinute:  r.tenants(keyIssuesPerMinute, 60, 6000),
+		verifications:    r.tenants(keyVerifications, 20, 300),
+		pending:          r.tenants(keyPending, 20, 1000),
 		corsOrigins:      r.origins(),
 		functionsDir:     r.text(keyFunctionsDir, nil, `a folder such as "build/lambda"`),
 		consoleDir:       r.folder(keyConsoleDir),
@@ -336,10 +347,11 @@ func (r *reader) rate() int {
 	return n
 }
 
-func (r *reader) perMinute() int {
-	n, err := strconv.Atoi(fmt.Sprint(r.context(keyIssuesPerMinute)))
-	if err != nil || n < 60 || n > 1_000_000 {
-		r.wrong(keyIssuesPerMinute, "a whole number from 60 to 1000000, such as 6000")
+// tenants is a limit of each tenant.
+func (r *reader) tenants(key string, least, usual int) int {
+	n, err := strconv.Atoi(fmt.Sprint(r.context(key)))
+	if err != nil || n < least || n > 1_000_000 {
+		r.wrong(key, fmt.Sprintf("a whole number from %d to 1000000, such as %d", least, usual))
 		return 0
 	}
 	return n

@@ -32,7 +32,7 @@ func TestDefaults(t *testing.T) {
 	want := config{
 		account: "111111111111", homeRegion: "eu-west-1", regions: []string{"eu-west-1", "us-east-1"}, partition: "aws",
 		platformName: "Rolecall", issuer: "https://issuer.example.com", audience: []string{"rolecall"}, tenantClaim: "tenant_id",
-		connectionsClaim: "rolecall_connections", issuesPerMinute: 6000,
+		connectionsClaim: "rolecall_connections", issuesPerMinute: 6000, verifications: 300, pending: 1000,
 		functionsDir: "build/lambda", consoleDir: "build/web", consoleClientID: "rolecall-console", checkInterval: 24 * time.Hour, stsRate: 60, keyMaxAgeDays: 90, logRetentionDays: 90,
 		webhookSecrets: []string{"1"},
 	}
@@ -52,7 +52,7 @@ func TestContextAsTheCommandLineHasIt(t *testing.T) {
 	want := config{
 		account: "222222222222", homeRegion: "us-gov-west-1", regions: []string{"us-gov-west-1", "us-gov-east-1"}, partition: "aws-us-gov",
 		platformName: "Rolecall", issuer: "http://127.0.0.1:8080", audience: []string{"one", "two"}, tenantClaim: "tenant_id",
-		connectionsClaim: "rolecall_connections", issuesPerMinute: 6000,
+		connectionsClaim: "rolecall_connections", issuesPerMinute: 6000, verifications: 300, pending: 1000,
 		corsOrigins:  []string{"https://a.example", "http://localhost:5173"},
 		functionsDir: "build/lambda", consoleDir: "build/web", consoleClientID: "rolecall-console", checkInterval: 24 * time.Hour, stsRate: 600, keyMaxAgeDays: 90, webhookSecrets: []string{"1"}, logRetentionDays: 30, calledVia: true,
 	}
@@ -88,6 +88,8 @@ func TestWrongContextNamesTheKey(t *testing.T) {
 		{"connectionsClaim", ""},
 		{"issuesPerMinute", 59},
 		{"issuesPerMinute", "many"},
+		{"verificationsPerMinute", 19},
+		{"pendingConnections", nil},
 		{"corsOrigins", []any{"*"}},
 		{"corsOrigins", []any{"https://*.example.com"}},
 		{"corsOrigins", []any{"https://app.example.com/"}},

@@ -58,11 +58,11 @@ func specs() []spec {
 	return []spec{
 		{fnAPI, "Rolecall: connections, launches, timeline. Cannot assume roles.", apiTimeout, "/", []string{
 			envTable, envPartition, envAccount, envName, envClaim, envRegions, envMACKey, envTemplateURL, envTemplateVersion, envTemplateSHA,
-			envSealingKey, envInterval, envCustom, envOrganizationURL, envOrganizationSHA,
+			envSealingKey, envInterval, envCustom, envOrganizationURL, envOrganizationSHA, envVerifyRate, envPending,
 		}},
 		{fnBroker, "Rolecall: verifies now and issues credentials.", brokerTimeout, assumingPath, []string{
 			envTable, envPartition, envAccount, envName, envClaim, envRegions, envMACKey, envTemplateURL, envTemplateVersion, envTemplateSHA,
-			envSealingKey, envVerifyNow, envInterval, envConnections, envIssueRate, envCustom,
+			envSealingKey, envVerifyNow, envInterval, envConnections, envIssueRate, envVerifyRate, envCustom,
 		}},
 		{fnCallback, "Rolecall: takes what customers' stacks report.", callbackTimeout, "/", []string{
 			envTable, envPartition, envAccount, envRegions, envMACKey, envTopic, envCallbacks, envVerifyNow, envCustom,
@@ -103,6 +103,8 @@ const (
 	envInterval        = "ROLECALL_CHECK_INTERVAL"
 	envConnections     = "ROLECALL_CONNECTIONS_CLAIM"
 	envIssueRate       = "ROLECALL_ISSUE_RATE"
+	envVerifyRate      = "ROLECALL_VERIFY_RATE"
+	envPending         = "ROLECALL_MOST_PENDING"
 	envSTSRate         = "ROLECALL_STS_RATE"
 	envBus             = "ROLECALL_BUS_NAME"
 	envCustom          = "ROLECALL_CUSTOM_PERMISSIONS" // only where the platform has a permission set of its own
@@ -131,6 +133,8 @@ func (p *platform) values() map[string]*string {
 		envInterval:        jsii.String(p.cfg.checkInterval.String()),
 		envConnections:     jsii.String(p.cfg.connectionsClaim),
 		envIssueRate:       jsii.String(strconv.Itoa(p.cfg.issuesPerMinute)),
+		envVerifyRate:      jsii.String(strconv.Itoa(p.cfg.verifications)),
+		envPending:         jsii.String(strconv.Itoa(p.cfg.pending)),
 		envSTSRate:         jsii.String(strconv.Itoa(p.cfg.stsRate)),
 		envBus:             p.bus.EventBusName(),
 		envCustom:          p.customSet(),

@@ -94,11 +94,11 @@ func TestFunctions(t *testing.T) {
 	environment := map[string][]string{
 		"Api": slices.Concat(common, template, []string{
 			"ROLECALL_MAC_KEY_ARN", "ROLECALL_SEALING_KEY_ARN", "ROLECALL_PLATFORM_NAME", "ROLECALL_TENANT_CLAIM", "ROLECALL_CHECK_INTERVAL",
-			"ROLECALL_ORGANIZATION_TEMPLATE_SHA256", "ROLECALL_ORGANIZATION_TEMPLATE_URL",
+			"ROLECALL_ORGANIZATION_TEMPLATE_SHA256", "ROLECALL_ORGANIZATION_TEMPLATE_URL", "ROLECALL_VERIFY_RATE", "ROLECALL_MOST_PENDING",
 		}),
 		"Broker": slices.Concat(common, template, []string{
 			"ROLECALL_MAC_KEY_ARN", "ROLECALL_SEALING_KEY_ARN", "ROLECALL_PLATFORM_NAME", "ROLECALL_TENANT_CLAIM", "ROLECALL_VERIFY_NOW_QUEUE_URL", "ROLECALL_CHECK_INTERVAL",
-			"ROLECALL_CONNECTIONS_CLAIM", "ROLECALL_ISSUE_RATE",
+			"ROLECALL_CONNECTIONS_CLAIM", "ROLECALL_ISSUE_RATE", "ROLECALL_VERIFY_RATE",
 		}),
 		"Callback": slices.Concat(common, []string{"ROLECALL_MAC_KEY_ARN", "ROLECALL_TOPIC_NAME", "ROLECALL_CALLBACKS_QUEUE_URL", "ROLECALL_VERIFY_NOW_QUEUE_URL"}),
 		"Verify": slices.Concat(common, []string{
@@ -160,6 +160,7 @@ func TestEnvironmentSaysWhatIsThere(t *testing.T) {
 		"ROLECALL_CHECK_INTERVAL":       "24h0m0s",
 		"ROLECALL_CONNECTIONS_CLAIM":    "rolecall_connections",
 		"ROLECALL_ISSUE_RATE":           "6000",
+		"ROLECALL_VERIFY_RATE":          "300",
 	}
 	got := map[string]string{}
 	for k, v := range broker {

@@ -11,7 +11,8 @@ func (p *platform) rights() map[string][]awsiam.PolicyStatement {
 	table := p.table.TableArn()
 	return map[string][]awsiam.PolicyStatement{
 		fnAPI: {
-			allow("Table", storeActions("dynamodb:Query"), table),
+			// Beyond the use cases: parts of tenants' limits are taken.
+			allow("Table", storeActions("dynamodb:Query", "dynamodb:UpdateItem"), table),
 			allow("TenantsConnections", []string{"dynamodb:Query"}, p.indexARN(indexTenant)),
 			allow("MakeCallbackTokens", []string{"kms:GenerateMac"}, p.macKey.KeyArn()),
 			allow("SealAccessKeys", []string{"kms:Encrypt"}, p.sealingKey.KeyArn()),

@@ -13,7 +13,8 @@ import (
 
 func main() {
 	c, err := config.Load(
-		config.Table, config.Platform, config.Presentation, config.Sealing, config.VerifyNow, config.CheckInterval, config.Issuing)
+		config.Table, config.Platform, config.Presentation, config.Sealing, config.VerifyNow, config.CheckInterval, config.Issuing,
+		config.VerifyRate)
 	if err != nil {
 		slog.Error("configuration", "error", err)
 		os.Exit(1)

@@ -24,6 +24,8 @@ type Config struct {
 	// ConnectionsClaim names the claim that restricts a token to some connections.
 	ConnectionsClaim string
 	IssueRate        int // hand-outs a minute that one tenant may have
+	VerifyRate       int // verifications a minute that one tenant may ask for
+	MostPending      int // pending connections that one tenant may have
 	MACKeyARN        string
 	TemplateURL      string
 	TemplateVersion  string
@@ -69,6 +71,8 @@ const (
 	CheckInterval
 	STSRate
 	Issuing
+	VerifyRate
+	Pending
 	Bus
 	Webhook
 )
@@ -120,7 +124,11 @@ func (r *reader) read(c *Config, n Need) {
 	case STSRate:
 		c.STSRate = r.rate("ROLECALL_STS_RATE")
 	case Issuing:
-		c.ConnectionsClaim, c.IssueRate = r.text("ROLECALL_CONNECTIONS_CLAIM"), r.perMinute("ROLECALL_ISSUE_RATE")
+		c.ConnectionsClaim, c.IssueRate = r.text("ROLECALL_CONNECTIONS_CLAIM"), r.number("ROLECALL_ISSUE_RATE", 60)
+	case VerifyRate:
+		c.VerifyRate = r.number("ROLECALL_VERIFY_RATE", 20)
+	case Pending:
+		c.MostPending = r.number("ROLECALL_MOST_PENDING", 20)
 	case Bus:
 		c.Bus = r.text("ROLECALL_BUS_NAME")
 	case Webhook:
@@ -211,11 +219,11 @@ func (r *reader) rate(name string) int {
 	return n
 }
 
-// perMinute is at least a minute's worth of one request a second.
-func (r *reader) perMinute(name string) int {
+// number is one of a tenant's limits, which must be more than the block in which processes take it.
+func (r *reader) number(name string, least int) int {
 	n, err := strconv.Atoi(r.text(name))
-	if err != nil || n < 60 || n > 1_000_000 {
-		r.fail(name, "must be a whole number from 60 to 1000000")
+	if err != nil || n < least || n > 1_000_000 {
+		r.fail(name, fmt.Sprintf("must be a whole number from %d to 1000000", least))
 	}
 	return n
 }

@@ -16,6 +16,7 @@ import (
 var everything = []config.Need{
 	config.Table, config.Platform, config.Presentation, config.Callbacks, config.VerifyNow, config.VerifySweep,
 	config.CheckInterval, config.STSRate, config.Issuing, config.Bus, config.Webhook, config.Sealing, config.KeyMaxAge,
+	config.VerifyRate, config.Pending,
 }
 
 // environment is complete: every variable that any function reads.
@@ -42,6 +43,8 @@ var environment = map[string]string{
 	"ROLECALL_STS_RATE":                "60",
 	"ROLECALL_CONNECTIONS_CLAIM":       "rolecall_connections",
 	"ROLECALL_ISSUE_RATE":              "6000",
+	"ROLECALL_VERIFY_RATE":             "300",
+	"ROLECALL_MOST_PENDING":            "1000",
 	"ROLECALL_BUS_NAME":                "rolecall",
 	"ROLECALL_WEBHOOK_ENDPOINT":        "https://hooks.example.com/",
 	"ROLECALL_WEBHOOK_KEY_ARN":         "arn:aws:kms:eu-west-1:011111111111:key/2",
@@ -81,7 +84,7 @@ func TestLoadReadsEveryVariable(t *testing.T) {
 		TemplateURL: "https://templates.example/1/connection.yaml", TemplateVersion: "1.0.0", TemplateSHA256: "abc",
 		ConsoleURL: "http://localhost:4566", TopicName: "rolecall-callbacks", CallbacksURL: "https://sqs.example/callbacks",
 		VerifyNowURL: "https://sqs.example/now", VerifySweepURL: "https://sqs.example/sweep",
-		CheckInterval: 6 * time.Hour, STSRate: 60, Bus: "rolecall", ConnectionsClaim: "rolecall_connections", IssueRate: 6000,
+		CheckInterval: 6 * time.Hour, STSRate: 60, Bus: "rolecall", ConnectionsClaim: "rolecall_connections", IssueRate: 6000, VerifyRate: 300, MostPending: 1000,
 		WebhookEndpoint: "https://hooks.example.com/", WebhookKeyARN: "arn:aws:kms:eu-west-1:011111111111:key/2",
 		WebhookSecrets: []int{2, 1}, WebhookURL: "https://sqs.example/webhook",
 		Endpoint: "http://127.0.0.1:4566", Region: "eu-west-1", LogLevel: slog.LevelDebug,
@@ -122,6 +125,8 @@ func TestEachNeedAsksForItsOwnVariables(t *testing.T) {
 		"check interval": {config.CheckInterval, []string{"ROLECALL_CHECK_INTERVAL"}},
 		"STS rate":       {config.STSRate, []string{"ROLECALL_STS_RATE"}},
 		"issuing":        {config.Issuing, []string{"ROLECALL_CONNECTIONS_CLAIM", "ROLECALL_ISSUE_RATE"}},
+		"verify rate":    {config.VerifyRate, []string{"ROLECALL_VERIFY_RATE"}},
+		"pending":        {config.Pending, []string{"ROLECALL_MOST_PENDING"}},
 		"bus":            {config.Bus, []string{"ROLECALL_BUS_NAME"}},
 		"webhook": {config.Webhook, []string{
 			"ROLECALL_WEBHOOK_ENDPOINT", "ROLECALL_WEBHOOK_KEY_ARN", "ROLECALL_WEBHOOK_SECRETS", "ROLECALL_WEBHOOK_QUEUE_URL",
@@ -194,6 +199,9 @@ func TestMalformedVariablesAreNamed(t *testing.T) {
 		"ROLECALL_REGIONS":                 {",", "eu-west-1,", "eu-west-1, us-east-1", "eu-west-1;us-east-1", "EU-WEST-1", "eu-west", "eu-west-1,eu-west-1/x"},
 		"ROLECALL_WEBHOOK_SECRETS":         {"0", "-1", "one", "1,", "1, 2", "1;2"},
 		"ROLECALL_ACCESS_KEY_MAX_AGE_DAYS": {"0", "-1", "90d", "9999", "1.5"},
+		"ROLECALL_ISSUE_RATE":              {"59", "1000001", "6000/m"},
+		"ROLECALL_VERIFY_RATE":             {"19", "-300", "1e3"},
+		"ROLECALL_MOST_PENDING":            {"19", "many", "1000001"},
 		"ROLECALL_STS_RATE":                {"0", "1", "-60", "60/s", "1e3", "10001", "60.5", " 60"},
 		"ROLECALL_CHECK_INTERVAL": {
 			"24", "1d", "0", "0s", "-1h", "30s", "59s", "90s", "7h", "25h", "48h", "1h0m1s", "1m0.5s", "2562047h47m16s", "9999999h",

@@ -21,10 +21,14 @@ type Opener interface {
 type KeyIntake struct {
 	Verifier KeyVerifier
 	Sealer   Sealer
+	Limit    *Ration // of verifications; nil for none
 }
 
-// prove answers the outcome of verifying keys, and why they are refused, if they are.
-func (k KeyIntake) prove(ctx context.Context, s KeySubject) (Outcome, error) {
+// prove answers the outcome of verifying a tenant's keys, and why they are refused, if they are.
+func (k KeyIntake) prove(ctx context.Context, tenant TenantID, s KeySubject) (Outcome, error) {
+	if err := k.Limit.Admit(ctx, tenant); err != nil {
+		return Outcome{}, err
+	}
 	ctx, done := context.WithTimeout(ctx, keyTime)
 	defer done()
 	o := k.Verifier.Verify(ctx, s)
@@ -43,7 +47,7 @@ func (u Connections) createWithKeys(ctx context.Context, r CreateRequest, n NewC
 	if err != nil {
 		return Connection{}, err
 	}
-	o, err := u.Keys.prove(ctx, KeySubject{Keys: keys, Account: n.AccountID, Region: n.DefaultRegion})
+	o, err := u.Keys.prove(ctx, r.Tenant, KeySubject{Keys: keys, Account: n.AccountID, Region: n.DefaultRegion})
 	if err != nil {
 		return Connection{}, err
 	}
@@ -94,7 +98,7 @@ func (u Connections) SetKeys(ctx context.Context, t Target, in KeyInput) (Connec
 	if err != nil {
 		return Connection{}, err
 	}
-	o, err := u.Keys.prove(ctx, KeySubject{Keys: keys, Account: c.s.AccountID, Region: c.s.DefaultRegion})
+	o, err := u.Keys.prove(ctx, t.Tenant, KeySubject{Keys: keys, Account: c.s.AccountID, Region: c.s.DefaultRegion})
 	if err != nil {
 		return Connection{}, err
 	}

@@ -59,6 +59,7 @@ type Connections struct {
 	Scopes     ScopeStore
 	Deployment Deployment
 	Keys       KeyIntake
+	Places     *Places // for pending connections; nil for room without end
 	Clock      func() time.Time
 	Random     io.Reader
 }
@@ -91,8 +92,15 @@ func (u Connections) Create(ctx context.Context, r CreateRequest) (Connection, e
 	if err != nil {
 		return Connection{}, err
 	}
+	if err := u.Places.Take(ctx, r.Tenant); err != nil {
+		return u.replayed(ctx, r.Tenant, r.Idempotency, err)
+	}
 	ch := Create(n, id, NewExternalID(), now).Idempotent(r.Idempotency)
-	return u.commit(ctx, ch)
+	c, err := u.commit(ctx, ch)
+	if err != nil || c.s.ID != id { // refused, or a repetition of what was made before
+		u.Places.Return(r.Tenant, 1)
+	}
+	return c, err
 }
 
 func (u Connections) commit(ctx context.Context, ch Change) (Connection, error) {
@@ -220,7 +228,13 @@ func (u Connections) Delete(ctx context.Context, t Target) error {
 
 // Launch prepares a further launch of a connection.
 func (u Connections) Launch(ctx context.Context, t Target, i *Idempotency) (Connection, error) {
-	return u.change(ctx, t, i, func(c Connection) (Change, error) { return c.Launch(u.Clock(), t.By) })
+	return u.change(ctx, t, i, func(c Connection) (Change, error) {
+		ch, err := c.Launch(u.Clock(), t.By)
+		if err == nil && c.s.Status != StatusPending && ch.after.Status == StatusPending {
+			err = u.Places.Take(ctx, t.Tenant)
+		}
+		return ch, err
+	})
 }
 
 // errNothing ends a change before it is committed: the connection is already as it was to be.

@@ -322,6 +322,7 @@ type Retries struct {
 	Jobs       Jobs
 	Deployment Deployment
 	Clock      func() time.Time
+	Limit      *Ration // of verifications; nil for none
 }
 
 // mostRetried bounds what one request begins; the next one goes on.
@@ -364,7 +365,7 @@ func (u Retries) Retry(ctx context.Context, tenant TenantID, id string, by Actor
 
 func (u Retries) again(ctx context.Context, m Member, by Actor, out *Retried) error {
 	switch {
-	case m.State != MemberFailed || m.Reason.Code == CodeOrganizationMismatch:
+	case out.More || m.State != MemberFailed || m.Reason.Code == CodeOrganizationMismatch:
 		return nil // who does not belong there fails again
 	case len(out.Verifying)+len(out.Redeploy) == mostRetried:
 		out.More = true
@@ -380,6 +381,12 @@ func (u Retries) again(ctx context.Context, m Member, by Actor, out *Retried) er
 	ch, err := c.Retry(u.Clock(), by)
 	if err != nil {
 		return nil //nolint:nilerr // it has failed no more since the list was read
+	}
+	if err := u.Limit.Admit(ctx, c.s.TenantID); err != nil && len(out.Verifying)+len(out.Redeploy) > 0 {
+		out.More = true // what was begun is told; the next request hears when to go on
+		return nil
+	} else if err != nil {
+		return err
 	}
 	if err := u.Store.Commit(ctx, ch); errors.Is(err, ErrConflict) {
 		return nil // somebody else is seeing to it

@@ -64,6 +64,7 @@ const (
 	CodeDestinationInvalid    Code = "DESTINATION_INVALID"
 	CodeIssuerInvalid         Code = "ISSUER_INVALID"
 	CodeTooManyRequests       Code = "TOO_MANY_REQUESTS"
+	CodePendingLimit          Code = "PENDING_LIMIT"
 	CodeConnectionNotAllowed  Code = "CONNECTION_NOT_ALLOWED"
 	CodeStatus                Code = "STATUS_CONFLICT"
 	CodeNotEnabled            Code = "CONNECTION_NOT_ENABLED"

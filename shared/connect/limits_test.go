@@ -17,7 +17,7 @@ type leases struct {
 	fail   error
 }
 
-func (l *leases) Lease(_ context.Context, t connect.TenantID, minute time.Time, n, limit int) (bool, error) {
+func (l *leases) Lease(_ context.Context, t connect.TenantID, _ connect.Rationed, minute time.Time, n, limit int) (bool, error) {
 	l.writes++
 	if l.fail != nil {
 		return false, l.fail
@@ -32,7 +32,8 @@ func (l *leases) Lease(_ context.Context, t connect.TenantID, minute time.Time, 
 
 func limited(perMinute int) (*connect.Limits, *leases, *handClock) {
 	clock, table := &handClock{}, &leases{taken: map[string]int{}}
-	return &connect.Limits{Store: table, Clock: clock.now, PerMinute: perMinute}, table, clock
+	ration := &connect.Ration{Store: table, Clock: clock.now, Of: connect.RationedCredentials, PerMinute: perMinute}
+	return &connect.Limits{Tenants: ration, Clock: clock.now}, table, clock
 }
 
 func retryAfter(err error) time.Duration {

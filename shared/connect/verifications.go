@@ -34,6 +34,7 @@ type Verifications struct {
 	Clock    func() time.Time
 	Jitter   func() float64 // in [-1,1]
 	Interval time.Duration  // between two checks of an enabled connection; a day at most
+	Limit    *Ration        // of what tenants themselves ask for; nil for none
 }
 
 // probeTime bounds one try's questions to AWS, so that there is time left to commit and to answer. What has not been
@@ -146,6 +147,9 @@ func (u Verifications) ReportRole(ctx context.Context, t Target, role string, wa
 	if err := refuseOwn(arn, u.Verifier.Platform.Account); err != nil {
 		return Checked{}, err
 	}
+	if err := u.Limit.Admit(ctx, t.Tenant); err != nil {
+		return Checked{}, err
+	}
 	c, err := u.begin(ctx, t, func(c Connection) (Change, error) {
 		if c.serves(arn) {
 			return Change{}, errNothing
@@ -164,6 +168,9 @@ func (u Verifications) ReportRole(ctx context.Context, t Target, role string, wa
 // Verify tests a connection now. One that failed begins a new run; one that serves is checked in full, and a denial
 // counts as one strike.
 func (u Verifications) Verify(ctx context.Context, t Target, wait time.Duration) (Checked, error) {
+	if err := u.Limit.Admit(ctx, t.Tenant); err != nil {
+		return Checked{}, err
+	}
 	c, err := u.begin(ctx, t, func(c Connection) (Change, error) {
 		switch c.s.Status {
 		case StatusEnabled, StatusDegraded, StatusVerifying:

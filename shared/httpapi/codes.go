@@ -92,6 +92,7 @@ func Codes() []CodeInfo {
 		{connect.CodeDestinationInvalid, http.StatusBadRequest, "The destination is no page of the partition's console."},
 		{connect.CodeIssuerInvalid, http.StatusBadRequest, "The issuer is no https URL."},
 		{connect.CodeTooManyRequests, http.StatusTooManyRequests, "The caller, or its tenant, asks too often; Retry-After says when to try again."},
+		{connect.CodePendingLimit, http.StatusConflict, "The tenant has as many pending connections as it may; Retry-After says when to try again."},
 		{connect.CodeConnectionNotAllowed, http.StatusForbidden, "A claim of the token allows credentials for other connections alone."},
 		{connect.CodeStatus, http.StatusConflict, "The connection's status does not allow it."},
 		{connect.CodeNotEnabled, http.StatusConflict, "Credentials are issued for enabled connections only."},

@@ -116,7 +116,7 @@ func legacyProblem(err error, p *Problem) *Problem {
 		return p
 	}
 	var e *connect.Error
-	if !errors.As(err, &e) || e.Kind == connect.KindInternal || e.Kind == connect.KindUnavailable {
+	if !errors.As(err, &e) || e.Kind == connect.KindInternal || e.Kind == connect.KindUnavailable || e.Kind == connect.KindLimited {
 		return newProblem(http.StatusInternalServerError, p.Code, p.Detail, "")
 	}
 	return newProblem(http.StatusForbidden, p.Code, legacyDenied, "")

@@ -67,7 +67,7 @@ func problemOf(err error, requestID string) *Problem {
 	if field := fieldOf(e.Code); field != "" {
 		p.Errors = []FieldError{{Field: field, Code: e.Code, Message: e.Message}}
 	}
-	if e.Kind == connect.KindLimited {
+	if e.Kind == connect.KindLimited || e.RetryAfter > 0 {
 		p = p.with("Retry-After", wait(e.RetryAfter))
 	}
 	if e.Kind == connect.KindUnavailable {

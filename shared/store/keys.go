@@ -68,9 +68,11 @@ func scopeKey(t connect.TenantID, s connect.Scope) key {
 
 func intakeKey(t connect.TenantID) key { return key{tenantPK(t), "INTAKE"} }
 
-func leaseKey(t connect.TenantID, minute time.Time) key {
-	return key{tenantPK(t), "LIMIT#" + minute.UTC().Format(minuteForm)}
+func leaseKey(t connect.TenantID, of connect.Rationed, minute time.Time) key {
+	return key{tenantPK(t), "LIMIT#" + string(of) + "#" + minute.UTC().Format(minuteForm)}
 }
+
+func placesKey(t connect.TenantID) key { return key{tenantPK(t), "PLACES"} }
 
 func idempotencyKey(t connect.TenantID, k string) key { return key{tenantPK(t), "IDEMPOTENCY#" + k} }
 

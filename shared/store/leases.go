@@ -2,12 +2,10 @@ package store
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"rolecall/shared/connect"
 )
@@ -16,21 +14,13 @@ import (
 const leaseLife = time.Hour
 
 // Lease implements connect.LeaseStore by one conditional update.
-func (s *Store) Lease(ctx context.Context, tenant connect.TenantID, minute time.Time, n, limit int) (bool, error) {
-	_, err := s.Client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
-		TableName: &s.Table, Key: leaseKey(tenant, minute).item(),
+func (s *Store) Lease(ctx context.Context, tenant connect.TenantID, of connect.Rationed, minute time.Time, n, limit int) (bool, error) {
+	return s.update(ctx, "lease", dynamodb.UpdateItemInput{
+		Key:                 leaseKey(tenant, of, minute).item(),
 		UpdateExpression:    aws.String("ADD used :n SET expiresAt = :end"),
 		ConditionExpression: aws.String("attribute_not_exists(used) OR used <= :most"),
 		ExpressionAttributeValues: item{
 			":n": number(int64(n)), ":most": number(int64(limit - n)), ":end": number(minute.Add(leaseLife).Unix()),
 		},
 	})
-	var full *types.ConditionalCheckFailedException
-	if errors.As(err, &full) {
-		return false, nil
-	}
-	if err != nil {
-		return false, failed("lease", err)
-	}
-	return true, nil
 }

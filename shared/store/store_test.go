@@ -479,7 +479,7 @@ func TestLeasesAreShared(t *testing.T) {
 	s := newStore(t)
 	var granted atomic.Int64
 	race(40, func(int) {
-		ok, err := s.Lease(context.Background(), "acme", noon, 50, 500)
+		ok, err := s.Lease(context.Background(), "acme", connect.RationedCredentials, noon, 50, 500)
 		if err != nil {
 			t.Error(err)
 		}
@@ -490,10 +490,10 @@ func TestLeasesAreShared(t *testing.T) {
 	if granted.Load() != 10 {
 		t.Errorf("%d leases of 50 were granted of 500", granted.Load())
 	}
-	if ok, err := s.Lease(context.Background(), "acme", noon.Add(time.Minute), 50, 500); err != nil || !ok {
+	if ok, err := s.Lease(context.Background(), "acme", connect.RationedCredentials, noon.Add(time.Minute), 50, 500); err != nil || !ok {
 		t.Errorf("the next minute: %v %v", ok, err)
 	}
-	if ok, err := s.Lease(context.Background(), "other", noon, 50, 500); err != nil || !ok {
+	if ok, err := s.Lease(context.Background(), "other", connect.RationedCredentials, noon, 50, 500); err != nil || !ok {
 		t.Errorf("another tenant: %v %v", ok, err)
 	}
 }

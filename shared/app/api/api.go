@@ -29,9 +29,12 @@ func New(c config.Config) (front.Function, error) {
 	table := &store.Store{Client: dynamodb.NewFromConfig(cfg), Table: c.Table}
 	tokens := token.MAC{Client: kms.NewFromConfig(cfg), KeyARN: c.MACKeyARN}
 	deployment := front.Deployment(c, manifest)
+	intake := keys.Intake(c, cfg)
+	intake.Limit = &connect.Ration{Store: table, Clock: time.Now, Of: connect.RationedVerifications, PerMinute: c.VerifyRate}
 	return front.BehindGateway(c, httpapi.NewAPI(httpapi.APIParts{
 		Connections: connect.Connections{
-			Store: table, Replays: table, Scopes: table, Deployment: deployment, Keys: keys.Intake(c, cfg), Clock: time.Now, Random: rand.Reader,
+			Store: table, Replays: table, Scopes: table, Deployment: deployment, Keys: intake, Clock: time.Now, Random: rand.Reader,
+			Places: &connect.Places{Store: table, Clock: time.Now, Most: c.MostPending},
 		},
 		Intakes:    connect.Intakes{Store: table, Deployment: deployment, Clock: time.Now, Random: rand.Reader},
 		Enrolments: connect.Enrolments{Store: table, Replays: table, Deployment: deployment, Clock: time.Now, Random: rand.Reader},
