@@ -313,7 +313,7 @@ func heap() int64 {
 // else five thousand): one read, two requests of STS, one small write; and what it keeps in memory does not grow with their number.
 func TestWhatASweepCosts(t *testing.T) {
 	const few, fewSlot, manySlot, nobodySlot = 1000, 100, 200, 300
-	many := 5_000
+	many := 3_000
 	if os.Getenv("ROLECALL_LONG") != "" {
 		many = 100_000
 	}
