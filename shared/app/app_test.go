@@ -99,7 +99,7 @@ func needs(t testing.TB, function string) []config.Need {
 		"Table": config.Table, "Platform": config.Platform, "Presentation": config.Presentation, "Callbacks": config.Callbacks,
 		"VerifyNow": config.VerifyNow, "VerifySweep": config.VerifySweep, "CheckInterval": config.CheckInterval, "STSRate": config.STSRate, "Bus": config.Bus,
 		"Webhook": config.Webhook, "Sealing": config.Sealing, "KeyMaxAge": config.KeyMaxAge,
-		"Issuing": config.Issuing,
+		"Issuing": config.Issuing, "VerifyRate": config.VerifyRate, "Pending": config.Pending,
 	}
 	path := filepath.Join("../../functions", function, "main.go")
 	file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
