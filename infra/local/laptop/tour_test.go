@@ -38,6 +38,7 @@ func TestTour(t *testing.T) {
 		`assume_role: passed\nexternal_id_required: passed\nexternal_id_matched: passed\n`,
 		`"status": 409`, `"code": "CONNECTION_NOT_ENABLED"`,
 		`connection\.disconnected  stack\n`, `connection\.denied  acme\n`, `credentials\.issued  acme\n`,
+		`"status": "enabled"`, `"accessKeyId": "AKIA`, `keys: passed`, `regions: passed`,
 	} {
 		at := regexp.MustCompile(want).FindStringIndex(rest)
 		if at == nil {
