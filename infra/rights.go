@@ -15,14 +15,14 @@ func (p *platform) rights() map[string][]awsiam.PolicyStatement {
 			allow("Table", storeActions("dynamodb:Query", "dynamodb:UpdateItem"), table),
 			allow("TenantsConnections", []string{"dynamodb:Query"}, p.indexARN(indexTenant)),
 			allow("MakeCallbackTokens", []string{"kms:GenerateMac"}, p.macKey.KeyArn()),
-			allow("SealAccessKeys", []string{"kms:Encrypt"}, p.sealingKey.KeyArn()),
+			p.forOneConnection("SealAccessKeys", "kms:Encrypt"),
 		},
 		fnBroker: {
 			// Beyond the use cases: an enrolment's accounts are listed to begin failures again, and parts of tenants' limits leased.
 			allow("Table", storeActions("dynamodb:Query", "dynamodb:UpdateItem"), table),
 			allow("AskForVerification", []string{"sqs:SendMessage"}, p.verifyNow.QueueArn()),
 			allow("MakeCallbackTokens", []string{"kms:GenerateMac"}, p.macKey.KeyArn()),
-			allow("OpenAccessKeys", []string{"kms:Decrypt"}, p.sealingKey.KeyArn()),
+			p.forOneConnection("OpenAccessKeys", "kms:Decrypt"),
 			p.assumeCustomersRoles(),
 			p.neverOwnRoles(),
 		},
@@ -38,7 +38,7 @@ func (p *platform) rights() map[string][]awsiam.PolicyStatement {
 			allow("TakeWork", consume(), p.verifyNow.QueueArn(), p.verifySweep.QueueArn()),
 			allow("FailedTriesComeAgainSoon", []string{"sqs:ChangeMessageVisibility"}, p.verifyNow.QueueArn()),
 			allow("TryAgainLater", []string{"sqs:SendMessage"}, p.verifyNow.QueueArn(), p.verifySweep.QueueArn()),
-			allow("OpenAccessKeys", []string{"kms:Decrypt"}, p.sealingKey.KeyArn()),
+			p.forOneConnection("OpenAccessKeys", "kms:Decrypt"),
 			p.assumeCustomersRoles(),
 			p.neverOwnRoles(),
 		},
@@ -84,6 +84,19 @@ func (p *platform) assumeCustomersRoles() awsiam.PolicyStatement {
 // neverOwnRoles keeps a connection that names a role of the platform's own account from becoming a way into it.
 func (p *platform) neverOwnRoles() awsiam.PolicyStatement {
 	return statement(awsiam.Effect_DENY, "NeverOwnRoles", sessionActions(), jsii.String(p.cfg.arn("iam", "", "role/*")))
+}
+
+// forOneConnection uses the sealing key for what names its tenant and its connection, and nothing besides, in its encryption
+// context: nobody seals an access key for everybody, not by mistake either.
+func (p *platform) forOneConnection(sid, action string) awsiam.PolicyStatement {
+	names := map[string]any{"kms:EncryptionContext:tenant": "false", "kms:EncryptionContext:connection": "false"}
+	return awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
+		Sid: jsii.String(sid), Actions: jsii.Strings(action), Resources: &[]*string{p.sealingKey.KeyArn()},
+		Conditions: &map[string]any{
+			"Null":                      names,
+			"ForAllValues:StringEquals": map[string]any{"kms:EncryptionContextKeys": []string{"tenant", "connection"}},
+		},
+	})
 }
 
 // moveCursor opens the item that says how far the sweep came, and no connection.
