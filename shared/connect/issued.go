@@ -55,6 +55,17 @@ func (u Connections) Sessions(ctx context.Context, tenant TenantID, id string, q
 	return out, nil
 }
 
+// madeAt is when a session was made by AWS's clock, which is the one that a policy's cutoff is held against.
+func madeAt(e Event, expires time.Time) time.Time {
+	switch seconds := e.Data["durationSeconds"].(type) {
+	case int:
+		return expires.Add(-time.Duration(seconds) * time.Second)
+	case float64: // as stores keep it
+		return expires.Add(-time.Duration(seconds) * time.Second)
+	}
+	return e.At
+}
+
 // issuedSession reads an audit record; ok is false for every other event.
 func (c Connection) issuedSession(e Event) (s IssuedSession, ok bool) {
 	if e.Type != EventCredentialsIssued {
@@ -73,7 +84,7 @@ func (c Connection) issuedSession(e Event) (s IssuedSession, ok bool) {
 		IssuedAt: e.At, ExpiresAt: expires, Reason: text("reason"), PolicyHash: text("policyHash"), Purpose: text("purpose"),
 	}
 	if r := c.s.Revocation; r != nil {
-		s.Denied = s.IssuedAt.Before(r.Cutoff) && s.RoleARN == r.RoleARN.String()
+		s.Denied = madeAt(e, expires).Before(r.Cutoff) && s.RoleARN == r.RoleARN.String()
 	}
 	return s, true
 }

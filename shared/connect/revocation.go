@@ -95,8 +95,8 @@ type Revoked struct {
 	Connection Connection
 	At         time.Time
 	Denied     bool      // older sessions are denied by the customer's account
-	Before     time.Time // sessions made before are denied
-	LiftAt     time.Time // when the policy is removed again
+	Before     time.Time // sessions made before are denied; where not Denied, by an earlier revocation
+	LiftAt     time.Time // when the policy is removed again, or what may be left of an attempt to attach it
 	ValidUntil time.Time // where not denied: no older session lives longer
 	Reason     Reason    // why not denied, and what the customer can do
 }
@@ -104,7 +104,11 @@ type Revoked struct {
 // Revoke stops hand-outs of the connection's older sessions, and has the customer's account deny them where the role may
 // see to that itself.
 func (u Verifications) Revoke(ctx context.Context, t Target) (Revoked, error) {
-	c, err := u.begin(ctx, t, func(c Connection) (Change, error) { return c.Revoke(u.Clock(), t.By) })
+	var earlier *Revocation // whose policy is attached still
+	c, err := u.begin(ctx, t, func(c Connection) (Change, error) {
+		earlier = c.s.Revocation
+		return c.Revoke(u.Clock(), t.By)
+	})
 	if err != nil {
 		return Revoked{}, err
 	}
@@ -113,16 +117,22 @@ func (u Verifications) Revoke(ctx context.Context, t Target) (Revoked, error) {
 	}
 	r := c.s.Revocation
 	out := Revoked{Connection: c, At: r.At, ValidUntil: r.At.Add(LongestSession)}
-	cutoff, why := u.deny(ctx, c)
-	if why.Code == "" {
-		out.Denied, out.Before, out.LiftAt, out.ValidUntil = true, cutoff, r.LiftAt, time.Time{}
+	d := u.deny(ctx, c)
+	out.Reason = d.why
+	switch {
+	case d.why.Code == "":
+		out.Denied, out.Before, out.LiftAt, out.ValidUntil = true, d.cutoff, r.LiftAt, time.Time{}
+	case earlier != nil && earlier.RoleARN == r.RoleARN && !earlier.Cutoff.IsZero():
+		out.Before, out.LiftAt = earlier.Cutoff, r.LiftAt // that much is denied, as it was before
+	case d.unknown || earlier != nil:
+		out.LiftAt = r.LiftAt
+		return out, nil // a policy may be attached: what is intended stays, so that it is removed in time
 	}
-	out.Reason = why
 	settled, err := u.settleRevocation(ctx, c, r.At, func(c Connection) Change {
-		if out.Denied {
-			return c.sessionsDenied(cutoff, u.Clock(), t.By)
+		if !out.Before.IsZero() {
+			return c.sessionsDenied(out.Before, u.Clock(), t.By)
 		}
-		return c.lifted(why, u.Clock())
+		return c.lifted(d.why, u.Clock())
 	})
 	if err != nil {
 		return Revoked{}, err
@@ -152,29 +162,38 @@ func (u Verifications) settleRevocation(ctx context.Context, c Connection, at ti
 	return c, ErrConflict
 }
 
+// A denial is what became of attaching the policy.
+type denial struct {
+	cutoff  time.Time
+	why     Reason // that it is not attached
+	unknown bool   // it may be attached all the same: AWS was asked, and gave no answer
+}
+
 // deny attaches the policy by a session of the role. AWS's clock counts: the cutoff is the second after that session was
 // made, and until it has come no new one is.
-func (u Verifications) deny(ctx context.Context, c Connection) (cutoff time.Time, why Reason) {
+func (u Verifications) deny(ctx context.Context, c Connection) denial {
 	ctx, done := context.WithTimeout(ctx, revocationTime)
 	defer done()
+	var d denial
 	session, err := u.Verifier.Assumer.AssumeRole(ctx, probe(c.subject(c.s.RoleARN), c.s.ExternalID))
 	if err == nil {
-		cutoff = session.Credentials.Expires.Add(time.Second - verifyDuration)
-		err = u.Revoker.DenyOlder(ctx, session.Credentials, c.s.RoleARN, c.s.DefaultRegion, cutoff)
+		d.cutoff = session.Credentials.Expires.Add(time.Second - verifyDuration)
+		err = u.Revoker.DenyOlder(ctx, session.Credentials, c.s.RoleARN, c.s.DefaultRegion, d.cutoff)
+		d.unknown = err != nil && !isDenied(err)
 	}
 	if err == nil {
-		return cutoff, Reason{}
+		return d
 	}
-	why = Reason{
+	d.why = Reason{
 		Code: CodeSTSUnavailable, Message: "AWS did not answer as it should, so that nothing denies the sessions that are out already",
 		Fix: "Revoke again. " + revokeByHand(c.s.RoleARN),
 	}
 	if isDenied(err) {
-		why.Code = CodeRevocationDenied
-		why.Message = "the role may not give itself a policy, so that nothing denies the sessions that are out already"
-		why.Fix = revokeByHand(c.s.RoleARN)
+		d.why.Code = CodeRevocationDenied
+		d.why.Message = "the role may not give itself a policy, so that nothing denies the sessions that are out already"
+		d.why.Fix = revokeByHand(c.s.RoleARN)
 	}
-	return time.Time{}, why
+	return d
 }
 
 func revokeByHand(role RoleARN) string {

@@ -14,11 +14,12 @@ import (
 type policyBoard struct {
 	cutoff  time.Time
 	refuses error
+	lost    bool // the answer to an attachment, which is made
 	removed int
 }
 
 func (p *policyBoard) DenyOlder(_ context.Context, _ connect.Credentials, _ connect.RoleARN, _ connect.Region, cutoff time.Time) error {
-	if p.refuses == nil {
+	if p.refuses == nil || p.lost {
 		p.cutoff = cutoff
 	}
 	return p.refuses
@@ -137,9 +138,10 @@ func TestRevocationWhereTheRoleMayNot(t *testing.T) {
 	for _, tt := range []struct {
 		err  error
 		code connect.Code
+		end  string
 	}{
-		{errDenied, connect.CodeRevocationDenied},
-		{connect.Unavailable(connect.CodeSTSUnavailable, "down", nil), connect.CodeSTSUnavailable},
+		{errDenied, connect.CodeRevocationDenied, "sessions_revoked revocation_lifted"},
+		{connect.Unavailable(connect.CodeSTSUnavailable, "down", nil), connect.CodeSTSUnavailable, "sessions_revoked"},
 	} {
 		r := newRevoking(t)
 		if err := r.get(); err != nil {
@@ -150,12 +152,58 @@ func TestRevocationWhereTheRoleMayNot(t *testing.T) {
 		if out.Denied || !out.ValidUntil.Equal(noon.Add(time.Hour)) || out.Reason.Code != tt.code || !strings.Contains(out.Reason.Fix, "Revoke active sessions") {
 			t.Errorf("%+v", out)
 		}
+		r.clock.move(5 * time.Second) // for which the policy may be just being attached
 		if err := r.get(); err != nil || r.sts.calls.Load() != 2 {
 			t.Errorf("%d sessions made (%v)", r.sts.calls.Load(), err)
 		}
-		if !strings.HasSuffix(r.types(), "sessions_revoked revocation_lifted") {
+		if !strings.HasSuffix(r.types(), tt.end) {
 			t.Error(r.types())
 		}
+	}
+}
+
+// A policy whose attachment was not answered is removed in time, and so is one of an earlier revocation when a later one
+// fails; until then it is told what is denied and what is not.
+func TestRevocationWithAPolicyThatMayBeThere(t *testing.T) {
+	down := connect.Unavailable(connect.CodeSTSUnavailable, "down", nil)
+	for name, tt := range map[string]struct {
+		first, second error
+		before        bool // the earlier revocation's cutoff is told, and kept
+	}{
+		"not answered":                   {down, nil, false},
+		"attached, then not answered":    {nil, down, true},
+		"attached, then refused":         {nil, errDenied, true},
+		"not answered, and then refused": {down, errDenied, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRevoking(t)
+			if err := r.get(); err != nil {
+				t.Fatal(err)
+			}
+			r.board.refuses, r.board.lost = tt.first, true
+			out := r.revoke()
+			if tt.second != nil {
+				r.clock.move(10 * time.Minute)
+				r.board.refuses, r.board.lost = tt.second, false
+				out = r.revoke()
+			}
+			if out.Denied || out.ValidUntil.IsZero() || out.Reason.Code == "" || out.LiftAt.IsZero() || out.Before.IsZero() == tt.before {
+				t.Errorf("%+v", out)
+			}
+			id, err := connect.ParseConnectionID(r.id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c, err := r.store.Connection(context.Background(), id)
+			if err != nil || c.Snapshot().Revocation == nil || !c.Snapshot().Revocation.Cutoff.Equal(out.Before) {
+				t.Fatalf("kept %+v, %v", c.Snapshot().Revocation, err)
+			}
+			r.board.refuses = nil
+			r.clock.move(66 * time.Minute)
+			if err := r.u.Sweep(context.Background(), id); err != nil || r.board.removed != 1 {
+				t.Errorf("removed %d times: %v", r.board.removed, err)
+			}
+		})
 	}
 }
 

@@ -212,3 +212,16 @@ func assumed(r *role, sessionName string) wire.Principal {
 		UserID: r.id + ":" + sessionName, RoleARN: r.arn,
 	}
 }
+
+// Secrets are the secret keys and tokens of all sessions that an account's roles and users have had, whoever heard of them:
+// for tests that look where none of them may be.
+func (s *Service) Secrets(account string) (out []string) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, se := range s.sessions {
+		if se.principal.Account == account {
+			out = append(out, se.secret, se.token)
+		}
+	}
+	return out
+}

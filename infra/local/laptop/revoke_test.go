@@ -59,8 +59,24 @@ func TestRevokedSessionsAreDenied(t *testing.T) {
 	eventually(t, 10*time.Second, "credentials again", func() bool {
 		return acme.call("GET", "/v1/connections/"+c.ID+"/credentials", "").status == http.StatusOK
 	})
-	if k := acme.keys(c.ID); k == old || !k.works() {
+	renewed := acme.keys(c.ID)
+	if renewed == old || !renewed.works() {
 		t.Error("a session made after the revocation does not work")
+	}
+	var live struct {
+		Items []struct {
+			AccessKeyID string `json:"accessKeyId"`
+			ExpiresAt   time.Time
+			Denied      bool
+		}
+	}
+	acme.want(http.StatusOK, "GET", "/v1/connections/"+c.ID+"/sessions", "").into(t, &live)
+	told := map[string]bool{}
+	for _, s := range live.Items {
+		told[s.AccessKeyID] = s.Denied
+	}
+	if denied, listed := told[old.AccessKeyID]; !listed || !denied || told[renewed.AccessKeyID] {
+		t.Errorf("sessions that are out: %+v", live.Items)
 	}
 	if _, err := theirs.cloudFormation().DeleteStack(context.Background(), &cloudformation.DeleteStackInput{StackName: &c.Launch.StackName}); err != nil {
 		t.Fatal(err)
