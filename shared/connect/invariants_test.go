@@ -95,8 +95,9 @@ func (h *history) Launch(_ context.Context, _ connect.ConnectionID, s connect.Se
 	return n, nil
 }
 
-func newHistory(t *rapid.T, tb testing.TB) *history {
-	c := created(tb)
+func newHistory(t *rapid.T, tb testing.TB) *history { return historyOf(t, created(tb)) }
+
+func historyOf(t *rapid.T, c connect.Connection) *history {
 	h := &history{
 		t: t, store: newMemory(c), out: &outbox{}, now: noon, id: c.ID(), name: c.Snapshot().Name, sts: "up",
 		trust: map[connect.RoleARN]string{}, fenced: map[connect.StackID]bool{},
@@ -275,13 +276,20 @@ func (h *history) check(before connect.Connection, sts string) {
 	if was.Status == connect.StatusDeleted && s.Status != connect.StatusDeleted {
 		h.t.Fatal("risen from the dead")
 	}
-	if s.Status == connect.StatusEnabled && s.RoleARN.Account() != s.AccountID {
+	if s.Status == connect.StatusEnabled && s.Method == connect.MethodRole && s.RoleARN.Account() != s.AccountID {
 		h.t.Fatalf("enabled with a role of %s in account %s", s.RoleARN.Account(), s.AccountID)
+	}
+	if was.Method == connect.MethodRole && s.Method != connect.MethodRole {
+		h.t.Fatal("a role was given up for keys")
+	}
+	if (s.AccessKey != nil) != (s.Method == connect.MethodAccessKey && s.Status != connect.StatusDeleted) {
+		h.t.Fatalf("%s by %s with the key %v", s.Status, s.Method, s.AccessKey)
 	}
 	if !s.Stack.ID.IsZero() && s.Status == connect.StatusVerifying && s.LastRun.Run == 0 && s.RoleARN.Account() != s.AccountID {
 		h.t.Fatal("verifying another account's role")
 	}
-	if sts == "down" && was.Status == connect.StatusEnabled && (s.Status == connect.StatusDegraded || s.Strikes > was.Strikes) {
+	ended := s.StatusReason.Code == connect.CodeKeysExpired // which the clock says, not AWS
+	if sts == "down" && !ended && was.Status == connect.StatusEnabled && (s.Status == connect.StatusDegraded || s.Strikes > was.Strikes) {
 		h.t.Fatal("AWS's own failure demoted it")
 	}
 	if int64(len(h.changes())) != s.Version-1 {
