@@ -205,12 +205,15 @@ func TestOnlyProvenKeysMakeAConnection(t *testing.T) {
 		code connect.Code // "" makes a connection
 		kind connect.Kind
 	}{
-		"good":               {func(*keyAccount) {}, "", 0},
-		"another account":    {func(a *keyAccount) { a.who.Account = "333333333333" }, connect.CodeKeysAccountMismatch, connect.KindInvalid},
-		"root":               {func(a *keyAccount) { a.who.Root = true }, connect.CodeRootKeysRefused, connect.KindInvalid},
-		"root of another":    {func(a *keyAccount) { a.who = connect.Identity{Account: "333333333333", Root: true} }, connect.CodeRootKeysRefused, connect.KindInvalid},
-		"refused":            {func(a *keyAccount) { a.whoErr = refusedKeys(connect.CodeKeysInvalid) }, connect.CodeKeysInvalid, connect.KindInvalid},
-		"ended":              {func(a *keyAccount) { a.whoErr = refusedKeys(connect.CodeKeysExpired) }, connect.CodeKeysExpired, connect.KindInvalid},
+		"good":            {func(*keyAccount) {}, "", 0},
+		"another account": {func(a *keyAccount) { a.who.Account = "333333333333" }, connect.CodeKeysAccountMismatch, connect.KindInvalid},
+		"root":            {func(a *keyAccount) { a.who.Root = true }, connect.CodeRootKeysRefused, connect.KindInvalid},
+		"root of another": {func(a *keyAccount) { a.who = connect.Identity{Account: "333333333333", Root: true} }, connect.CodeRootKeysRefused, connect.KindInvalid},
+		"refused":         {func(a *keyAccount) { a.whoErr = refusedKeys(connect.CodeKeysInvalid) }, connect.CodeKeysInvalid, connect.KindInvalid},
+		"ended":           {func(a *keyAccount) { a.whoErr = refusedKeys(connect.CodeKeysExpired) }, connect.CodeKeysExpired, connect.KindInvalid},
+		"STS switched off": {func(a *keyAccount) {
+			a.whoErr = &connect.Error{Kind: connect.KindConflict, Code: connect.CodeSTSRegionDisabled, Fix: "Activate it."}
+		}, connect.CodeSTSRegionDisabled, connect.KindConflict},
 		"STS is down":        {func(a *keyAccount) { a.whoErr = errors.New("503") }, connect.CodeSTSUnavailable, connect.KindUnavailable},
 		"Regions denied":     {func(a *keyAccount) { a.regions = errDenied }, connect.CodeRegionsDenied, connect.KindInvalid},
 		"EC2 is down":        {func(a *keyAccount) { a.regions = errors.New("503") }, connect.CodeSTSUnavailable, connect.KindUnavailable},

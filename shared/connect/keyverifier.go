@@ -73,7 +73,7 @@ func keyCheck(who Identity, err error, s KeySubject, at time.Time) Check {
 	case isDenied(err):
 		c.Verdict, c.Reason = Failed, keyRefusal(err)
 	case err != nil:
-		c.Verdict, c.Reason = Unknown, unavailable("STS")
+		c.Verdict, c.Reason = Unknown, unanswered(err)
 	case who.Root:
 		c.Verdict, c.Reason = Failed, Reason{
 			Code: CodeRootKeysRefused, Message: "this is an access key of the account's root user, which nobody should hand out",
@@ -134,6 +134,9 @@ func (o Outcome) refusal() *Error {
 	reason := o.blocker()
 	if _, _, denied := o.denial(); denied {
 		return &Error{Kind: KindInvalid, Code: reason.Code, Message: reason.Message, Fix: reason.Fix}
+	}
+	if reason.Code == CodeSTSRegionDisabled {
+		return &Error{Kind: KindConflict, Code: reason.Code, Message: reason.Message, Fix: reason.Fix}
 	}
 	return &Error{Kind: KindUnavailable, Code: reason.Code, Message: reason.Message, Fix: "Try again in a moment; nothing was stored."}
 }

@@ -139,7 +139,7 @@ func (v Verifier) assume(ctx context.Context, s Subject) (Session, Check) {
 				string(v.Platform.Account) + ".",
 		}
 	case err != nil:
-		c.Verdict, c.Reason = Unknown, unavailable("STS")
+		c.Verdict, c.Reason = Unknown, unanswered(err)
 	case session.Account != s.RoleARN.Account():
 		c.Verdict, c.Reason = Failed, accountMismatch(session.Account, s.RoleARN.Account()).Reason()
 	}
@@ -154,7 +154,7 @@ func (v Verifier) refused(ctx context.Context, s Subject, name CheckName, extern
 	case isDenied(err):
 		return c
 	case err != nil:
-		c.Verdict, c.Reason = Unknown, unavailable("STS")
+		c.Verdict, c.Reason = Unknown, unanswered(err)
 		return c
 	}
 	c.Verdict, c.settling = Failed, true
@@ -243,6 +243,16 @@ func (v Verifier) Recheck(ctx context.Context, s Subject) Outcome {
 func isDenied(err error) bool {
 	var e *Error
 	return errors.As(err, &e) && e.Kind == KindDenied
+}
+
+// unanswered is why STS's answer proves nothing: most failures pass by themselves; a Region that the customer has switched
+// off does not.
+func unanswered(err error) Reason {
+	var e *Error
+	if errors.As(err, &e) && e.Code == CodeSTSRegionDisabled {
+		return e.Reason()
+	}
+	return unavailable("STS")
 }
 
 func unavailable(service string) Reason {

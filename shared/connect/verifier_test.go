@@ -290,3 +290,20 @@ func TestARecheckIsCheap(t *testing.T) {
 		t.Errorf("a role that stands open is taken: %+v", o.Checks)
 	}
 }
+
+// STS that is switched off for our Region proves nothing about the role; but unlike an outage it does not pass by itself,
+// and the reason says who can switch it on.
+func TestSTSThatIsSwitchedOffIsSaid(t *testing.T) {
+	off := &connect.Error{Kind: connect.KindConflict, Code: connect.CodeSTSRegionDisabled, Message: "STS is switched off", Fix: "Activate it."}
+	a := &account{assume: func(connect.AssumeRequest) error { return off }}
+	v := connect.Verifier{Platform: platform(), Assumer: a, Inspector: a, Clock: func() time.Time { return noon }}
+	o := v.Verify(context.Background(), connect.Subject{RoleARN: role(t, roleR1), ExternalID: ourID, Region: "eu-west-1", Permissions: "read-only"})
+	keys := &keyAccount{whoErr: off}
+	k := connect.KeyVerifier{Identifier: keys, Regions: keys, Clock: func() time.Time { return noon }}
+	ko := k.Verify(context.Background(), connect.KeySubject{Account: customerAccount, Region: "eu-west-1"})
+	for name, c := range map[string]connect.Check{"role": o.Checks[0], "keys": ko.Checks[0]} {
+		if c.Verdict != connect.Unknown || c.Reason != off.Reason() {
+			t.Errorf("%s: %s %+v", name, c.Verdict, c.Reason)
+		}
+	}
+}
