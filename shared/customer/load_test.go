@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -30,6 +31,7 @@ func BenchmarkIssuingUnderLoad(b *testing.B) {
 const (
 	loadCallers     = 64
 	loadConnections = 32
+	loadRounds      = 20_000 // at least, however long they take: percentiles of a few would mean nothing
 )
 
 func load(b *testing.B, latency time.Duration) {
@@ -37,9 +39,11 @@ func load(b *testing.B, latency time.Duration) {
 	issuing, ids, upstream := loaded(b, latency)
 	waits := make([][]time.Duration, loadCallers)
 	var left atomic.Int64
-	left.Store(int64(b.N))
-	b.ReportAllocs()
-	b.ResetTimer()
+	rounds := max(b.N, loadRounds)
+	left.Store(int64(rounds))
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	start := time.Now()
 	var wg sync.WaitGroup
 	for caller := range loadCallers {
 		wg.Go(func() {
@@ -55,11 +59,15 @@ func load(b *testing.B, latency time.Duration) {
 		})
 	}
 	wg.Wait()
-	b.StopTimer()
+	elapsed := time.Since(start)
+	runtime.ReadMemStats(&after)
 	all := slices.Concat(waits...)
 	slices.Sort(all)
 	b.ReportMetric(float64(all[len(all)/2].Microseconds()), "p50-µs")
 	b.ReportMetric(float64(all[len(all)*99/100].Microseconds()), "p99-µs")
+	b.ReportMetric(float64(elapsed.Nanoseconds())/float64(rounds), "ns/op")
+	b.ReportMetric(float64(after.Mallocs-before.Mallocs)/float64(rounds), "allocs/op")
+	b.ReportMetric(float64(after.TotalAlloc-before.TotalAlloc)/float64(rounds), "B/op")
 	b.ReportMetric(float64(upstream.Load()), "sts-requests")
 }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -52,6 +53,25 @@ func TestStartsAreMeasuredInTurnAndPrinted(t *testing.T) {
 	least, other := strings.Fields(lines[4]), strings.Fields(lines[5])
 	if least[0] != minimal || least[7] != "1.00" || other[0] != "other" || other[len(other)-2] == "–" {
 		t.Errorf("printed\n%s", out.String())
+	}
+}
+
+// A function that lacks a variable does not start, and then nothing can be measured: all that functions must be told is
+// here, too.
+func TestFunctionsAreToldWhatTheyNeed(t *testing.T) {
+	source, err := os.ReadFile("../../../shared/config/config.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := strings.Join(environment(""), "\n")
+	needed := regexp.MustCompile(`r\.(\w+)\("(ROLECALL_\w+)"`).FindAllStringSubmatch(string(source), -1)
+	if len(needed) < 20 {
+		t.Fatalf("%d variables found", len(needed))
+	}
+	for _, n := range needed {
+		if n[1] != "optional" && n[1] != "level" && !strings.Contains(told, n[2]+"=") {
+			t.Errorf("%s is missing", n[2])
+		}
 	}
 }
 
