@@ -48,16 +48,6 @@ test('journey: two actions, from a name to Enabled', async ({ context, page }) =
   await page.getByRole('link', { name }).waitFor();
   await accessible(page, 'the list');
   await shoot(page, '07-list');
-
-  // The customer leaves: the stack is deleted, and the page follows.
-  await page.getByRole('link', { name }).click();
-  await tab.getByRole('button', { name: 'Delete stack' }).click();
-  await tab.getByRole('dialog').getByRole('button', { name: 'Delete' }).click();
-  await page.locator('.head .badge', { hasText: 'Disconnected' }).waitFor({ timeout: 45_000 });
-  await shoot(page, '08-disconnected');
-  await page.getByRole('link', { name: 'Connect again' }).click();
-  await widget.getByRole('button', { name: 'Try again with a new link' }).click();
-  await widget.locator('[data-launch]').waitFor();
 }, { alone: true });
 
 test('journey: a taken name is said at once, in another spelling too', async ({ page }) => {

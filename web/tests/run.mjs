@@ -7,5 +7,10 @@ import './console.test.mjs';
 import './host.test.mjs';
 import './select.test.mjs';
 import './features.test.mjs';
+import './waiting.test.mjs';
+import './rollback.test.mjs';
+import './codes.test.mjs';
+import './guides.test.mjs';
+import './resume.test.mjs';
 
 process.exit(await runAll());

@@ -40,14 +40,14 @@ export async function api(method, path, body, tenant = 'acme') {
   return { status: answer.status, body: text ? JSON.parse(text) : undefined };
 }
 
-/** aws calls the pocket AWS's query services (IAM) as the root of an account. */
-export async function aws(account, service, version, action, parameters) {
+/** aws calls the pocket AWS's query services (IAM, CloudFormation) as the root of an account. */
+export async function aws(account, service, version, action, parameters, region = 'us-east-1') {
   const day = new Date().toISOString().replace(/[-:]|\.\d+/g, '');
   const answer = await fetch(env.aws, {
     method: 'POST', body: new URLSearchParams({ Action: action, Version: version, ...parameters }).toString(),
     headers: {
       'Content-Type': 'application/x-www-form-urlencoded', 'X-Amz-Date': day,
-      Authorization: `AWS4-HMAC-SHA256 Credential=${account}/${day.slice(0, 8)}/us-east-1/${service}/aws4_request, SignedHeaders=host;x-amz-date, Signature=00`,
+      Authorization: `AWS4-HMAC-SHA256 Credential=${account}/${day.slice(0, 8)}/${region}/${service}/aws4_request, SignedHeaders=host;x-amz-date, Signature=00`,
     },
   });
   const text = await answer.text();
@@ -125,18 +125,24 @@ export async function until(what, ask, ms = 15_000) {
   }
 }
 
+/** comeBack returns to a page from another window or tab: what the browser then tells the page makes it look at once. */
+export async function comeBack(page) {
+  await page.bringToFront();
+  await page.evaluate(() => window.dispatchEvent(new Event('focus'))); // without a screen, no window has the focus
+}
+
 /** embed opens the host page, which is of another origin than the API. */
 export async function embed(page, tenant, more = {}) {
   const query = new URLSearchParams({ widget: `${env.url}/rolecall-connect.js`, api: env.url, token: await token(tenant), ...more });
   await page.goto(`${env.host}/?${query}`);
 }
 
-/** makeKeys makes access keys of an IAM user in a customer's account; the user may list Regions. */
-export async function makeKeys(account) {
+/** makeKeys makes access keys of an IAM user in a customer's account; the user may list Regions, or what else is said. */
+export async function makeKeys(account, action = 'ec2:DescribeRegions') {
   const name = unique('user').replace(/\W/g, '');
   const iam = (action, parameters) => aws(account, 'iam', '2010-05-08', action, { UserName: name, ...parameters });
   await iam('CreateUser');
-  await iam('PutUserPolicy', { PolicyName: 'regions', PolicyDocument: JSON.stringify({ Version: '2012-10-17', Statement: [{ Effect: 'Allow', Action: 'ec2:DescribeRegions', Resource: '*' }] }) });
+  await iam('PutUserPolicy', { PolicyName: 'regions', PolicyDocument: JSON.stringify({ Version: '2012-10-17', Statement: [{ Effect: 'Allow', Action: action, Resource: '*' }] }) });
   const text = await iam('CreateAccessKey');
-  return { id: /<AccessKeyId>([^<]+)/.exec(text)[1], secret: /<SecretAccessKey>([^<]+)/.exec(text)[1] };
+  return { id: /<AccessKeyId>([^<]+)/.exec(text)[1], secret: /<SecretAccessKey>([^<]+)/.exec(text)[1], user: name };
 }

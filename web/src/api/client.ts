@@ -117,7 +117,7 @@ export class Client {
     } catch {
       throw new Problem(response.status, 'UNREADABLE', `The API answered ${response.status} with something that is not JSON.`, 'Try again in a moment; if it goes on, tell the platform’s operators.');
     }
-    if (!response.ok) throw problem(response.status, answer);
+    if (!response.ok) throw problem(response.status, answer, Number(response.headers.get('Retry-After')));
     return answer as T;
   }
 
@@ -142,10 +142,11 @@ export class Client {
   }
 }
 
-function problem(status: number, answer: unknown): Problem {
+function problem(status: number, answer: unknown, after = 0): Problem {
   const p = (answer ?? {}) as { code?: string; detail?: string; title?: string; message?: string; fix?: string; requestId?: string };
   const code = p.code ?? (status === 401 ? 'UNAUTHENTICATED' : status === 429 ? 'TOO_MANY_REQUESTS' : `HTTP_${status}`);
-  return new Problem(status, code, sentence(p.detail ?? p.message ?? p.title ?? `The API answered ${status}.`), p.fix ?? '', p.requestId ?? '');
+  const wait = after > 0 ? ` Try again in ${after} s.` : status === 429 ? ' Try again in a few seconds.' : '';
+  return new Problem(status, code, sentence(p.detail ?? p.message ?? p.title ?? `The API answered ${status}.`) + wait, p.fix ?? '', p.requestId ?? '');
 }
 
 /** sentence begins with a capital letter and ends with a full stop. */

@@ -4,11 +4,12 @@ import { Client, Problem, asProblem, sentence, type Config, type Connection, typ
 import { routes } from '../api/features.js';
 import { checkList } from '../parts/checks.js';
 import { define } from '../parts/copy.js';
+import { remedy, type Failure } from '../parts/failure.js';
 import { fixed } from '../parts/fix.js';
 import { cross, tick, warning } from '../parts/icons.js';
 import { ago, exact } from '../parts/time.js';
 import { permissionLabel } from '../parts/words.js';
-import { Flow, allMethods, isTaken, newKey, type Failure, type Method } from './flow.js';
+import { Flow, allMethods, isTaken, newKey, type Method } from './flow.js';
 import { guide } from './guides.js';
 import { details, keysBody, methodChoices, type Draft } from './forms.js';
 import { ring, timeline } from './progress.js';
@@ -56,6 +57,7 @@ export class RolecallConnect extends LitElement {
     super.connectedCallback();
     document.addEventListener('visibilitychange', this.woken);
     window.addEventListener('online', this.woken);
+    window.addEventListener('focus', this.woken); // back from AWS in another window
     if (this.hasUpdated) void this.begin();
   }
 
@@ -63,6 +65,7 @@ export class RolecallConnect extends LitElement {
     super.disconnectedCallback();
     document.removeEventListener('visibilitychange', this.woken);
     window.removeEventListener('online', this.woken);
+    window.removeEventListener('focus', this.woken);
     this.flow?.close();
     clearInterval(this.clock);
     this.clock = 0;
@@ -88,6 +91,7 @@ export class RolecallConnect extends LitElement {
     this.key = newKey();
     this.problem = undefined;
     this.draft = { ...this.draft, name: '', keys: {} };
+    this.forgetDraft();
     this.availability = '';
     if (this.client) this.flow = this.newFlow(this.client);
     this.requestUpdate();
@@ -103,7 +107,7 @@ export class RolecallConnect extends LitElement {
     const client = (this.client = new Client(this.apiBase, this.tokenProvider));
     const flow = (this.flow = this.newFlow(client));
     this.problem = undefined;
-    this.draft = { ...this.draft, name: this.name };
+    this.draft = { ...this.draft, name: this.name, ...this.recallDraft() };
     this.requestUpdate();
     const kept = this.recall();
     const id = this.connectionId || kept?.id;
@@ -115,11 +119,13 @@ export class RolecallConnect extends LitElement {
       const [config, known] = await Promise.all([client.config(), routes(client).catch(() => new Set<string>())]);
       this.config = config;
       this.keyed = known.has('put /v1/connections/{id}/access-key');
+      const kept = this.recallDraft();
+      const sets = config.permissionSets.map((p) => p.name as string);
       this.draft = {
         ...this.draft,
-        method: this.offered()[0] ?? 'stack',
-        region: this.config.regions.includes(this.defaultRegion) ? this.defaultRegion : (this.config.regions[0] ?? ''),
-        permissions: this.config.permissionSets.some((p) => p.name === this.permissionSet) ? this.permissionSet : (this.config.permissionSets[0]?.name ?? ''),
+        method: first(this.offered(), kept.method) ?? 'stack',
+        region: first(config.regions, kept.region, this.defaultRegion) ?? '',
+        permissions: first(sets, kept.permissions, this.permissionSet) ?? '',
       };
     } catch (error) {
       this.problem = asProblem(error);
@@ -154,8 +160,15 @@ export class RolecallConnect extends LitElement {
         this.tell(`${c.id} ${reason.code} ${this.flow?.latest('connection.failed')?.id ?? c.version}`, 'failed', { connection: c, reason });
       }
     }
-    if (before?.status !== c?.status && before) void this.updateComplete.then(() => this.renderRoot.querySelector<HTMLElement>('[data-focus]')?.focus());
-    this.requestUpdate();
+    this.requestUpdate(); // before updateComplete is asked for, which else is that of the last update
+    if (before && before.status !== c?.status) void this.updateComplete.then(() => this.showNews());
+  }
+
+  /** showNews puts the focus on what is new, unless the reader is busy elsewhere in the page. */
+  private showNews(): void {
+    const at = (this.getRootNode() as Document | ShadowRoot).activeElement;
+    if (at && at !== document.body && at !== this) return;
+    this.renderRoot.querySelector<HTMLElement>('[data-focus]')?.focus();
   }
 
   /** tell tells the host page, once for each thing. */
@@ -179,6 +192,33 @@ export class RolecallConnect extends LitElement {
       localStorage.setItem(this.memory, JSON.stringify({ id, method: this.method }));
     } catch {
       // no storage: then the page cannot resume by itself
+    }
+  }
+
+  /** A reload keeps what was typed, in this tab alone and never a key. */
+  private keepDraft(): void {
+    const { name, method, region, permissions } = this.draft;
+    try {
+      sessionStorage.setItem(this.memory, JSON.stringify({ name, method, region, permissions }));
+    } catch {
+      // no storage: then it is typed again
+    }
+  }
+
+  private recallDraft(): Partial<Draft> {
+    try {
+      const kept = JSON.parse(sessionStorage.getItem(this.memory) ?? '') as Partial<Draft>;
+      return typeof kept.name === 'string' ? kept : {};
+    } catch {
+      return {};
+    }
+  }
+
+  private forgetDraft(): void {
+    try {
+      sessionStorage.removeItem(this.memory);
+    } catch {
+      // nothing was kept
     }
   }
 
@@ -270,6 +310,7 @@ export class RolecallConnect extends LitElement {
   private change(change: Partial<Draft>): void {
     this.draft = { ...this.draft, ...change };
     this.problem = undefined;
+    this.keepDraft();
   }
 
   private named(e: Event): void {
@@ -310,6 +351,7 @@ export class RolecallConnect extends LitElement {
         d.method === 'keys' ? '' : this.key,
       );
       this.draft = { ...d, keys: {} };
+      this.forgetDraft();
     });
     if (this.problem?.code === 'NAME_TAKEN') this.renderRoot.querySelector<HTMLInputElement>('#name')?.focus();
   }
@@ -330,10 +372,12 @@ export class RolecallConnect extends LitElement {
     if (c.status === 'deleted') return html`<div class="note"><h3>This connection was deleted</h3><p>Its name and external ID stay reserved.</p></div>${this.anew()}`;
     const failure = this.flow?.failure();
     const waiting = c.status === 'pending' || c.status === 'failed';
+    const lapsed = c.status === 'pending' && !c.launch && !c.stack; // the link has ended, and the status follows within minutes
     return html`<div class="columns">
       <div class="guide">
         ${failure ? this.failed(c, failure) : nothing}
-        ${!failure && (c.status === 'disconnected' || c.status === 'expired') ? this.ended(c) : nothing}
+        ${!failure && (c.status === 'disconnected' || c.status === 'expired' || lapsed) ? this.ended(c) : nothing}
+        ${c.status === 'pending' && !c.launch && c.stack ? this.creating(c.stack.id) : nothing}
         ${c.status === 'verifying' || c.verification ? this.verifying(c) : nothing}
         ${waiting && c.launch ? this.instructions(c, failure) : nothing}
         ${this.problem ? this.problemNote(this.problem) : nothing}
@@ -367,6 +411,7 @@ export class RolecallConnect extends LitElement {
     return html`<h3 tabindex="-1" data-focus>Proving that the role is safe</h3>
       <div class="ringed">${ring(v.deadline, now)}<div>
         <p>${Date.parse(v.deadline) > now ? 'Usually a few seconds. AWS may take up to two minutes to make a new role known everywhere.'
+          : c.statusReason && c.statusReason.code !== 'STS_UNAVAILABLE' ? 'The time is over: the last try decides.'
           : 'Longer than usual: AWS itself does not answer as it should. We go on trying every minute; you can leave this page.'}</p>
         <p class="hint">Try ${v.attempt + 1}${Date.parse(v.nextTryAt) > now + 500 ? ` in ${Math.ceil((Date.parse(v.nextTryAt) - now) / 1000)} s` : ' is being made now'}</p>
       </div></div>
@@ -386,10 +431,10 @@ export class RolecallConnect extends LitElement {
   private failed(c: Connection, f: Failure): TemplateResult {
     const broken = f.checks.filter((k) => k.verdict === 'failed');
     return html`<div class="note bad" role="alert">
-        <h3 tabindex="-1" data-focus>${warning()} The role was refused</h3>
+        <h3 tabindex="-1" data-focus>${warning()} ${f.title}</h3>
         <p>${f.message}</p>
         ${broken.length > 1 ? checkList(broken) : nothing}
-        ${fixed(f.fix)}
+        ${remedy(f)}
         <span class="code">${f.code}</span>
       </div>
       <div class="foot">${this.retries(c)}</div>`;
@@ -399,15 +444,22 @@ export class RolecallConnect extends LitElement {
   private retries(c: Connection): TemplateResult {
     const again = html`<button type="button" class="primary" aria-disabled=${this.busy ? 'true' : 'false'} @click=${() => this.busy || void this.during('verify', async () => this.flow?.verify())}>${this.busy === 'verify' ? 'Verifying…' : 'Try again'}</button>`;
     if (c.status === 'failed' || c.status === 'degraded') return again;
-    if (c.status === 'pending') return html``;
+    if (c.status === 'pending' && c.launch) return html``;
     return html`<button type="button" class="primary" aria-disabled=${this.busy ? 'true' : 'false'} @click=${this.relaunch}>${this.busy === 'launch' ? 'One moment…' : 'Try again with a new link'}</button>`;
   }
 
   private ended(c: Connection): TemplateResult {
-    const expired = c.status === 'expired';
+    const expired = c.status !== 'disconnected';
     return html`<div class="note"><h3 tabindex="-1" data-focus>${expired ? 'The link has expired' : 'Disconnected'}</h3>
         <p>${expired ? 'Nobody used it within seven days.' : html`The stack was deleted, <time datetime=${c.updatedAt} title=${exact(c.updatedAt)}>${ago(c.updatedAt)}</time>. Name and external ID are still this connection’s.`}</p></div>
       <div class="foot">${this.retries(c)}</div>`;
+  }
+
+  /** creating is while the stack makes its role: there is nothing to do but to wait, or to read AWS's own page. */
+  private creating(stack: string): TemplateResult {
+    return html`<h3 tabindex="-1" data-focus>AWS is creating the role</h3>
+      <p>CloudFormation is at work in account <strong>${stack.split(':')[4]}</strong>, usually for less than a minute. This page follows by itself.</p>
+      <p class="hint">If the stack is rolled back, its Events in the AWS console say why; this page then offers a new link.</p>`;
   }
 
   private relaunch(): void {
@@ -418,6 +470,11 @@ export class RolecallConnect extends LitElement {
   private anew(): TemplateResult {
     return html`<div class="foot"><button type="button" class="primary" @click=${this.reset}>Connect another account</button></div>`;
   }
+}
+
+/** first is the first of the wishes that is on offer, else the first offer. */
+function first<T extends string>(offers: T[], ...wishes: (string | undefined)[]): T | undefined {
+  return wishes.map((w) => offers.find((o) => o === w)).find(Boolean) ?? offers[0];
 }
 
 const methodShort: Record<Method, string> = { stack: 'CloudFormation', role: 'Role by hand', cli: 'AWS CLI', terraform: 'Terraform', keys: 'Access keys' };

@@ -1,12 +1,5 @@
-import { Problem, asProblem, sentence, type Check, type Client, type Connection, type CreateConnection, type Event } from '../api/client.js';
-
-/** Why a connection is not as it should be, from its own words or its timeline's. */
-export interface Failure {
-  code: string;
-  message: string;
-  fix: string;
-  checks: Check[];
-}
+import { Problem, asProblem, type Client, type Connection, type CreateConnection, type Event } from '../api/client.js';
+import { failureOf, type Failure } from '../parts/failure.js';
 
 /** The way in which the customer is asked to connect. Only `keys` is another kind of connection for the API. */
 export type Method = 'stack' | 'role' | 'cli' | 'terraform' | 'keys';
@@ -28,6 +21,8 @@ export class Flow {
   /** What keeps the flow from being shown at all. */
   broken?: Problem;
 
+  /** Too many look at once: what is shown is a little older then. */
+  private crowded = false;
   private timer = 0;
   private round = 0;
   private seen = '';
@@ -116,7 +111,7 @@ export class Flow {
       const before = this.connection;
       this.seen = mark;
       this.events = events;
-      this.offline = false;
+      this.offline = this.crowded = false;
       this.connection = connection;
       if (news) this.changed(before);
     } catch (error) {
@@ -124,7 +119,8 @@ export class Flow {
       const problem = asProblem(error);
       if (problem.status === 404) this.broken = problem;
       this.offline = problem.status === 0 || problem.status >= 500;
-      if (!this.offline && problem.status !== 404) this.broken = problem;
+      this.crowded = problem.status === 429;
+      if (!this.offline && !this.crowded && problem.status !== 404) this.broken = problem;
       this.changed(this.connection);
       if (this.broken) return;
     }
@@ -135,6 +131,7 @@ export class Flow {
 
   private wait(): number {
     if (this.offline) return looks.offline;
+    if (this.crowded) return looks.patient;
     switch (this.connection?.status) {
       case 'verifying':
         return looks.verifying;
@@ -151,16 +148,7 @@ export class Flow {
 
   /** failure is why the last try to connect did not work; undefined while nothing has failed. */
   failure(): Failure | undefined {
-    const c = this.connection;
-    if (!c) return undefined;
-    if ((c.status === 'failed' || c.status === 'degraded') && c.statusReason) {
-      return { code: c.statusReason.code, message: sentence(c.statusReason.message), fix: c.statusReason.fix ?? '', checks: c.checks };
-    }
-    if (!['disconnected', 'pending', 'expired'].includes(c.status)) return undefined;
-    const last = this.events.find((e) => ['connection.failed', 'connection.enabled', 'connection.launched'].includes(e.type));
-    if (last?.type !== 'connection.failed') return undefined;
-    const d = last.data as { code?: string; message?: string; fix?: string; checks?: Check[] };
-    return { code: d.code ?? '', message: sentence(d.message ?? ''), fix: d.fix ?? '', checks: Array.isArray(d.checks) ? d.checks : [] };
+    return this.connection && failureOf(this.connection, this.events);
   }
 
   /** latest is the newest event of a type, since the newest launch. */

@@ -2,6 +2,7 @@ import { html, nothing, type PropertyValues, type TemplateResult } from 'lit';
 import { property, state } from 'lit/decorators.js';
 import { asProblem, sentence, type Check, type Config, type Connection, type Event as Entry, type Problem } from '../api/client.js';
 import '../parts/copy.js';
+import { failureOf, remedy } from '../parts/failure.js';
 import { fixed } from '../parts/fix.js';
 import { cross, question, refresh, tick, warning } from '../parts/icons.js';
 import { checkLabel, eventLabel, eventTone, methodLabel, permissionLabel, verdictWord } from '../parts/words.js';
@@ -123,6 +124,12 @@ class ConnectionPage extends Page {
       return html`<div class="note ${c.status === 'enabled' ? 'busy' : 'bad'}" role="status"><h2>${warning()} ${title}</h2>
         ${r ? html`<p>${sentence(r.message)}</p>${fixed(r.fix ?? '')}<span class="code">${r.code}</span>` : nothing}
         ${c.status === 'enabled' ? html`<p class="soft small">Credentials are still issued: it takes three denials, at least five minutes apart, to end that.</p>` : nothing}</div>`;
+    }
+    if (c.status === 'disconnected' || c.status === 'expired') {
+      const f = failureOf(c, this.events);
+      const r = f ?? c.statusReason;
+      return r ? html`<div class="note ${f ? 'bad' : ''}" role="status"><h2>${f ? html`${warning()} ${f.title}` : c.status === 'expired' ? 'The link has expired' : 'Disconnected'}</h2>
+        <p>${sentence(r.message)}</p>${f ? remedy(f) : html`<p>${r.fix ?? ''}</p>`}<span class="code">${r.code}</span></div>` : nothing;
     }
     if (c.verification && c.status !== 'verifying') {
       return html`<div class="note busy" role="status"><h2>${warning()} A new role is on trial</h2><p><code>${c.verification.roleArn}</code></p><p>The old role goes on serving until the new one has passed.</p></div>`;

@@ -22,12 +22,14 @@ export class Page extends LitElement {
     super.connectedCallback();
     document.addEventListener('visibilitychange', this.shown);
     window.addEventListener('online', this.shown);
+    window.addEventListener('focus', this.shown); // back from AWS in another window
   }
 
   override disconnectedCallback(): void {
     super.disconnectedCallback();
     document.removeEventListener('visibilitychange', this.shown);
     window.removeEventListener('online', this.shown);
+    window.removeEventListener('focus', this.shown);
     clearTimeout(this.timer);
   }
 
@@ -49,7 +51,7 @@ export class Page extends LitElement {
       this.problem = undefined;
     } catch (error) {
       this.problem = asProblem(error);
-      wait = this.problem.status === 0 || this.problem.status >= 500 ? 3000 : 0;
+      wait = this.problem.status === 0 || this.problem.status >= 500 ? 3000 : this.problem.status === 429 ? 10_000 : 0;
     }
     if (!this.isConnected || !wait) return;
     this.timer = window.setTimeout(() => (document.hidden ? undefined : void this.refresh()), wait);
