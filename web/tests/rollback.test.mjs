@@ -38,6 +38,9 @@ for (const r of ownReasons) {
     await widget.getByText(`In account ${id}`).waitFor();
     await widget.getByText('permissions boundary is no policy of that account').waitFor();
 
+    await widget.getByText('Role not made').first().waitFor();
+    assert.equal(await widget.getByText('Role reported').count(), 0);
+
     // The command asks for what AWS answers, of a stack that is no more.
     await widget.getByText('Or ask with the AWS CLI').click();
     const command = await copied(page, widget.locator('.snippet').getByRole('button', { name: 'Copy' }));
@@ -76,6 +79,8 @@ test('rollback: a stack that takes its time says so, and the page follows', asyn
   const widget = page.locator('rolecall-connect');
   await widget.getByRole('heading', { name: 'AWS is creating the role' }).waitFor();
   await widget.getByText('222222222222').first().waitFor();
+  await widget.locator('.what', { hasText: 'Stack started' }).waitFor();
+  await widget.locator('.what', { hasText: 'Waiting for the role' }).waitFor();
   await accessible(page, 'a stack at work');
   await shoot(page, '66-creating');
 });

@@ -29,7 +29,10 @@ export function test(name, run, options = {}) {
   tests.push({ name, run, options });
 }
 
-/** At most so many tests may need a second try, and each that does is named: a browser on a loaded machine is late now and then. */
+/**
+ * At most so many tests may need a second try, and each that does is named: a browser on a loaded machine is late now and
+ * then. Those that wait have time enough.
+ */
 const lateOnes = 2;
 
 /** runAll runs the tests, some at a time, and answers the exit code. */
@@ -65,7 +68,7 @@ export async function runAll({ workers = 2 } = {}) {
   await work(alone); // what is measured is measured on a quiet machine
   await Promise.all([...waiting.map((w) => w.ends), ...Array.from({ length: workers }, () => work(together))]);
   const again = failed;
-  if (again.length && again.length <= lateOnes) {
+  if (again.length && again.length <= lateOnes && !again.some((t) => t.options.slow)) {
     console.log(`\ntried once more: ${names(again)}`);
     failed = [];
     await work([...again]);

@@ -107,11 +107,21 @@ export async function shoot(page, name, { full = true } = {}) {
     if (width === 360) {
       const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
       assert.ok(wide <= 0, `${name} at 360 px is ${wide} px too wide`);
+      assert.deepEqual(await page.evaluate(cut), [], `${name} at 360 px is cut off`);
     }
     await page.screenshot({ path: join(env.screenshots, `${name}-${suffix}.png`), fullPage: full });
   }
   await page.emulateMedia({ colorScheme: null });
   await page.setViewportSize(size);
+}
+
+/** cut names what the widget draws beyond its card, where nobody sees it: the card clips, so that the page itself stays narrow. */
+function cut() {
+  const card = document.querySelector('rolecall-connect')?.shadowRoot?.querySelector('.card');
+  if (!card) return [];
+  const edge = card.getBoundingClientRect().right + 1;
+  const scrolled = (e) => e && e !== card && (/auto|scroll|hidden/.test(getComputedStyle(e).overflowX) || scrolled(e.parentElement));
+  return [...card.querySelectorAll('*')].filter((e) => e.getBoundingClientRect().right > edge && !scrolled(e.parentElement) && !scrolled(e)).map((e) => `${e.localName}.${e.getAttribute('class') ?? ''}`);
 }
 
 /** until asks until it is so. */

@@ -167,7 +167,7 @@ export class RolecallConnect extends LitElement {
   /** showNews puts the focus on what is new, unless the reader is busy elsewhere in the page. */
   private showNews(): void {
     const at = (this.getRootNode() as Document | ShadowRoot).activeElement;
-    if (at && at !== document.body && at !== this) return;
+    if (at && !at.contains(this)) return;
     this.renderRoot.querySelector<HTMLElement>('[data-focus]')?.focus();
   }
 

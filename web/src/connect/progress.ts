@@ -51,22 +51,26 @@ function steps(c: Connection, flow: Flow, method: Method): Step[] {
   const issued = flow.events.find((e) => e.type === 'connection.launched' || e.type === 'connection.created');
   const failure = flow.failure();
   const verifying = c.status === 'verifying' || Boolean(c.verification);
-  const past = verifying || Boolean(reported) || (Boolean(failure) && c.status !== 'pending');
+  const begun = Boolean(started) || Boolean(c.stack && !c.launch);
+  const unmade = Boolean(failure?.unmade);
+  const past = verifying || Boolean(reported) || (Boolean(failure) && !unmade && c.status !== 'pending');
   const list: Step[] = [];
   if (keys) {
     list.push({ what: 'Keys taken', state: 'done', at: issued?.at });
   } else {
     list.push({ what: 'Link issued', state: 'done', at: issued?.at ?? c.createdAt });
-    if (method === 'stack' || method === 'cli' || started) {
-      list.push({ what: started || past ? 'Stack started' : 'Waiting for the stack', state: started || past ? 'done' : 'now', at: started?.at });
+    const byStack = method === 'stack' || method === 'cli';
+    if (begun || (!past && byStack)) { // a role by hand comes without one, whatever was chosen first
+      list.push({ what: begun ? 'Stack started' : 'Waiting for the stack', state: begun ? 'done' : 'now', at: started?.at });
     }
-    const waiting = started || !(method === 'stack' || method === 'cli') ? 'now' : 'wait';
-    list.push({ what: past ? 'Role reported' : waiting === 'now' ? 'Waiting for the role' : 'Role', state: past ? 'done' : waiting, at: reported?.at, more: c.roleArn });
+    const waiting = begun || !byStack ? 'now' : 'wait';
+    list.push(unmade ? { what: 'Role not made', state: 'bad' }
+      : { what: past ? 'Role reported' : waiting === 'now' ? 'Waiting for the role' : 'Role', state: past ? 'done' : waiting, at: reported?.at, more: c.roleArn });
   }
   const checks = failure?.checks.length && !verifying ? failure.checks : c.checks;
   list.push({
-    what: failure && !verifying ? 'Verification failed' : verifying ? 'Verifying' : 'Verification',
-    state: failure && !verifying ? 'bad' : verifying ? 'now' : 'wait',
+    what: unmade ? 'Verification' : failure && !verifying ? 'Verification failed' : verifying ? 'Verifying' : 'Verification',
+    state: unmade ? 'wait' : failure && !verifying ? 'bad' : verifying ? 'now' : 'wait',
     more: verifying || failure ? checkList(checks) as TemplateResult : undefined,
   });
   list.push({ what: 'Enabled', state: 'wait' });

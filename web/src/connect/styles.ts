@@ -69,6 +69,7 @@ export const layout = css`
   .body { padding: 1.25rem; }
   .foot { display: flex; flex-wrap: wrap; gap: 0.5rem 0.75rem; align-items: center; margin-top: 1.25rem; }
   .foot .push { margin-inline-start: auto; }
+  .foot + .tabs { margin-top: 1.25rem; }
   .field { margin-bottom: 1.125rem; }
   .pair { display: grid; gap: 0 1rem; }
   h3 { font-size: 1rem; font-weight: 650; margin: 0 0 0.5rem; }
@@ -95,7 +96,7 @@ export const layout = css`
   details[open] summary .icon { transform: rotate(180deg); }
   details .field:first-of-type { margin-top: 0.75rem; }
 
-  .columns { display: grid; gap: 1.5rem; }
+  .columns { display: grid; grid-template-columns: minmax(0, 1fr); gap: 1.5rem; }
   .guide ol { margin: 0.75rem 0; padding: 0; list-style: none; counter-reset: step; display: grid; gap: 0.875rem; }
   .guide ol > li { counter-increment: step; display: grid; grid-template-columns: 1.5rem minmax(0, 1fr); gap: 0.625rem; }
   .guide ol > li::before { content: counter(step); width: 1.5rem; height: 1.5rem; border-radius: 50%; display: grid; place-items: center; font-size: 0.8125rem; font-weight: 650; background: var(--_raised); border: 1px solid var(--_line); }

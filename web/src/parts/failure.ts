@@ -10,6 +10,8 @@ export interface Failure {
   message: string;
   fix: string;
   checks: Check[];
+  /** The stack ended before its role was there. */
+  unmade?: boolean;
   /** A command that finds out more, in the customer's account. */
   command?: string;
 }
@@ -43,6 +45,7 @@ function unfinished(c: Connection, events: Event[]): Failure | undefined {
     fix: `AWS says why. In account ${account} and Region ${region}, open CloudFormation, the stack ${name} and its Events: the first one that FAILED has the reason. `
       + 'Mostly a role of the chosen name exists already (leave the role name empty), the permissions boundary is no policy of that account, or whoever created the stack may not create IAM roles. Then try again with a new link.',
     checks: [],
+    unmade: true,
     command: `aws cloudformation describe-stack-events --region ${region} --stack-name '${c.stack.id}' \\\n`
       + '  --query "StackEvents[?ends_with(ResourceStatus, \'_FAILED\')].[LogicalResourceId, ResourceStatusReason]" --output text',
   };
