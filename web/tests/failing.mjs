@@ -88,11 +88,17 @@ export async function age(id) {
   });
 }
 
-/** copied is what a copy button of an element puts on the clipboard. */
-export async function copied(page, button) {
-  await page.evaluate(() => navigator.clipboard.writeText(''));
-  await button.click();
-  return until('something is copied', () => page.evaluate(() => navigator.clipboard.readText()));
+let clipboard = Promise.resolve(); // there is one for all contexts of the browser
+
+/** copied is what a copy button puts on the clipboard. */
+export function copied(page, button) {
+  const text = clipboard.then(async () => {
+    await page.evaluate(() => navigator.clipboard.writeText(''));
+    await button.click();
+    return until('something is copied', () => page.evaluate(() => navigator.clipboard.readText()));
+  });
+  clipboard = text.catch(() => undefined);
+  return text;
 }
 
 /** clock is what a ring says, in seconds. */

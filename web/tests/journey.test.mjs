@@ -17,18 +17,14 @@ test('journey: two actions, from a name to Enabled', async ({ context, page }) =
   await widget.getByText('This name is free.').waitFor();
   await accessible(page, 'the name');
   await shoot(page, '02-name');
-  const began = Date.now();
   await begin(widget, name);
 
   await widget.getByText('I acknowledge that AWS CloudFormation might create IAM resources').waitFor();
   await widget.locator('.what', { hasText: 'Waiting for the stack' }).waitFor();
   await accessible(page, 'the prepared link');
   await shoot(page, '03-link');
-  const looked = Date.now();
   const tab = await createStack(context, widget, id);
   await widget.getByRole('heading', { name: 'Connected', exact: true }).waitFor();
-  console.log(`        Continue to link ${looked - began} ms (with axe and screenshots); Open AWS to Enabled ${Date.now() - looked} ms`);
-  assert.ok(Date.now() - looked < 8000, `${Date.now() - looked} ms from the link to Enabled`);
   assert.equal(await widget.locator('.checks .passed').count(), 6);
   await accessible(page, 'Enabled');
   await shoot(page, '04-enabled');
@@ -48,6 +44,20 @@ test('journey: two actions, from a name to Enabled', async ({ context, page }) =
   await page.getByRole('link', { name }).waitFor();
   await accessible(page, 'the list');
   await shoot(page, '07-list');
+});
+
+test('journey: from Continue to Enabled within eight seconds of this machine', async ({ context, page }) => {
+  await signIn(page, 'Ada', '/connect');
+  const widget = page.locator('rolecall-connect');
+  const began = Date.now();
+  await begin(widget, unique('Quick'));
+  await widget.locator('[data-launch]').waitFor();
+  const linked = Date.now();
+  await createStack(context, widget, account());
+  await widget.getByRole('heading', { name: 'Connected', exact: true }).waitFor();
+  const took = Date.now() - began;
+  console.log(`        Continue to link ${linked - began} ms, to Enabled ${took} ms`);
+  assert.ok(took < 8000, `${took} ms from Continue to Enabled`);
 }, { alone: true });
 
 test('journey: a taken name is said at once, in another spelling too', async ({ page }) => {
@@ -63,6 +73,7 @@ test('journey: a taken name is said at once, in another spelling too', async ({ 
   await widget.getByText('This name is taken, or was once; choose another.').waitFor();
   await shoot(page, '09-name-taken');
   await widget.getByRole('button', { name: 'Continue' }).click();
+  await until('the name has the focus again', () => page.evaluate(() => document.activeElement?.shadowRoot?.activeElement?.id === 'name'));
   assert.equal(await widget.locator('[data-launch]').count(), 0);
 });
 
