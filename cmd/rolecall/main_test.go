@@ -22,6 +22,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -46,6 +47,7 @@ func TestMain(m *testing.M) {
 		"browse":  func() { os.Exit(say(browse(os.Args[1], os.Getenv("PERSON")))) },
 		"opened":  func() { os.Exit(say(os.WriteFile("opened.txt", []byte(os.Args[1]+"\n"), 0o600))) },
 		"caller":  func() { os.Exit(say(caller())) },
+		"roles":   func() { os.Exit(say(roles())) },
 		"showenv": showEnv,
 	})
 }
@@ -230,6 +232,20 @@ func caller() error {
 		return err
 	}
 	fmt.Println(aws.ToString(out.Account), aws.ToString(out.Arn), cfg.Region)
+	return nil
+}
+
+// roles is a program that needs more than to be who it is.
+func roles() error {
+	cfg, err := config.LoadDefaultConfig(context.Background(), config.WithRetryMaxAttempts(1))
+	if err != nil {
+		return err
+	}
+	out, err := iam.NewFromConfig(cfg).ListRoles(context.Background(), &iam.ListRolesInput{})
+	if err != nil {
+		return err
+	}
+	fmt.Println(len(out.Roles), "roles")
 	return nil
 }
 

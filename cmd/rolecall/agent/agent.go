@@ -15,7 +15,6 @@ import (
 	"net/url"
 	"strings"
 	"sync"
-	"time"
 
 	"rolecall/cmd/rolecall/api"
 )
@@ -26,24 +25,24 @@ const Path = "/credentials/"
 // A Source finds connections and their credentials.
 type Source interface {
 	Find(ctx context.Context, nameOrID string) (api.Connection, error)
-	Credentials(ctx context.Context, id string, duration time.Duration) (api.Credentials, error)
+	Credentials(ctx context.Context, id string, ask api.IssueCredentials) (api.Credentials, error)
 }
 
 // An Agent is an [http.Handler] for one listener on loopback.
 type Agent struct {
-	source   Source
-	duration time.Duration
-	hosts    []string // as a request's Host may name the listener
-	token    string
-	log      *slog.Logger
+	source Source
+	ask    api.IssueCredentials
+	hosts  []string // as a request's Host may name the listener
+	token  string
+	log    *slog.Logger
 
 	mu  sync.Mutex
 	ids map[string]string // of names; a name stays with its connection for ever
 }
 
-// New makes an agent with a token of its own for a listener's address, such as 127.0.0.1:49152. duration is that of the
-// sessions, 0 for Rolecall's default.
-func New(address string, source Source, duration time.Duration, log *slog.Logger) (*Agent, error) {
+// New makes an agent with a token of its own for a listener's address, such as 127.0.0.1:49152. ask is what it asks
+// Rolecall for, whoever asks it.
+func New(address string, source Source, ask api.IssueCredentials, log *slog.Logger) (*Agent, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, err
@@ -52,7 +51,7 @@ func New(address string, source Source, duration time.Duration, log *slog.Logger
 		return nil, errors.New("the agent serves this machine alone: listen on 127.0.0.1 or [::1], not on " + address)
 	}
 	return &Agent{
-		source: source, duration: duration, hosts: []string{address, "localhost:" + port}, token: rand.Text(), log: log,
+		source: source, ask: ask, hosts: []string{address, "localhost:" + port}, token: rand.Text(), log: log,
 		ids: map[string]string{},
 	}, nil
 }
@@ -107,7 +106,7 @@ func (a *Agent) credentials(w http.ResponseWriter, r *http.Request, name string)
 	id, err := a.find(ctx, name)
 	var out api.Credentials
 	if err == nil {
-		out, err = a.source.Credentials(ctx, id, a.duration)
+		out, err = a.source.Credentials(ctx, id, a.ask)
 	}
 	if err != nil {
 		a.log.WarnContext(ctx, "refused", slog.String("connection", name), slog.String("error", err.Error()))

@@ -9,7 +9,6 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
 
 	"rolecall/cmd/rolecall/api"
 )
@@ -28,8 +27,8 @@ func (s *source) Find(_ context.Context, name string) (api.Connection, error) {
 	return api.Connection{ID: "conn_1"}, nil
 }
 
-func (s *source) Credentials(_ context.Context, id string, d time.Duration) (api.Credentials, error) {
-	if id != "conn_1" || d != time.Hour {
+func (s *source) Credentials(_ context.Context, id string, ask api.IssueCredentials) (api.Credentials, error) {
+	if id != "conn_1" || ask.DurationSeconds != 3600 {
 		return api.Credentials{}, errors.New("asked for " + id)
 	}
 	return api.Credentials{AccessKeyID: "ASIA", SecretAccessKey: "hush", Token: "t", Expiration: "2026-01-02T03:04:05Z", AccountID: "222222222222"}, s.err
@@ -37,7 +36,7 @@ func (s *source) Credentials(_ context.Context, id string, d time.Duration) (api
 
 func started(t *testing.T, s Source) *Agent {
 	t.Helper()
-	a, err := New("127.0.0.1:4570", s, time.Hour, slog.New(slog.DiscardHandler))
+	a, err := New("127.0.0.1:4570", s, api.IssueCredentials{DurationSeconds: 3600}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +125,7 @@ func TestPassesOn(t *testing.T) {
 
 func TestServesThisMachineAlone(t *testing.T) {
 	for _, address := range []string{"0.0.0.0:1", "[::]:1", "192.168.1.2:1", "localhost:1", "nonsense"} {
-		if _, err := New(address, &source{}, 0, slog.New(slog.DiscardHandler)); err == nil {
+		if _, err := New(address, &source{}, api.IssueCredentials{}, slog.New(slog.DiscardHandler)); err == nil {
 			t.Errorf("%s was taken", address)
 		}
 	}

@@ -57,6 +57,23 @@ type Credentials struct {
 	AccountID       string `json:"AccountId"`
 }
 
+// IssueCredentials asks for credentials; its zero value for those that any SDK gets.
+type IssueCredentials struct {
+	DurationSeconds int            `json:"durationSeconds,omitempty"` // 0 for the API's own default
+	ReadOnly        bool           `json:"readOnly,omitempty"`
+	Reason          string         `json:"reason,omitempty"`
+	Policy          map[string]any `json:"policy,omitempty"` // an IAM policy
+	PolicyARNs      []string       `json:"policyArns,omitempty"`
+}
+
+// plainLeast is the shortest session that is to be had without options.
+const plainLeast = 1800
+
+// isPlain says that the API's simpler request will do, whose answers serve several callers.
+func (a IssueCredentials) isPlain() bool {
+	return (a.DurationSeconds == 0 || a.DurationSeconds >= plainLeast) && !a.ReadOnly && a.Reason == "" && a.Policy == nil && len(a.PolicyARNs) == 0
+}
+
 // RequestSignIn asks for a link into AWS's console.
 type RequestSignIn struct {
 	Destination string `json:"destination,omitempty"` // a page of the console; its home by default
@@ -178,14 +195,17 @@ func (c *Client) Find(ctx context.Context, nameOrID string) (Connection, error) 
 	}
 }
 
-// Credentials asks for a session; duration 0 is the API's own default.
-func (c *Client) Credentials(ctx context.Context, id string, duration time.Duration) (Credentials, error) {
-	query := url.Values{}
-	if duration != 0 {
-		query.Set("durationSeconds", strconv.Itoa(int(duration/time.Second)))
+// Credentials asks for a session.
+func (c *Client) Credentials(ctx context.Context, id string, ask IssueCredentials) (Credentials, error) {
+	method, query, in := http.MethodPost, url.Values{}, any(ask)
+	if ask.isPlain() {
+		method, in = http.MethodGet, nil
+		if ask.DurationSeconds != 0 {
+			query.Set("durationSeconds", strconv.Itoa(ask.DurationSeconds))
+		}
 	}
 	var out Credentials
-	if err := c.do(ctx, http.MethodGet, "/v1/connections/"+url.PathEscape(id)+"/credentials", query, nil, &out); err != nil {
+	if err := c.do(ctx, method, "/v1/connections/"+url.PathEscape(id)+"/credentials", query, in, &out); err != nil {
 		return Credentials{}, err
 	}
 	if out.AccessKeyID == "" || out.SecretAccessKey == "" || out.Token == "" || out.Expiration == "" {

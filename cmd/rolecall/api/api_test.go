@@ -23,7 +23,7 @@ func TestTypesAreTheAPIs(t *testing.T) {
 	for name, model := range map[string]reflect.Type{
 		"Connection": reflect.TypeFor[Connection](), "Reason": reflect.TypeFor[Reason](), "Connections": reflect.TypeFor[Connections](),
 		"Credentials": reflect.TypeFor[Credentials](), "Problem": reflect.TypeFor[Problem](),
-		"RequestSignIn": reflect.TypeFor[RequestSignIn](), "SignInLink": reflect.TypeFor[SignInLink](),
+		"IssueCredentials": reflect.TypeFor[IssueCredentials](), "RequestSignIn": reflect.TypeFor[RequestSignIn](), "SignInLink": reflect.TypeFor[SignInLink](),
 	} {
 		schema, ok := doc.Components.Schemas[name]
 		if !ok {
@@ -97,7 +97,7 @@ func kind(t reflect.Type) string {
 		return "string"
 	}
 	switch t.Kind() {
-	case reflect.Pointer, reflect.Struct:
+	case reflect.Pointer, reflect.Struct, reflect.Map:
 		return "object"
 	case reflect.Slice:
 		return "array"
@@ -179,7 +179,7 @@ func TestProblems(t *testing.T) {
 				w.WriteHeader(tt.status)
 				_, _ = w.Write([]byte(tt.body))
 			})
-			_, err := c.Credentials(t.Context(), "conn_1", 0)
+			_, err := c.Credentials(t.Context(), "conn_1", IssueCredentials{})
 			if err == nil || !strings.HasPrefix(err.Error(), tt.want) || strings.Contains(err.Error(), "t0ken") || strings.Contains(err.Error(), "hush") {
 				t.Fatalf("%v, want %s", err, tt.want)
 			}

@@ -21,7 +21,7 @@ import (
 
 func (p *Program) agentCommand() *cobra.Command {
 	var address, tokenFile string
-	var duration time.Duration
+	var wanted options
 	c := &cobra.Command{
 		Use:   "agent [NAME...]",
 		Short: "Serve credentials to programs on this machine",
@@ -33,15 +33,19 @@ func (p *Program) agentCommand() *cobra.Command {
 			"  rolecall agent --listen 127.0.0.1:4570 --token-file /run/user/1000/rolecall-token",
 		Args:              cobra.ArbitraryArgs,
 		ValidArgsFunction: p.completeNames,
-		RunE:              func(c *cobra.Command, args []string) error { return p.agent(c, args, address, tokenFile, duration) },
+		RunE:              func(c *cobra.Command, args []string) error { return p.agent(c, args, address, tokenFile, wanted) },
 	}
 	c.Flags().StringVar(&address, "listen", "127.0.0.1:0", "address on this machine; port 0 takes any")
 	c.Flags().StringVar(&tokenFile, "token-file", "", "write the agent's token to this file, for AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")
-	c.Flags().DurationVar(&duration, "duration", 0, "how long the credentials last, 30m to 1h")
+	wanted.add(c)
 	return c
 }
 
-func (p *Program) agent(c *cobra.Command, names []string, address, tokenFile string, duration time.Duration) error {
+func (p *Program) agent(c *cobra.Command, names []string, address, tokenFile string, wanted options) error {
+	ask, err := wanted.ask(p)
+	if err != nil {
+		return err
+	}
 	s, err := p.session(c)
 	if err != nil {
 		return err
@@ -57,7 +61,7 @@ func (p *Program) agent(c *cobra.Command, names []string, address, tokenFile str
 		}
 	}
 	log := slog.New(slog.NewTextHandler(p.Err, nil))
-	server, a, err := serve(c.Context(), s.api, address, duration, log)
+	server, a, err := serve(c.Context(), s.api, address, ask, log)
 	if err != nil {
 		return err
 	}
@@ -90,7 +94,7 @@ type server struct {
 	ended chan error
 }
 
-func serve(ctx context.Context, source *api.Client, address string, duration time.Duration, log *slog.Logger) (*server, *agent.Agent, error) {
+func serve(ctx context.Context, source *api.Client, address string, ask api.IssueCredentials, log *slog.Logger) (*server, *agent.Agent, error) {
 	if host, _, err := net.SplitHostPort(address); err != nil || net.ParseIP(host) == nil {
 		return nil, nil, fmt.Errorf("%q is no address such as 127.0.0.1:4570", address)
 	}
@@ -99,7 +103,7 @@ func serve(ctx context.Context, source *api.Client, address string, duration tim
 	if err != nil {
 		return nil, nil, err
 	}
-	a, err := agent.New(listener.Addr().String(), source, duration, log)
+	a, err := agent.New(listener.Addr().String(), source, ask, log)
 	if err != nil {
 		_ = listener.Close()
 		return nil, nil, err
@@ -135,16 +139,16 @@ func quoted(s string) string {
 }
 
 // execRenewed runs a command beside an agent of its own.
-func (p *Program) execRenewed(c *cobra.Command, name string, command []string, duration time.Duration, region string) error {
+func (p *Program) execRenewed(c *cobra.Command, name string, command []string, ask api.IssueCredentials, region string) error {
 	s, err := p.session(c)
 	if err != nil {
 		return err
 	}
-	found, _, err := issue(c.Context(), s.api, name, duration) // what is refused is refused now, not by the command
+	found, _, err := issue(c.Context(), s.api, name, ask) // what is refused is refused now, not by the command
 	if err != nil {
 		return err
 	}
-	server, a, err := serve(context.WithoutCancel(c.Context()), s.api, "127.0.0.1:0", duration, slog.New(slog.DiscardHandler))
+	server, a, err := serve(context.WithoutCancel(c.Context()), s.api, "127.0.0.1:0", ask, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}

@@ -10,7 +10,6 @@ import (
 	"os/signal"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -18,7 +17,7 @@ import (
 )
 
 func (p *Program) execCommand() *cobra.Command {
-	var duration time.Duration
+	var wanted options
 	var region string
 	var renew bool
 	c := &cobra.Command{
@@ -26,34 +25,40 @@ func (p *Program) execCommand() *cobra.Command {
 		Short: "Run a command with a connection's credentials",
 		Long: "Runs a command with credentials for the connection's account in its environment, and with the connection's default Region.\n" +
 			"AWS settings of yours that would get in the way are left out. The command's exit status is rolecall's.\n\n" +
-			"The credentials end after half an hour, or --duration up to an hour. With --renew the command's AWS SDK fetches new ones for\n" +
-			"as long as the command runs.",
+			"The credentials end after half an hour, or --duration up to an hour. --read-only and --policy narrow what they may do,\n" +
+			"--reason says in the audit records what they were for. With --renew the command's AWS SDK fetches new ones\n" +
+			"for as long as the command runs.",
 		Example: "  rolecall exec Production -- aws s3 ls\n" +
-			"  rolecall exec Production --duration 1h -- terraform plan\n" +
+			"  rolecall exec Production --duration 1h --reason 'ticket 1234' -- terraform plan\n" +
+			"  rolecall exec Production --read-only -- ./report\n" +
 			"  rolecall exec Production --renew -- ./long-running-job\n" +
 			"  rolecall exec Production -- bash",
 		Args:              cobra.MinimumNArgs(2),
 		ValidArgsFunction: p.completeThenCommand,
 		RunE: func(c *cobra.Command, args []string) error {
-			if renew {
-				return p.execRenewed(c, args[0], args[1:], duration, region)
+			ask, err := wanted.ask(p)
+			if err != nil {
+				return err
 			}
-			return p.exec(c, args[0], args[1:], duration, region)
+			if renew {
+				return p.execRenewed(c, args[0], args[1:], ask, region)
+			}
+			return p.exec(c, args[0], args[1:], ask, region)
 		},
 	}
 	c.Flags().SetInterspersed(true)
-	c.Flags().DurationVar(&duration, "duration", 0, "how long the credentials last, 30m to 1h")
+	wanted.add(c)
 	c.Flags().StringVar(&region, "region", "", "AWS Region instead of the connection's own")
 	c.Flags().BoolVar(&renew, "renew", false, "let the command fetch new credentials for as long as it runs")
 	return c
 }
 
-func (p *Program) exec(c *cobra.Command, name string, command []string, duration time.Duration, region string) error {
+func (p *Program) exec(c *cobra.Command, name string, command []string, ask api.IssueCredentials, region string) error {
 	s, err := p.session(c)
 	if err != nil {
 		return err
 	}
-	found, creds, err := issue(c.Context(), s.api, name, duration)
+	found, creds, err := issue(c.Context(), s.api, name, ask)
 	if err != nil {
 		return err
 	}
@@ -72,12 +77,12 @@ func (p *Program) exec(c *cobra.Command, name string, command []string, duration
 }
 
 // issue finds a connection and asks for credentials.
-func issue(ctx context.Context, client *api.Client, name string, duration time.Duration) (api.Connection, api.Credentials, error) {
+func issue(ctx context.Context, client *api.Client, name string, ask api.IssueCredentials) (api.Connection, api.Credentials, error) {
 	found, err := client.Find(ctx, name)
 	if err != nil {
 		return api.Connection{}, api.Credentials{}, err
 	}
-	creds, err := client.Credentials(ctx, found.ID, duration)
+	creds, err := client.Credentials(ctx, found.ID, ask)
 	return found, creds, explain(err, found)
 }
 
@@ -154,7 +159,7 @@ func exitOf(cmd *exec.Cmd, err error) error {
 }
 
 func (p *Program) processCommand() *cobra.Command {
-	var duration time.Duration
+	var wanted options
 	c := &cobra.Command{
 		Use:   "credential-process NAME",
 		Short: "Print credentials for AWS's configuration file",
@@ -167,11 +172,15 @@ func (p *Program) processCommand() *cobra.Command {
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: p.completeName,
 		RunE: func(c *cobra.Command, args []string) error {
+			ask, err := wanted.ask(p)
+			if err != nil {
+				return err
+			}
 			s, err := p.session(c)
 			if err != nil {
 				return err
 			}
-			_, creds, err := issue(c.Context(), s.api, args[0], duration)
+			_, creds, err := issue(c.Context(), s.api, args[0], ask)
 			if err != nil {
 				return err
 			}
@@ -181,7 +190,7 @@ func (p *Program) processCommand() *cobra.Command {
 			})
 		},
 	}
-	c.Flags().DurationVar(&duration, "duration", 0, "how long the credentials last, 30m to 1h")
+	wanted.add(c)
 	return c
 }
 

@@ -86,7 +86,11 @@ func (c Client) oauth(p *provider, redirect string) *oauth2.Config {
 
 // tokens takes the issuer's answer. Lifetimes are counted from here on: clocks may differ.
 func (c Client) tokens(t *oauth2.Token) Tokens {
-	life := time.Duration(t.ExpiresIn) * time.Second
+	seconds := t.ExpiresIn
+	if answer, ok := t.Extra("expires_in").(float64); ok && seconds == 0 { // clientcredentials leaves it there
+		seconds = int64(answer)
+	}
+	life := time.Duration(seconds) * time.Second
 	if life <= 0 {
 		life = time.Minute // it did not say; ask again soon
 	}

@@ -36,7 +36,10 @@ const (
 )
 
 // ErrWrongKey is the error of a file that the passphrase or the keyring's key does not open.
-var ErrWrongKey = errors.New("the passphrase or the keyring's key does not open it")
+var ErrWrongKey = errors.New("the passphrase or the keyring's key does not open it" + startOver)
+
+// startOver is what can be done where nothing else helps.
+const startOver = "\nTo start over: rolecall logout --forget, then rolecall login"
 
 // A Ring is the operating system's keyring, bound to this program.
 type Ring interface {
@@ -150,7 +153,7 @@ func (v *Vault) load() (*sealed, error) {
 	}
 	file := new(sealed)
 	if err := json.Unmarshal(text, file); err != nil || file.Version != 1 {
-		return nil, fmt.Errorf("vault: %s is damaged, or of a newer version", v.Path)
+		return nil, fmt.Errorf("vault: %s is damaged, or of a newer version%s", v.Path, startOver)
 	}
 	return file, nil
 }
