@@ -20,7 +20,7 @@ func (p *Program) loginCommand() *cobra.Command {
 			"environment it need not sign in at all.",
 		Example: "  rolecall login\n" +
 			"  rolecall login --no-browser\n" +
-			"  rolecall --profile work --api https://rolecall.example.com --issuer https://login.example.com/ login\n" +
+			"  rolecall --profile work --api https://rolecall.example.com login\n" +
 			"  rolecall login --client-id nightly --client-secret-file secret.txt",
 		RunE: func(c *cobra.Command, _ []string) error { return p.login(c, noBrowser) },
 	}
@@ -32,6 +32,9 @@ func (p *Program) loginCommand() *cobra.Command {
 func (p *Program) login(c *cobra.Command, noBrowser bool) error {
 	s, err := p.session(c)
 	if err != nil {
+		return err
+	}
+	if s.access.Client, err = s.access.Client.Located(c.Context(), s.access.API); err != nil {
 		return err
 	}
 	if s.access.Secret != "" {

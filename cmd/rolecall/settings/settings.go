@@ -32,7 +32,7 @@ func Names() []string { return []string{API, Issuer, ClientID, Audience, Scopes}
 func About(name string) string {
 	return map[string]string{
 		API:      "URL of Rolecall's HTTP API",
-		Issuer:   "URL of the OIDC issuer; for an API on this machine, its own /oidc by default",
+		Issuer:   "URL of the OIDC issuer; for an API on this machine, its own /oidc by default, else what its /config.json says",
 		ClientID: "client at the issuer",
 		Audience: "audience to ask the issuer for, where it wants to be asked",
 		Scopes:   "scopes to ask the issuer for",

@@ -60,7 +60,9 @@ func (a *Access) Token(ctx context.Context) (string, error) {
 	}
 	var err error
 	if a.Secret != "" {
-		a.tokens, err = a.Client.Machine(ctx, a.Secret)
+		if a.Client, err = a.Client.Located(ctx, a.API); err == nil {
+			a.tokens, err = a.Client.Machine(ctx, a.Secret)
+		}
 	} else {
 		a.tokens, err = a.kept(ctx)
 	}

@@ -21,7 +21,8 @@ import (
 	"rolecall/cmd/rolecall/settings"
 )
 
-// A Client is this program, as the issuer knows it. All fields but Audience must be set.
+// A Client is this program, as the issuer knows it. All fields but Audience must be set;
+// [Client.Located] finds an Issuer that is not.
 type Client struct {
 	Issuer   string
 	ID       string
@@ -53,9 +54,6 @@ type provider struct {
 }
 
 func (c Client) discover(ctx context.Context) (context.Context, *provider, error) {
-	if c.Issuer == "" {
-		return nil, nil, fmt.Errorf("which identity provider? Name its issuer with --issuer, %s or rolecall configure", settings.Variable(settings.Issuer))
-	}
 	ctx = oidc.ClientContext(ctx, c.HTTP)
 	found, err := oidc.NewProvider(ctx, c.Issuer)
 	if err != nil {
