@@ -177,8 +177,12 @@ func (m SessionMaker) fromKeys(ctx context.Context, a SessionAsk) (Issued, error
 // revokedKeys is what a revocation stops of a connection by access key: hand-outs. There is no role that could deny the
 // sessions that are out already.
 func (c Connection) revokedKeys() Revoked {
+	until := c.s.UpdatedAt.Add(LongestSession)
+	if end := c.s.AccessKey.ExpiresAt; end.After(until) { // a temporary key was handed out itself
+		until = end
+	}
 	return Revoked{
-		Connection: c, At: c.s.UpdatedAt, ValidUntil: c.s.UpdatedAt.Add(LongestSession),
+		Connection: c, At: c.s.UpdatedAt, ValidUntil: until,
 		Reason: Reason{
 			Code: CodeRevocationDenied, Message: "sessions made with an access key cannot be denied by Rolecall, so that those that are out already live on",
 			Fix: "The customer can deny them at once: in IAM, give the key's user a policy that denies everything where aws:TokenIssueTime is earlier " +
