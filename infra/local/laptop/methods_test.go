@@ -269,15 +269,20 @@ func TestEveryMethodAndOutcome(t *testing.T) {
 		})
 	}
 	all.Wait()
+	t.Logf("%d rows in %s\n%s", len(rows), time.Since(began).Round(time.Second), table(verdicts))
+}
+
+// table prints verdicts, by method.
+func table(verdicts []verdict) string {
 	slices.SortStableFunc(verdicts, func(a, b verdict) int { return strings.Compare(a.method, b.method) })
-	var table strings.Builder
-	w := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
+	var text strings.Builder
+	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(w, "METHOD\tOUTCOME\tSTATUS\tCODE\tFIX")
 	for _, v := range verdicts {
 		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%.70s\n", v.method, v.outcome, v.status, v.code, v.fix)
 	}
 	_ = w.Flush()
-	t.Logf("%d rows in %s\n%s", len(rows), time.Since(began).Round(time.Second), table.String())
+	return text.String()
 }
 
 // accounts gives every row an account of its own.

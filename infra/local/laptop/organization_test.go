@@ -3,6 +3,7 @@ package laptop_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
@@ -138,6 +139,10 @@ func TestAnOrganization(t *testing.T) {
 		t.Errorf("the outsider's stack does not say why:\n%s", reasons)
 	}
 	checkMembers(t, acme, e, known, silent, mute, outsider.account)
+	verdicts := acme.memberVerdicts(e.ID, map[string]string{
+		member(1): "as it should be", management: "the management account", member(7): "connected already",
+		silent[0]: "may not say where it belongs", outsider.account: "of another organization",
+	})
 	retryFailures(t, acme, theirs, e, silent)
 
 	// Who joins is connected, who leaves is disconnected, and a revoked enrolment takes nobody.
@@ -152,6 +157,12 @@ func TestAnOrganization(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, time.Minute, "refused", func() bool { return theirs.instances(e.Launch.StackName)[types.StackInstanceStatusOutdated] == 3 })
+	late := verdict{method: "organization stack", outcome: "after revocation"}
+	eventually(t, time.Minute, "why", func() bool { return theirs.refusal(e.Launch.StackName, member(52)) != "" })
+	if late.code, late.fix = told([]string{"Member CREATE_FAILED: " + theirs.refusal(e.Launch.StackName, member(52))}); late.code != "ENROLMENT_REVOKED" || late.fix == "" {
+		t.Errorf("the account that came too late was told %+v", late)
+	}
+	t.Logf("\n%s", table(append(verdicts, late)))
 	after := acme.enrolment(e.ID)
 	if _, there := acme.accounts(e.ID)[member(52)]; there || after.Status != "revoked" || after.Launch != nil || after.Progress.Enabled != 48 {
 		t.Errorf("after revocation: %+v", after)
@@ -221,6 +232,32 @@ func (c customer) presents(e enrolment) {
 	}); err != nil {
 		c.t.Fatal(err)
 	}
+}
+
+// memberVerdicts are lines of the table of methods, of accounts with what is the matter with each.
+func (x tenant) memberVerdicts(id string, outcomes map[string]string) (out []verdict) {
+	x.t.Helper()
+	all := x.accounts(id)
+	for _, account := range slices.Sorted(maps.Keys(outcomes)) {
+		v := verdict{method: "organization stack", outcome: outcomes[account], status: all[account].Status}
+		if r := all[account].Reason; r != nil {
+			v.code, v.fix = r.Code, r.Fix
+		}
+		out = append(out, v)
+	}
+	return out
+}
+
+// refusal is why an account has no stack of a stack set, as the set tells it.
+func (c customer) refusal(name, account string) string {
+	c.t.Helper()
+	out, err := c.cloudFormation().ListStackInstances(context.Background(), &cloudformation.ListStackInstancesInput{
+		StackSetName: &name, StackInstanceAccount: &account,
+	})
+	if err != nil || len(out.Summaries) != 1 {
+		c.t.Fatal(out, err)
+	}
+	return aws.ToString(out.Summaries[0].StatusReason)
 }
 
 func checkMembers(t *testing.T, acme tenant, e enrolment, known connection, silent, mute []string, outsider string) {

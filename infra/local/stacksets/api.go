@@ -118,6 +118,9 @@ func (s *Service) listStackInstances(call *wire.Call) (any, error) {
 		} `xml:"Summaries"`
 	}
 	for _, account := range slices.Sorted(maps.Keys(m.instances)) {
+		if only := call.Form.Get("StackInstanceAccount"); only != "" && only != account {
+			continue
+		}
 		i := m.instances[account]
 		out.Summaries.Member = append(out.Summaries.Member, instanceAnswer{
 			StackSetID: m.id, Region: m.region, Account: account, StackID: i.stackID, Status: i.status, StatusReason: i.reason,
