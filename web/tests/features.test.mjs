@@ -54,13 +54,6 @@ test('connection: sign-in links, sessions, and their end', async ({ page }) => {
   await accessible(page, 'revoked sessions');
 });
 
-test('organisations: the page says what there is', async ({ page }) => {
-  await signIn(page, 'Ada', '/organisations');
-  await page.getByRole('heading', { level: 2 }).first().waitFor();
-  await accessible(page, 'organisations');
-  await shoot(page, '52-organisations');
-});
-
 test('access keys: connected with them, and rotated', async ({ page, expectErrors }) => {
   await signIn(page, 'Ada', '/connect');
   const widget = page.locator('rolecall-connect');

@@ -12,5 +12,7 @@ import './rollback.test.mjs';
 import './codes.test.mjs';
 import './guides.test.mjs';
 import './resume.test.mjs';
+import './use.test.mjs';
+import './organisations.test.mjs';
 
 process.exit(await runAll());

@@ -9,11 +9,17 @@ export type Config = Schemas['Config'];
 export type Event = Schemas['Event'];
 export type Events = Schemas['Events'];
 export type Launch = Schemas['Launch'];
-export type CreateConnection = Omit<Schemas['CreateConnection'], 'method'> & {
-  method?: 'role' | 'access_key';
-  accountId?: string;
-  accessKey?: { accessKeyId: string; secretAccessKey: string; sessionToken?: string };
-};
+export type CreateConnection = Schemas['CreateConnection'];
+export type Enrolment = Schemas['Enrolment'];
+export type Enrolments = Schemas['Enrolments'];
+export type EnrolledAccount = Schemas['EnrolledAccount'];
+export type EnrolledAccounts = Schemas['EnrolledAccounts'];
+export type RetriedAccounts = Schemas['RetriedAccounts'];
+export type RevokedSessions = Schemas['RevokedSessions'];
+export type Scope = Schemas['Scope'];
+export type Session = Schemas['Session'];
+export type Sessions = Schemas['Sessions'];
+export type SignInLink = Schemas['SignInLink'];
 
 /**
  * TokenProvider answers an access token of the host page's own identity provider. It is asked before each request and may

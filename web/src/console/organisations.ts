@@ -1,7 +1,6 @@
 import { html, nothing, type PropertyValues, type TemplateResult } from 'lit';
 import { property, state } from 'lit/decorators.js';
-import { asProblem, sentence, type Config, type Problem } from '../api/client.js';
-import { routes, type EnrolledAccount, type Enrolment, type RetriedAccounts } from '../api/features.js';
+import { asProblem, sentence, type Config, type EnrolledAccount, type EnrolledAccounts, type Enrolment, type Enrolments, type Problem, type RetriedAccounts } from '../api/client.js';
 import { fixed, snippet } from '../parts/fix.js';
 import { open } from '../parts/icons.js';
 import { permissionLabel } from '../parts/words.js';
@@ -14,7 +13,6 @@ const again = 4000;
 /** Whole organisations: the enrolments of the tenant, and one of them with its accounts. */
 class OrganisationsPage extends Page {
   @property() enrolmentId = '';
-  @state() private offered?: boolean;
   @state() private list?: Enrolment[];
   @state() private one?: Enrolment | undefined;
   @state() private accounts: EnrolledAccount[] = [];
@@ -32,17 +30,15 @@ class OrganisationsPage extends Page {
   }
 
   protected override async load(): Promise<number> {
-    this.offered = (await routes(this.client)).has('get /v1/enrolments');
-    if (!this.offered) return 0;
     this.config ??= await this.client.config();
     if (!this.enrolmentId) {
-      this.list = (await this.client.ask<{ items: Enrolment[] }>('GET', '/v1/enrolments', { query: { limit: 100 } })).items;
+      this.list = (await this.client.ask<Enrolments>('GET', '/v1/enrolments', { query: { limit: 100 } })).items;
       return 0;
     }
     const path = `/v1/enrolments/${encodeURIComponent(this.enrolmentId)}`;
     const [one, page] = await Promise.all([
       this.client.ask<Enrolment>('GET', path),
-      this.client.ask<{ items: EnrolledAccount[]; nextCursor?: string }>('GET', `${path}/accounts`, { query: { limit: 100 } }),
+      this.client.ask<EnrolledAccounts>('GET', `${path}/accounts`, { query: { limit: 100 } }),
     ]);
     this.one = one;
     if (this.accounts.length <= 100) {
@@ -53,10 +49,6 @@ class OrganisationsPage extends Page {
   }
 
   override render() {
-    if (this.offered === false) {
-      return html`<div class="head"><div><h1>Organisations</h1></div></div>
-        <div class="panel empty"><h2>Not offered by this deployment</h2><p>Its API has no enrolments of organisations. Accounts can be connected one by one.</p><div class="buttons"><a class="button" href="/connect">Connect account</a></div></div>`;
-    }
     if (this.enrolmentId) return this.detail();
     return html`<div class="head"><div><h1>Organisations</h1><span class="soft">All accounts of an AWS organisation, by one stack in its management account.</span></div></div>
       ${this.trouble()}${this.failed ? problemNote(this.failed) : nothing}
@@ -118,9 +110,9 @@ class OrganisationsPage extends Page {
     }
     return html`<a class="crumb" href="/organisations">← Organisations</a>
       <div class="head"><div><h1>${e.organizationId}</h1><div class="chips">${this.word(e)}<span class="soft">${e.organizationalUnitIds.join(', ')} · ${permissionLabel(e.permissions)} · ${e.defaultRegion}</span></div></div>
-        <div class="actions">${e.progress && (e.progress.failed || e.progress.degraded) ? html`<button type="button" @click=${() => void this.retry(e)}>${this.busy === 'retry' ? 'One moment…' : 'Try the failed ones again'}</button>` : nothing}</div></div>
+        <div class="actions">${e.progress && (e.progress.failed || e.progress.degraded) ? html`<button type="button" @click=${() => void this.retry(e)}>${this.busy === 'retry' ? 'One moment…' : 'Retry failures only'}</button>` : nothing}</div></div>
       ${this.trouble()}${this.failed ? problemNote(this.failed) : nothing}
-      ${this.retried ? html`<div class="note" role="status"><h2>${this.retried.verifying.length} accounts are tried again</h2>${this.retried.cli ? html`<p>${this.retried.redeploy.length} stacks rolled back; the customer deploys those again:</p>${snippet('AWS CLI', this.retried.cli)}` : nothing}</div>` : nothing}
+      ${this.retried ? html`<div class="note" role="status"><h2>${counted(this.retried.verifying.length, 'account is', 'accounts are')} tried again</h2>${this.retried.more ? html`<p>There are more failures than one request takes: press once more when these are done.</p>` : nothing}${this.retried.cli ? html`<p>${counted(this.retried.redeploy.length, 'stack', 'stacks')} rolled back and took the role along; the customer deploys those again, and no other:</p>${snippet('AWS CLI', this.retried.cli)}` : nothing}</div>` : nothing}
       ${this.progress(e)}${this.launch(e)}${this.table()}
       ${e.status === 'active' ? html`<section class="panel"><header><h2>Stop taking accounts</h2></header><div class="in"><p>A revoked enrolment takes no further account. Those that it has connected stay.</p><button type="button" class="danger" @click=${() => void this.revoke(e)}>${this.busy === 'revoke' ? 'Revoking…' : 'Revoke enrolment'}</button></div></section>` : nothing}`;
   }
@@ -147,7 +139,7 @@ class OrganisationsPage extends Page {
   private table(): TemplateResult {
     return html`<section class="panel"><header><h2>Accounts</h2></header>
       ${this.accounts.length ? html`<table class="rows"><thead><tr><th scope="col">Account</th><th scope="col">Status</th><th scope="col">Why</th><th scope="col">Updated</th></tr></thead>
-        <tbody>${this.accounts.map((a) => html`<tr><td class="name"><a href="/connections/${a.connectionId}">${a.accountId}</a></td><td>${badge(a.status)}</td>
+        <tbody>${this.accounts.map((a) => html`<tr><td class="name">${a.connectionId ? html`<a href="/connections/${a.connectionId}">${a.accountId}</a>` : a.accountId}</td><td>${badge(a.status)}</td>
           <td class="wide">${a.reason ? html`${sentence(a.reason.message)}${a.reason.fix ? fixed(a.reason.fix) : nothing}` : nothing}</td><td data-label="Updated">${when(a.updatedAt)}</td></tr>`)}</tbody></table>
         ${this.cursor ? html`<div class="more"><button type="button" class="small-button" @click=${() => void this.showMore()}>Show more</button></div>` : nothing}`
       : html`<div class="in"><p class="soft">No account has reported yet.</p></div>`}</section>`;
@@ -155,7 +147,7 @@ class OrganisationsPage extends Page {
 
   private showMore(): Promise<void> {
     return this.during('more', async () => {
-      const page = await this.client.ask<{ items: EnrolledAccount[]; nextCursor?: string }>('GET', `/v1/enrolments/${this.enrolmentId}/accounts`, { query: { limit: 100, cursor: this.cursor } });
+      const page = await this.client.ask<EnrolledAccounts>('GET', `/v1/enrolments/${this.enrolmentId}/accounts`, { query: { limit: 100, cursor: this.cursor } });
       this.accounts = this.accounts.concat(page.items);
       this.cursor = page.nextCursor ?? '';
     });
@@ -173,6 +165,10 @@ class OrganisationsPage extends Page {
       void this.refresh();
     });
   }
+}
+
+function counted(n: number, one: string, many: string): string {
+  return `${n} ${n === 1 ? one : many}`;
 }
 
 customElements.define('organisations-page', OrganisationsPage);

@@ -1,17 +1,18 @@
-/** The parts of a connection's page that are there only when they apply, and when the API has them. */
+/** The parts of a connection's page that are there only when they apply. */
 import { html, nothing, type TemplateResult } from 'lit';
 import { property, state } from 'lit/decorators.js';
-import type { Config, Connection } from '../api/client.js';
-import { Problem, asProblem } from '../api/client.js';
-import { accessKey, routes, stackUpdate, type RevokedSessions, type Scope, type Session, type Sessions, type SignInLink } from '../api/features.js';
+import { Problem, asProblem, type Config, type Connection, type RevokedSessions, type Scope, type Session, type Sessions, type SignInLink } from '../api/client.js';
 import { fixed, snippet } from '../parts/fix.js';
-import { cross, open, plus } from '../parts/icons.js';
+import { cross, open, plus, warning } from '../parts/icons.js';
 import { exact } from '../parts/time.js';
 import { capital, scopeText } from '../parts/words.js';
 import { Page, problemNote, when } from './page.js';
 import './snippets.js';
 
 const levels: Scope['level'][] = ['organization', 'project', 'environment', 'architecture'];
+
+/** From how many days on a key is called old. */
+const oldKey = 90;
 
 export type Act = (what: string, ask: (c: Connection) => Promise<Connection | void>) => Promise<boolean>;
 
@@ -20,17 +21,15 @@ class ConnectionPanels extends Page {
   @property({ attribute: false }) config?: Config;
   @property({ attribute: false }) act!: Act;
   @property() busy = '';
-  @state() private has = new Set<string>();
   @state() private scopes?: Scope[] | undefined;
   @state() private refused?: Problem | undefined;
   @state() private sessions?: Session[];
   @state() private link?: SignInLink | undefined;
   @state() private revoked?: RevokedSessions | undefined;
+  @state() private unrotated?: Problem | undefined;
   @state() private note?: Problem | undefined;
 
   protected override async load(): Promise<number> {
-    this.has = await routes(this.client);
-    if (!this.has.has('get /v1/connections/{id}/sessions')) return 0;
     const page = await this.client.ask<Sessions>('GET', this.client.path(this.connection.id, '/sessions'), { query: { limit: 20 } });
     this.sessions = page.items;
     return 20_000;
@@ -42,10 +41,10 @@ class ConnectionPanels extends Page {
     return html`${this.note ? problemNote(this.note) : nothing}
       ${this.updatePanel(c)}
       <credential-snippets .connection=${c} .base=${this.client.base}></credential-snippets>
-      ${this.has.has('put /v1/connections/{id}/scopes') ? this.scopesPanel(c) : nothing}
-      ${this.has.has('post /v1/connections/{id}/sign-in') || this.sessions ? this.sessionsPanel(c) : nothing}
-      ${this.has.has('put /v1/connections/{id}/access-key') && (c.method as string) === 'access_key' ? this.keysPanel(c) : nothing}
-      ${this.has.has('patch /v1/connections/{id}') ? this.namePanel(c) : nothing}`;
+      ${this.scopesPanel(c)}
+      ${this.sessionsPanel(c)}
+      ${c.method === 'access_key' ? this.keysPanel(c) : nothing}
+      ${this.namePanel(c)}`;
   }
 
   /** ask does something that does not answer with the connection, and shows what went wrong. */
@@ -60,7 +59,7 @@ class ConnectionPanels extends Page {
   }
 
   private updatePanel(c: Connection): TemplateResult | typeof nothing {
-    const u = stackUpdate(c);
+    const u = c.stack?.update;
     if (!u) return nothing;
     return html`<section class="panel"><header><h2>A newer template</h2><span class="chip">${u.from} → ${u.to}</span></header><div class="in">
       <p>What changes for this connection:</p><ul>${u.changes.map((t) => html`<li>${t}</li>`)}</ul>
@@ -122,8 +121,8 @@ class ConnectionPanels extends Page {
     const live = (this.sessions ?? []).filter((s) => Date.parse(s.expiresAt) > now);
     return html`<section class="panel"><header><h2>Sessions</h2></header><div class="in">
       <p class="buttons">
-        ${this.has.has('post /v1/connections/{id}/sign-in') ? html`<button type="button" ?disabled=${!usable} @click=${() => void this.signIn(true)}>Sign in to AWS, read only</button><button type="button" ?disabled=${!usable} @click=${() => void this.signIn(false)}>Sign in to AWS</button>` : nothing}
-        ${this.has.has('post /v1/connections/{id}/revoke-sessions') ? html`<button type="button" class="danger" ?disabled=${!usable && c.status !== 'degraded'} @click=${() => this.querySelector('dialog')?.showModal()}>Revoke sessions</button>` : nothing}
+        <button type="button" ?disabled=${!usable} @click=${() => void this.signIn(true)}>Sign in to AWS, read only</button><button type="button" ?disabled=${!usable} @click=${() => void this.signIn(false)}>Sign in to AWS</button>
+        <button type="button" class="danger" ?disabled=${!usable && c.status !== 'degraded'} @click=${() => this.querySelector('dialog')?.showModal()}>Revoke sessions</button>
       </p>
       ${this.link ? html`<div class="note" role="status"><h2>The link is ready</h2><p><a class="button primary" href=${this.link.url} target="_blank" rel="noopener noreferrer" @click=${() => (this.link = undefined)}>Open the AWS console ${open()}<span class="hidden"> (in a new tab)</span></a></p>
         <p class="soft small">It opens until ${exact(this.link.expiresAt)}; the session ends ${exact(this.link.sessionExpiresAt)}. Whoever has the link has the session: do not hand it on.</p></div>` : nothing}
@@ -134,7 +133,7 @@ class ConnectionPanels extends Page {
           <span class="why"><code>${s.accessKeyId}</code> as <code>${s.sessionName}</code>${s.reason ? html` · ${s.reason}` : nothing}</span></li>`)}</ul>`
         : this.sessions ? html`<p class="soft">No session is out.</p>` : nothing}
       <dialog aria-labelledby="revoke-title"><form method="dialog"><h2 id="revoke-title">Revoke all sessions?</h2>
-        <p>Everything that works with credentials of this connection is cut off, in the customer’s account too where its role allows that. New credentials can be had at once.</p>
+        <p>Credentials handed out before now are not handed out again. Where the role may give itself a policy, AWS denies them as well, within seconds; where it may not, they remain valid until they end, and the answer says when that is. New credentials can be had at once.</p>
         <div class="buttons"><button>Cancel</button><button class="danger primary" @click=${() => void this.revoke()}>Revoke sessions</button></div></form></dialog>
     </div></section>`;
   }
@@ -151,9 +150,11 @@ class ConnectionPanels extends Page {
   }
 
   private keysPanel(c: Connection): TemplateResult {
-    const k = accessKey(c);
+    const k = c.accessKey;
+    const old = (k?.ageDays ?? 0) >= oldKey;
     return html`<section class="panel"><header><h2>Access key</h2></header><div class="in">
-      ${k ? html`<dl class="facts"><div><dt>Access key ID</dt><dd><code>${k.accessKeyId}</code></dd></div><div><dt>Given</dt><dd>${when(k.setAt)}</dd></div>${k.expiresAt ? html`<div><dt>Ends</dt><dd>${when(k.expiresAt)}</dd></div>` : nothing}</dl>` : nothing}
+      ${k ? html`<dl class="facts"><div><dt>Access key ID</dt><dd><code>${k.accessKeyId}</code></dd></div><div><dt>Given</dt><dd>${when(k.setAt)}</dd></div><div><dt>Age</dt><dd>${k.ageDays === 1 ? '1 day' : `${k.ageDays} days`} at least</dd></div>${k.expiresAt ? html`<div><dt>Ends</dt><dd>${when(k.expiresAt)}</dd></div>` : nothing}</dl>` : nothing}
+      ${old ? html`<div class="note busy" role="status"><h3>${warning()} This key is old</h3><p>A key that works for years is a key that leaks one day. Rotate it, or better, move to a role, which has no secret to keep.</p></div>` : nothing}
       <h3 class="spaced">Rotate</h3>
       <p class="soft">Make a second key for the same user, give it here, and delete the first one once this has worked. The new key is proven before the old one is let go.</p>
       <form class="row" autocomplete="off" @submit=${this.rotate}>
@@ -161,15 +162,30 @@ class ConnectionPanels extends Page {
         <div class="grow"><label for="new-secret">Secret access key</label><input id="new-secret" name="secretAccessKey" type="password" required autocomplete="off"></div>
         <div class="grow"><label for="new-token">Session token <span class="soft">(ASIA… only)</span></label><input id="new-token" name="sessionToken" type="password" autocomplete="off"></div>
         <button class="primary">${this.busy === 'keys' ? 'Proving…' : 'Rotate keys'}</button>
-      </form></div></section>`;
+      </form>
+      ${this.unrotated ? html`${problemNote(this.unrotated)}<p>Nothing has changed: ${k ? html`<code>${k.accessKeyId}</code>` : 'the old key'} goes on serving.</p>` : nothing}
+      <h3 class="spaced">Move to a role</h3>
+      ${c.launch ? html`<p>Your customer opens this link, ticks the box and presses Create stack. The key goes on serving until the role has passed; then it is forgotten.</p>
+          <p class="buttons"><a class="button" href=${c.launch.quickCreateUrl} target="_blank" rel="noopener noreferrer">Open AWS CloudFormation ${open()}<span class="hidden"> (in a new tab)</span></a></p>
+          <p class="soft small">The link works until ${exact(c.launch.expiresAt)}.</p>`
+        : html`<p class="soft">A role has no secret that could leak, and AWS ends each session by itself.</p><p class="buttons"><button type="button" @click=${() => void this.act('launch', () => this.client.launch(c.id))}>${this.busy === 'launch' ? 'One moment…' : 'Prepare the link'}</button></p>`}
+      </div></section>`;
   }
 
   private async rotate(e: Event): Promise<void> {
     e.preventDefault();
     const form = e.target as HTMLFormElement;
     const body = Object.fromEntries([...new FormData(form)].map(([k, v]) => [k, String(v).trim()]).filter(([, v]) => v));
-    const done = await this.act('keys', (c) => this.client.ask<Connection>('PUT', this.client.path(c.id, '/access-key'), { body }));
-    if (done) form.reset();
+    this.unrotated = undefined;
+    await this.act('keys', async (c) => {
+      try {
+        const changed = await this.client.ask<Connection>('PUT', this.client.path(c.id, '/access-key'), { body });
+        form.reset();
+        return changed;
+      } catch (error) {
+        this.unrotated = asProblem(error);
+      }
+    });
   }
 
   private namePanel(c: Connection): TemplateResult {
