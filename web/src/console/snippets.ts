@@ -106,7 +106,7 @@ class CredentialSnippets extends LitElement {
     const regions = [...new Set([c.defaultRegion, ...c.regions])];
     return html`<section class="panel"><header><h2>Use it</h2></header><div class="in">
       ${c.status === 'enabled' ? '' : html`<p class="soft">Credentials are issued once the connection is enabled.</p>`}
-      <div class="row spaced">
+      <div class="row">
         <div><label for="use-region">Region</label><select id="use-region" @change=${(e: Event) => (this.region = (e.target as HTMLSelectElement).value)}>${regions.map((r) => html`<option value=${r} ?selected=${r === region}>${r}</option>`)}</select></div>
         <div><label><input type="checkbox" .checked=${this.readOnly} @change=${(e: Event) => (this.readOnly = (e.target as HTMLInputElement).checked)}> Read only</label></div>
       </div>
