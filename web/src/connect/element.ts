@@ -1,7 +1,6 @@
 import { LitElement, html, nothing, type TemplateResult } from 'lit';
 import { property, state } from 'lit/decorators.js';
 import { Client, Problem, asProblem, sentence, type Config, type Connection, type TokenProvider } from '../api/client.js';
-import { routes } from '../api/features.js';
 import { checkList } from '../parts/checks.js';
 import { define } from '../parts/copy.js';
 import { remedy, type Failure } from '../parts/failure.js';
@@ -41,7 +40,6 @@ export class RolecallConnect extends LitElement {
   @state() private method: Method = 'stack';
   @state() private resumed = false;
   /** The API takes access keys. */
-  @state() private keyed = false;
 
   private client?: Client;
   private flow?: Flow;
@@ -116,9 +114,7 @@ export class RolecallConnect extends LitElement {
 
   private async configure(client: Client): Promise<void> {
     try {
-      const [config, known] = await Promise.all([client.config(), routes(client).catch(() => new Set<string>())]);
-      this.config = config;
-      this.keyed = known.has('put /v1/connections/{id}/access-key');
+      const config = (this.config = await client.config());
       const kept = this.recallDraft();
       const sets = config.permissionSets.map((p) => p.name as string);
       this.draft = {
@@ -243,7 +239,7 @@ export class RolecallConnect extends LitElement {
   /** offered are the methods that the host page asks for; all without a word. */
   private offered(): Method[] {
     const wanted = this.methods.split(/[\s,]+/).filter(Boolean);
-    return allMethods.filter((m) => (m !== 'keys' || this.keyed) && (!wanted.length || wanted.includes(m)));
+    return allMethods.filter((m) => !wanted.length || wanted.includes(m));
   }
 
   override render() {
