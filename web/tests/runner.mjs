@@ -21,9 +21,8 @@ function need(name) {
 const tests = [];
 
 /**
- * test registers a test; run gets {context, page, expectErrors, resting}. Options: `alone` is measured on a quiet machine;
- * `slow` waits for a verdict in real time: all such tests run side by side and beside the others, and each calls resting()
- * once it only waits.
+ * test registers a test; run gets {context, page, expectErrors}. Options: `alone` is measured on a quiet machine, before all
+ * others; `slow` waits for a verdict in real time: all such tests run side by side, and beside the others.
  */
 export function test(name, run, options = {}) {
   tests.push({ name, run, options });
@@ -48,10 +47,10 @@ export async function runAll({ workers = 2 } = {}) {
   const alone = queue.filter((t) => t.options.alone);
   const slow = queue.filter((t) => t.options.slow);
   const together = queue.filter((t) => !t.options.alone && !t.options.slow);
-  const work = async (list, resting) => {
+  const work = async (list) => {
     for (let t = list.shift(); t; t = list.shift()) {
       const from = Date.now();
-      const error = await one(browser, t, resting);
+      const error = await one(browser, t);
       const took = ((Date.now() - from) / 1000).toFixed(1);
       if (!error) passed++;
       else failed.push(t);
@@ -59,14 +58,8 @@ export async function runAll({ workers = 2 } = {}) {
       if (error) console.log(indent(error.stack ?? String(error)));
     }
   };
-  const waiting = slow.map((t) => {
-    let resting = () => undefined;
-    const rests = new Promise((resolve) => (resting = resolve));
-    return { rests, ends: work([t], resting).then(resting) };
-  });
-  await Promise.all(waiting.map((w) => w.rests));
   await work(alone); // what is measured is measured on a quiet machine
-  await Promise.all([...waiting.map((w) => w.ends), ...Array.from({ length: workers }, () => work(together))]);
+  await Promise.all([...slow.map((t) => work([t])), ...Array.from({ length: workers }, () => work(together))]);
   const again = failed;
   if (again.length && again.length <= lateOnes && !again.some((t) => t.options.slow)) {
     console.log(`\ntried once more: ${names(again)}`);
@@ -82,7 +75,7 @@ export async function runAll({ workers = 2 } = {}) {
 
 const names = (list) => list.map((t) => t.name).join('; ');
 
-async function one(browser, t, resting = () => undefined) {
+async function one(browser, t) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 860 }, locale: 'en-GB', timezoneId: 'Europe/Berlin', ...t.options.context });
   context.setDefaultTimeout(20_000);
   const wrong = [];
@@ -98,7 +91,7 @@ async function one(browser, t, resting = () => undefined) {
   if (!t.options.pageErrors) context.on('weberror', (e) => wrong.push(`page: ${e.error().stack ?? e.error()}`));
   try {
     const page = await context.newPage();
-    await t.run({ context, page, resting, expectErrors: (...patterns) => expected.push(...patterns) });
+    await t.run({ context, page, expectErrors: (...patterns) => expected.push(...patterns) });
     if (wrong.length) throw new Error(wrong.join('\n'));
     return undefined;
   } catch (error) {

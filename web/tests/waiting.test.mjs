@@ -8,7 +8,7 @@ import { age, clock, copied, iam, allow, openStack, rights, stackIs, strike, sub
 const slow = { slow: true, context: { permissions: ['clipboard-read', 'clipboard-write'] } };
 const verdict = { timeout: 150_000 };
 
-test('waiting: a role that stays wrong is refused when the ring is empty, mended, and tried again', async ({ page, resting }) => {
+test('waiting: a role that stays wrong is refused when the ring is empty, mended, and tried again', async ({ page }) => {
   const [id, name] = [account(), unique('Stays wrong')];
   const made = (await api('POST', '/v1/connections', { name })).body;
   const role = await makeRole(id, 'Stays', trusting({ Bool: { 'aws:MultiFactorAuthPresent': 'true' } }));
@@ -16,7 +16,6 @@ test('waiting: a role that stays wrong is refused when the ring is empty, mended
   await signIn(page, 'Ada', `/connect/${made.id}`);
   const widget = page.locator('rolecall-connect');
   await widget.getByRole('img', { name: /minutes left/ }).waitFor();
-  resting();
 
   // The ring goes down to the end and never up again, and nothing is called final before that.
   const said = [];
@@ -46,7 +45,7 @@ test('waiting: a role that stays wrong is refused when the ring is empty, mended
   assert.deepEqual([after.name, after.externalId, after.status], [name, made.externalId, 'enabled']);
 }, slow);
 
-test('waiting: a boundary that is too narrow has the stack rolled back with the reason, and a new link connects', async ({ context, page, resting }) => {
+test('waiting: a boundary that is too narrow has the stack rolled back with the reason, and a new link connects', async ({ context, page }) => {
   const id = account();
   await iam(id, 'CreatePolicy', { PolicyName: 'Narrow', PolicyDocument: allow('iam:GetRole', 's3:ListAllMyBuckets') });
   const made = (await api('POST', '/v1/connections', { name: unique('Narrow') })).body;
@@ -57,7 +56,6 @@ test('waiting: a boundary that is too narrow has the stack rolled back with the 
   const widget = page.locator('rolecall-connect');
   await widget.getByRole('img', { name: /minutes left/ }).waitFor();
   await widget.getByText('may not list the account').first().waitFor(); // at once, though it is not yet the verdict
-  resting();
   await stackIs(tab, 'ROLLBACK_COMPLETE', 150_000);
   await tab.locator('#events').getByText('REGIONS_DENIED').first().waitFor(); // the customer reads the same in AWS
   await widget.getByRole('button', { name: 'Try again with a new link' }).waitFor();
@@ -84,7 +82,7 @@ const wrong = [
   { code: 'PERMISSIONS_MISSING', actions: ['ec2:DescribeRegions', 'iam:GetRole', 'iam:SimulatePrincipalPolicy'], says: 'cloudformation:DescribeStacks' },
 ];
 
-test('waiting: each way in which a role is wrong is named with its fix', async ({ page, resting }) => {
+test('waiting: each way in which a role is wrong is named with its fix', async ({ page }) => {
   const tried = await Promise.all(wrong.map(async (w) => {
     const [id, made] = [account(), (await api('POST', '/v1/connections', { name: unique(w.code) })).body];
     const role = await makeRole(id, 'Wrong', w.trust ? w.trust(made.externalId) : made.launch.trustPolicy);
@@ -93,7 +91,6 @@ test('waiting: each way in which a role is wrong is named with its fix', async (
     return { ...w, id: made.id };
   }));
   await signIn(page, 'Ada', `/connect/${tried[0].id}`);
-  resting();
   const widget = page.locator('rolecall-connect');
   for (const w of tried) {
     await until(`${w.code} is final`, async () => (await api('GET', `/v1/connections/${w.id}`)).body.status === 'failed', 150_000);
@@ -117,7 +114,7 @@ test('waiting: each way in which a role is wrong is named with its fix', async (
   await shoot(page, '62-failed-connection');
 }, slow);
 
-test('waiting: while AWS itself fails nothing is refused, and it is said', async ({ page, resting }) => {
+test('waiting: while AWS itself fails nothing is refused, and it is said', async ({ page }) => {
   const [id, role] = [account(), unique('Outage').replace(/\W/g, '')];
   await signIn(page, 'Ada', '/connect');
   const widget = page.locator('rolecall-connect');
@@ -129,7 +126,6 @@ test('waiting: while AWS itself fails nothing is refused, and it is said', async
     await widget.getByRole('button', { name: 'Verify role' }).click();
     await widget.getByText('this says nothing about the role').first().waitFor();
     await accessible(page, 'AWS does not answer');
-    resting();
     await widget.getByText('AWS itself does not answer as it should').waitFor(verdict);
     assert.equal(await clock(widget), 0);
     await shoot(page, '63-outage');
@@ -140,7 +136,7 @@ test('waiting: while AWS itself fails nothing is refused, and it is said', async
   }
 }, slow);
 
-test('waiting: a link that nobody used expires, and another one is had for the same connection', async ({ page, resting }) => {
+test('waiting: a link that nobody used expires, and another one is had for the same connection', async ({ page }) => {
   await signIn(page, 'Ada', '/connect');
   const widget = page.locator('rolecall-connect');
   await begin(widget, unique('Expired'));
@@ -152,7 +148,6 @@ test('waiting: a link that nobody used expires, and another one is had for the s
   await widget.getByRole('heading', { name: 'The link has expired' }).waitFor();
   await accessible(page, 'an expired link');
   await shoot(page, '64-expired');
-  resting();
   await until('expired', async () => (await api('GET', `/v1/connections/${c.id}`)).body.status === 'expired', 150_000);
   await page.goto(`${env.url}/connections/${c.id}`);
   await page.getByRole('heading', { name: 'The link has expired' }).waitFor();
