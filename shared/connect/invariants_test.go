@@ -313,12 +313,16 @@ func (h *history) changes() (out []connect.Event) {
 func TestInvariants(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		h := newHistory(rt, t)
-		before, sts := h.conn(), h.sts
-		commands := h.commands(t)
-		commands[""] = func(*rapid.T) {
-			h.check(before, sts)
-			before, sts = h.conn(), h.sts
-		}
-		rt.Repeat(commands)
+		h.repeat(h.commands(t))
 	})
+}
+
+// repeat runs commands in random order, and checks after each.
+func (h *history) repeat(commands map[string]func(*rapid.T)) {
+	before, sts := h.conn(), h.sts
+	commands[""] = func(*rapid.T) {
+		h.check(before, sts)
+		before, sts = h.conn(), h.sts
+	}
+	h.t.Repeat(commands)
 }

@@ -246,12 +246,6 @@ func (k *keyed) commands(tb testing.TB) map[string]func(*rapid.T) {
 func TestInvariantsOfKeys(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		k := newKeyed(rt, t)
-		before, sts := k.conn(), k.sts
-		commands := k.commands(t)
-		commands[""] = func(*rapid.T) {
-			k.check(before, sts)
-			before, sts = k.conn(), k.sts
-		}
-		rt.Repeat(commands)
+		k.repeat(k.commands(t))
 	})
 }
