@@ -242,27 +242,47 @@ func TestTrustNamesThePlatformAndTheExternalID(t *testing.T) {
 }
 
 func TestNoWildcardPrincipalAndNoCode(t *testing.T) {
-	var walk func(path string, v any)
-	walk = func(path string, v any) {
-		switch v := v.(type) {
-		case map[string]any:
-			for key, child := range v {
-				if (key == "Principal" || key == "AWS") && child == "*" {
-					t.Errorf("%s.%s admits everybody", path, key)
-				}
-				if slices.Contains([]string{"ZipFile", "Code", "UserData", "InlineCode", "NotPrincipal", "NotAction", "Fn::Transform", "Transform"}, key) {
-					t.Errorf("%s.%s", path, key)
-				}
-				walk(path+"."+key, child)
-			}
-		case []any:
-			for _, child := range v {
-				walk(path+"[]", child)
-			}
+	for file, doc := range renderings(t) {
+		for _, found := range unwanted(file, doc) {
+			t.Error(found)
 		}
 	}
-	for file, doc := range renderings(t) {
-		walk(file, doc)
+}
+
+// unwanted is where a template admits everybody, or holds code that its reader would have to trust.
+func unwanted(path string, v any) (found []string) {
+	switch v := v.(type) {
+	case map[string]any:
+		for key, child := range v {
+			if (key == "Principal" || key == "AWS") && everybody(child) {
+				found = append(found, path+"."+key+" admits everybody")
+			}
+			if slices.Contains([]string{"ZipFile", "Code", "UserData", "InlineCode", "NotPrincipal", "NotAction", "Fn::Transform", "Transform"}, key) {
+				found = append(found, path+"."+key)
+			}
+			found = append(found, unwanted(path+"."+key, child)...)
+		}
+	case []any:
+		for _, child := range v {
+			found = append(found, unwanted(path+"[]", child)...)
+		}
+	}
+	return found
+}
+
+func everybody(principal any) bool {
+	list, _ := principal.([]any)
+	return principal == "*" || slices.ContainsFunc(list, func(one any) bool { return one == "*" })
+}
+
+func TestUnwantedIsFound(t *testing.T) {
+	for _, text := range []string{
+		"Principal: '*'", "Principal: {AWS: '*'}", "Principal: {AWS: ['*']}", "Principal: {AWS: ['arn:aws:iam::1:root', '*']}", "Principal: ['*']",
+		"Role: {Statement: [{NotPrincipal: {AWS: x}}]}", "Function: {Code: {ZipFile: x}}",
+	} {
+		if len(unwanted("", parse(t, []byte(text)))) == 0 {
+			t.Errorf("%s passes", text)
+		}
 	}
 }
 

@@ -28,7 +28,8 @@ func misfit(api smithy.APIError) *connect.Error {
 		return &connect.Error{
 			Kind: connect.KindConflict, Code: connect.CodeSTSRegionDisabled,
 			Message: "STS is switched off, in the customer's account, for the Region from which Rolecall asks",
-			Fix:     "Have the customer activate it: IAM, Account settings, Security Token Service (STS), Endpoints.",
+			Fix: "Have the customer activate it: IAM, Account settings, Security Token Service (STS), Endpoints. A Region that must be " +
+				"opted in to is enabled first, in Account, AWS Regions.",
 		}
 	case "ValidationError", "ValidationException":
 		return invalidRequest(api.ErrorMessage())
