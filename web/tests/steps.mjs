@@ -115,8 +115,13 @@ export async function shoot(page, name, { full = true } = {}) {
   await page.setViewportSize(size);
 }
 
-/** cut names what the widget draws beyond its card, where nobody sees it: the card clips, so that the page itself stays narrow. */
+/**
+ * cut names what is drawn where nobody sees it: the widget beyond its card, which clips so that the page itself stays narrow,
+ * and the end of the navigation.
+ */
 function cut() {
+  const nav = document.querySelector('.top nav');
+  if (nav && nav.scrollWidth > nav.clientWidth) return [`the navigation, by ${nav.scrollWidth - nav.clientWidth} px`];
   const card = document.querySelector('rolecall-connect')?.shadowRoot?.querySelector('.card');
   if (!card) return [];
   const edge = card.getBoundingClientRect().right + 1;
