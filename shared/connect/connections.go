@@ -30,6 +30,7 @@ type Page[T any] struct {
 type ListQuery struct {
 	Status   Status // "" lists all but deleted ones
 	Contains string // in the name, ignoring case and Unicode form
+	Scope    ScopeFilter
 	Limit    int
 	Cursor   string
 }

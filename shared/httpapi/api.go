@@ -52,6 +52,7 @@ type (
 	listInput struct {
 		Status string `query:"status" doc:"Only connections of this status; without it all but deleted ones." enum:"pending,verifying,enabled,degraded,failed,disconnected,expired,deleted"`
 		Q      string `query:"q" doc:"Only connections whose name has this in it, ignoring case." maxLength:"64"`
+		Scope  string `query:"scope" doc:"Only connections with this scope, such as project:web, or with any scope of a level, such as project." maxLength:"141"`
 		Limit  int    `query:"limit" doc:"Items on a page." minimum:"1" maximum:"100" default:"50"`
 		Cursor string `query:"cursor" doc:"nextCursor of the page before."`
 	}
@@ -224,8 +225,12 @@ func (a api) list(ctx context.Context, c call, in listInput) (reply, error) {
 	if utf8.RuneCountInString(in.Q) > 64 {
 		return reply{}, invalidParameter("q", "must be 1 to 64 characters, as names are")
 	}
+	scope, err := connect.ParseScopeFilter(in.Scope)
+	if err != nil {
+		return reply{}, err
+	}
 	page, err := a.Connections.List(ctx, c.caller.Tenant, connect.ListQuery{
-		Status: connect.Status(in.Status), Contains: in.Q, Limit: limit, Cursor: in.Cursor,
+		Status: connect.Status(in.Status), Contains: in.Q, Scope: scope, Limit: limit, Cursor: in.Cursor,
 	})
 	if err != nil {
 		return reply{}, err

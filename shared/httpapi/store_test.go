@@ -180,7 +180,7 @@ func (m *memory) Connections(_ context.Context, tenant connect.TenantID, q conne
 		c := m.connections[id]
 		deleted := c.Status() == connect.StatusDeleted
 		named := strings.Contains(c.Snapshot().Name.Folded(), connect.Name(q.Contains).Folded())
-		if c.TenantID() == tenant && named && (c.Status() == q.Status || (q.Status == "" && !deleted)) {
+		if c.TenantID() == tenant && named && q.Scope.Picks(c) && (c.Status() == q.Status || (q.Status == "" && !deleted)) {
 			found = append(found, c)
 		}
 	}

@@ -240,6 +240,9 @@ func filter(in *dynamodb.QueryInput, q connect.ListQuery) {
 		conditions = append(conditions, "contains(nameFolded, :contains)")
 		in.ExpressionAttributeValues[":contains"] = text(connect.Name(q.Contains).Folded())
 	}
+	if q.Scope.Level != "" {
+		conditions = append(conditions, scoped(in, q.Scope))
+	}
 	in.FilterExpression = aws.String(strings.Join(conditions, " AND "))
 }
 

@@ -33,6 +33,35 @@ test('console: search, filter, paging', async ({ page }) => {
   await page.getByText('25 shown').waitFor();
 });
 
+test('console: filtered by scope, over the pages, and found again on the way back', async ({ page }) => {
+  const [mark, project] = [unique('scope'), unique('p').replace(/\W/g, '')];
+  const make = async (i, scopes) => (await api('POST', '/v1/connections', { name: `${mark} ${i}`, scopes })).body;
+  const last = await make('one', [{ level: 'project', id: project }]);
+  await Promise.all(Array.from({ length: 27 }, (_, i) => make(i, i < 26 ? [{ level: 'environment', id: `${project}-${i}` }] : [])));
+  await signIn(page);
+  await page.getByRole('searchbox').fill(mark);
+  await page.getByLabel('Filter by scope').selectOption('environment');
+  await page.getByText('25 shown').waitFor();
+  await page.getByRole('button', { name: 'Show more' }).click();
+  await page.getByText('26 connections').waitFor();
+  await accessible(page, 'a filtered list');
+  await page.getByLabel('Filter by scope').selectOption('project');
+  await page.getByText('1 connection', { exact: true }).waitFor();
+  await page.getByLabel('Id of the project').fill('none');
+  await page.getByText(`No connection has “${mark}” in its name and applies to project:none.`).waitFor();
+  await page.getByLabel('Id of the project').fill(project);
+  await page.getByRole('link', { name: last.name }).click();
+  await page.getByRole('heading', { name: last.name, level: 1 }).waitFor();
+  await page.goBack();
+  await page.getByText('1 connection', { exact: true }).waitFor();
+  assert.equal(await page.getByLabel('Id of the project').inputValue(), project);
+  await page.reload();
+  await page.getByText('1 connection', { exact: true }).waitFor();
+  assert.equal(await page.getByRole('searchbox').inputValue(), mark);
+  await page.getByRole('link', { name: 'Connections' }).click(); // begins anew
+  await page.getByText('25 shown').waitFor();
+});
+
 test('console: an empty list invites', async ({ page }) => {
   await page.route('**/v1/connections?*', (r) => r.fulfill({ json: { items: [] } }));
   await signIn(page, 'Grace');

@@ -32,11 +32,21 @@ test('select: search, scopes, keyboard, and the form’s value', async ({ page }
   await until('Alpha is the value', async () => (await value()) === alpha);
   await page.getByRole('button', { name: 'Account: Alpha' }).click();
   await page.getByRole('combobox', { name: 'Search accounts' }).fill('');
+  const asked = page.waitForRequest((r) => new URL(r.url()).searchParams.get('scope') === 'project:web');
   await page.getByRole('combobox', { name: 'Scope' }).selectOption('project:web');
+  await asked; // of the API, so that a scope beyond the first page is found as well
+  await page.getByRole('listbox').getByRole('option', { name: /Alpha/ }).waitFor({ state: 'detached' });
   await page.getByRole('listbox').getByRole('option', { name: /Beta/ }).click();
   await until('Beta is the value', async () => (await value()) === beta);
   assert.equal(await page.evaluate(() => document.querySelector('form').checkValidity()), true);
   assert.deepEqual(await page.evaluate(() => window.heard.map((h) => [h.event, h.value])), [['change', alpha], ['change', beta]]);
+  await page.getByRole('button', { name: 'Account: Beta' }).click();
+  await page.getByRole('combobox', { name: 'Scope' }).selectOption('environment');
+  await page.getByText('Nothing matches.').waitFor();
+  await page.getByRole('combobox', { name: 'Scope' }).selectOption('');
+  await page.getByRole('listbox').getByRole('option', { name: /Alpha/ }).waitFor();
+  await page.keyboard.press('Escape');
+  await page.getByRole('listbox').waitFor({ state: 'detached' });
   await page.evaluate(() => document.querySelector('form').reset());
   await page.getByRole('button', { name: /Choose an account/ }).waitFor();
 });
@@ -46,10 +56,12 @@ test('select: connects a new account and selects it', async ({ context, page }) 
   await embed(page, tenant, { element: 'rolecall-select', 'a-name': 'connection' });
   await page.getByRole('button', { name: /Choose an account/ }).click();
   await page.getByText('No account is connected yet.').waitFor();
-  await page.getByRole('button', { name: 'Connect a new account' }).click();
+  await page.getByRole('button', { name: 'Connect a new account' }).focus();
+  await page.keyboard.press('Enter');
   const widget = page.locator('rolecall-connect');
   await begin(widget, 'First');
   await widget.locator('[data-launch]').waitFor();
+  await accessible(page, 'the widget in a dialog');
   await shoot(page, '41-select-connect', { full: false });
   await createStack(context, widget, account());
   await widget.getByRole('button', { name: 'Done' }).click();

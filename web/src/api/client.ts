@@ -71,7 +71,7 @@ export class Client {
     return this.ask('GET', '/v1/config');
   }
 
-  connections(query: { status?: string; q?: string; limit?: number; cursor?: string } = {}, signal?: AbortSignal): Promise<Connections> {
+  connections(query: { status?: string; q?: string; scope?: string; limit?: number; cursor?: string } = {}, signal?: AbortSignal): Promise<Connections> {
     return this.ask('GET', '/v1/connections', { query, ...(signal && { signal }) });
   }
 

@@ -2,7 +2,7 @@ import { html, nothing, type TemplateResult } from 'lit';
 import { state } from 'lit/decorators.js';
 import type { Connection } from '../api/client.js';
 import { plus, search } from '../parts/icons.js';
-import { methodLabel, scopeText, statusNames, statusWord } from '../parts/words.js';
+import { methodLabel, scopeLevels, scopeText, statusNames, statusWord } from '../parts/words.js';
 import { Page, badge, when } from './page.js';
 
 const pageSize = 25;
@@ -15,17 +15,49 @@ class ConnectionsPage extends Page {
   @state() private cursor = '';
   @state() private q = '';
   @state() private status = '';
+  @state() private level = '';
+  @state() private within = '';
   @state() private loadingMore = false;
   private wanted = pageSize;
   private typing = 0;
   private round = 0;
+
+  private readonly recalled = () => {
+    if (location.pathname === '/') this.recall();
+  };
+
+  override connectedCallback(): void {
+    super.connectedCallback();
+    this.recall();
+    window.addEventListener('popstate', this.recalled);
+  }
+
+  override disconnectedCallback(): void {
+    super.disconnectedCallback();
+    window.removeEventListener('popstate', this.recalled);
+    clearTimeout(this.typing);
+  }
+
+  /** recall takes the filters from the address, which keeps them for the way back, a reload and a colleague. */
+  private recall(): void {
+    const at = new URLSearchParams(location.search);
+    const [level = '', ...id] = (at.get('scope') ?? '').split(':');
+    const found = { q: at.get('q') ?? '', status: at.get('status') ?? '', level: level in scopeLevels ? level : '', within: id.join(':') };
+    if (found.q === this.q && found.status === this.status && found.level === this.level && found.within === this.within) return;
+    Object.assign(this, found);
+    if (this.hasUpdated) this.filter({});
+  }
+
+  private get scope(): string {
+    return this.within ? `${this.level}:${this.within}` : this.level;
+  }
 
   protected override async load(): Promise<number> {
     const round = ++this.round;
     let items: Connection[] = [];
     let cursor = '';
     do {
-      const page = await this.client.connections({ status: this.status, q: this.q, limit: Math.min(100, this.wanted - items.length), cursor });
+      const page = await this.client.connections({ status: this.status, q: this.q, scope: this.scope, limit: Math.min(100, this.wanted - items.length), cursor });
       items = items.concat(page.items);
       cursor = page.nextCursor ?? '';
     } while (cursor && items.length < this.wanted);
@@ -36,12 +68,15 @@ class ConnectionsPage extends Page {
     return items.some((c) => c.status === 'verifying' || c.status === 'pending') ? again.busy : again.quiet;
   }
 
-  private filter(change: { q?: string; status?: string }): void {
-    if (change.q !== undefined) this.q = change.q.trim();
-    if (change.status !== undefined) this.status = change.status;
+  private filter(change: { q?: string; status?: string; level?: string; within?: string }): void {
+    Object.assign(this, change);
+    if (!this.level || this.level === 'organization') this.within = '';
+    const kept = Object.entries({ q: this.q, status: this.status, scope: this.scope }).filter(([, v]) => v);
+    history.replaceState(null, '', `/${kept.length ? `?${new URLSearchParams(kept)}` : ''}`);
     this.wanted = pageSize;
     clearTimeout(this.typing);
-    this.typing = window.setTimeout(() => void this.refresh(), change.q === undefined ? 0 : 200);
+    const typed = change.q !== undefined || change.within !== undefined;
+    this.typing = window.setTimeout(() => void this.refresh(), typed ? 200 : 0);
   }
 
   private async showMore(): Promise<void> {
@@ -61,11 +96,17 @@ class ConnectionsPage extends Page {
       ${this.trouble()}
       <section class="panel" aria-label="List of connections">
         <div class="filters" role="search">
-          <div class="search">${search()}<input type="search" aria-label="Search by name" placeholder="Search by name" maxlength="64" @input=${(e: Event) => this.filter({ q: (e.target as HTMLInputElement).value })}></div>
+          <div class="search">${search()}<input type="search" aria-label="Search by name" placeholder="Search by name" maxlength="64" .value=${this.q} @input=${(e: Event) => this.filter({ q: (e.target as HTMLInputElement).value.trim() })}></div>
           <select aria-label="Filter by status" @change=${(e: Event) => this.filter({ status: (e.target as HTMLSelectElement).value })}>
             <option value="">All but deleted</option>
-            ${statusNames().map((s) => html`<option value=${s}>${statusWord(s).label}</option>`)}
+            ${statusNames().map((s) => html`<option value=${s} ?selected=${s === this.status}>${statusWord(s).label}</option>`)}
           </select>
+          <select aria-label="Filter by scope" @change=${(e: Event) => this.filter({ level: (e.target as HTMLSelectElement).value, within: '' })}>
+            <option value="">Any scope</option>
+            ${Object.entries(scopeLevels).map(([level, label]) => html`<option value=${level} ?selected=${level === this.level}>${label}</option>`)}
+          </select>
+          ${this.level && this.level !== 'organization' ? html`<input class="id" aria-label="Id of the ${this.level}" placeholder="Any ${this.level}, or its id" maxlength="128" autocomplete="off" spellcheck="false"
+            .value=${this.within} @input=${(e: Event) => this.filter({ within: (e.target as HTMLInputElement).value.trim() })}>` : nothing}
         </div>
         ${this.list()}
       </section>`;
@@ -99,8 +140,10 @@ class ConnectionsPage extends Page {
   }
 
   private empty(): TemplateResult {
-    if (this.q || this.status) {
-      return html`<div class="empty"><h2>Nothing matches</h2><p>No connection ${this.q ? html`has “${this.q}” in its name` : nothing}${this.q && this.status ? ' and ' : nothing}${this.status ? html`is ${statusWord(this.status).label.toLowerCase()}` : nothing}.</p></div>`;
+    const asked = [this.q && `has “${this.q}” in its name`, this.status && `is ${statusWord(this.status).label.toLowerCase()}`, this.scope && `applies to ${this.within ? this.scope : `any ${this.level}`}`].filter(Boolean);
+    if (asked.length) {
+      return html`<div class="empty"><h2>Nothing matches</h2><p>No connection ${asked.join(' and ')}.</p>
+        <div class="buttons"><button type="button" @click=${() => this.filter({ q: '', status: '', level: '' })}>Show all connections</button></div></div>`;
     }
     return html`<div class="empty"><h2>Connect the first account</h2>
       <p>Your customer presses one prepared link and ticks one box. Rolecall proves that the role is safe to use, and goes on checking.</p>

@@ -1,5 +1,5 @@
 /** What the API's names are called in front of people. */
-import type { Check, Connection, Event } from '../api/client.js';
+import type { Check, Connection, Event, Scope } from '../api/client.js';
 
 export interface Word {
   label: string;
@@ -104,6 +104,9 @@ export function permissionLabel(name: string): string {
 export function capital(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1).replaceAll('_', ' ');
 }
+
+/** The levels of scopes, from the widest to the most specific, with their words for a list of those who have one. */
+export const scopeLevels: Record<Scope['level'], string> = { organization: 'Organization', project: 'Projects', environment: 'Environments', architecture: 'Architectures' };
 
 /** scopeText is a scope as people write it: "project:web", or the level alone for the organization. */
 export function scopeText(s: { level: string; id?: string | undefined }): string {

@@ -5,7 +5,7 @@ import '../connect/element.js';
 import { theme } from '../connect/styles.js';
 import { define } from '../parts/copy.js';
 import { chevron, plus, search, tick } from '../parts/icons.js';
-import { scopeText } from '../parts/words.js';
+import { scopeLevels, scopeText } from '../parts/words.js';
 
 const pageSize = 50;
 
@@ -61,6 +61,8 @@ export class RolecallSelect extends LitElement {
   @state() private more = false;
   @state() private q = '';
   @state() private within = '';
+  /** Scopes that were seen, to be chosen from; those of connections beyond the first page are found by their level. */
+  @state() private seen: string[] = [];
   @state() private active = 0;
   @state() private problem?: Problem | undefined;
 
@@ -143,20 +145,16 @@ export class RolecallSelect extends LitElement {
     if (!this.client) return;
     const round = ++this.round;
     try {
-      const page = await this.client.connections({ status: 'enabled', q: this.q, limit: Math.min(100, wanted) });
+      const page = await this.client.connections({ status: 'enabled', q: this.q, scope: this.scope || this.within, limit: Math.min(100, wanted) });
       if (round !== this.round) return;
       this.items = page.items;
       this.more = Boolean(page.nextCursor);
       this.problem = undefined;
-      this.active = Math.max(0, this.shown().findIndex((c) => c.id === this.value));
+      this.seen = [...new Set([...this.seen, ...page.items.flatMap((c) => c.scopes.map(scopeText)).filter((s) => s.includes(':'))])].sort();
+      this.active = Math.max(0, page.items.findIndex((c) => c.id === this.value));
     } catch (error) {
       if (round === this.round) this.problem = asProblem(error);
     }
-  }
-
-  private shown(): Connection[] {
-    const wanted = this.scope || this.within;
-    return (this.items ?? []).filter((c) => !wanted || c.scopes.some((s) => scopeText(s) === wanted));
   }
 
   private toggle(): void {
@@ -173,10 +171,17 @@ export class RolecallSelect extends LitElement {
     this.typing = window.setTimeout(() => void this.load(), 150);
   }
 
+  private narrow(e: Event): void {
+    this.within = (e.target as HTMLSelectElement).value;
+    void this.load();
+  }
+
   private keyed(e: KeyboardEvent): void {
-    const list = this.shown();
+    const list = this.items ?? [];
     if (e.key === 'Escape') {
       this.shut();
+    } else if ((e.target as Element).localName !== 'input') {
+      return; // the scopes and the button have keys of their own
     } else if (e.key === 'ArrowDown' || e.key === 'ArrowUp') {
       this.active = (this.active + (e.key === 'ArrowDown' ? 1 : -1) + list.length) % Math.max(1, list.length);
     } else if (e.key === 'Enter') {
@@ -231,14 +236,15 @@ export class RolecallSelect extends LitElement {
   }
 
   private popup(label: string): TemplateResult {
-    const list = this.shown();
-    const scopes = [...new Set((this.items ?? []).flatMap((c) => c.scopes.map(scopeText)))].sort();
+    const list = this.items ?? [];
     return html`<div class="pop" role="dialog" aria-label=${label} @keydown=${this.keyed}>
       <div class="filters">
         <div class="search">${search()}<input type="search" role="combobox" aria-label="Search accounts" placeholder="Search" maxlength="64" autocomplete="off" aria-expanded="true" aria-controls="list"
           aria-activedescendant=${list.length ? `option-${this.active}` : nothing} .value=${this.q} @input=${this.typed}></div>
-        ${scopes.length && !this.scope ? html`<select aria-label="Scope" @change=${(e: Event) => (this.within = (e.target as HTMLSelectElement).value)}>
-          <option value="">All scopes</option>${scopes.map((s) => html`<option value=${s} ?selected=${s === this.within}>${s}</option>`)}</select>` : nothing}
+        ${this.seen.length && !this.scope ? html`<select aria-label="Scope" @change=${this.narrow}>
+          <option value="">All scopes</option>
+          <optgroup label="Levels">${Object.entries(scopeLevels).map(([level, label]) => option(level, label, this.within))}</optgroup>
+          <optgroup label="One of them">${this.seen.map((s) => option(s, s, this.within))}</optgroup></select>` : nothing}
       </div>
       ${this.problem ? html`<p class="say" role="alert">${this.problem.message} <button type="button" class="plain" @click=${() => void this.load()}>Try again</button></p>`
         : !this.items ? html`<p class="say" role="status">Loading accounts…</p>`
@@ -249,6 +255,10 @@ export class RolecallSelect extends LitElement {
       <button type="button" class="new" @click=${this.connect}>${plus()} Connect a new account</button>
     </div>`;
   }
+}
+
+function option(value: string, label: string, chosen: string): TemplateResult {
+  return html`<option value=${value} ?selected=${value === chosen}>${label}</option>`;
 }
 
 define('rolecall-select', RolecallSelect);
