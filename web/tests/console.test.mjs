@@ -9,6 +9,7 @@ test('console: two tenants cannot see each other', async ({ page, expectErrors }
   await signIn(page, 'Ada');
   await page.getByRole('searchbox').fill(name);
   await page.getByText('Nothing matches').waitFor();
+  await accessible(page, 'nothing matches');
   await shoot(page, '20-nothing-matches');
   await page.goto(`${env.url}/connections/${theirs.id}`);
   await page.getByRole('heading', { name: 'No such connection' }).waitFor();
@@ -83,6 +84,12 @@ test('console: delete asks for the name', async ({ page }) => {
   await dialog.getByRole('button', { name: 'Delete for good' }).click();
   await page.getByRole('heading', { name: 'Connections', level: 1 }).waitFor();
   assert.equal((await api('GET', `/v1/connections/${c.id}`)).body.status, 'deleted');
+  await page.goto(`${env.url}/connections/${c.id}`);
+  await page.locator('.head .badge', { hasText: 'Deleted' }).waitFor();
+  await accessible(page, 'a deleted connection');
+  await page.goto(`${env.url}/connect/${c.id}`);
+  await page.getByRole('heading', { name: 'This connection was deleted' }).waitFor();
+  await accessible(page, 'the widget for a deleted connection');
 });
 
 test('console: settings, documentation, and a path that is none', async ({ page }) => {

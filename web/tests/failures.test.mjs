@@ -73,6 +73,7 @@ test('failures: the API cannot be reached, and is reached again', async ({ conte
   await widget.locator('[data-launch]').waitFor();
   await context.setOffline(true);
   await widget.getByText('The API cannot be reached').waitFor();
+  await accessible(page, 'the widget offline');
   await shoot(page, '14-offline');
   await context.setOffline(false);
   await widget.getByText('The API cannot be reached').waitFor({ state: 'detached' });

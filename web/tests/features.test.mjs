@@ -49,6 +49,9 @@ test('connection: sign-in links, sessions, and their end', async ({ page }) => {
   await accessible(page, 'sessions');
   await shoot(page, '51-sessions');
   await page.getByRole('button', { name: 'Revoke sessions' }).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Revoke sessions' }).waitFor();
+  await accessible(page, 'the question before a revocation');
+  await shoot(page, '72-revoke', { full: false });
   await page.getByRole('dialog').getByRole('button', { name: 'Revoke sessions' }).click();
   await page.getByRole('heading', { name: /Older sessions are denied|Nothing older is handed out/ }).waitFor();
   await accessible(page, 'revoked sessions');
@@ -69,6 +72,7 @@ test('access keys: connected with them, and rotated', async ({ page, expectError
   await shoot(page, '53-keys');
   await widget.getByRole('button', { name: 'Connect', exact: true }).click();
   await widget.getByText('KEYS_ACCOUNT_MISMATCH').waitFor();
+  await accessible(page, 'keys of another account');
   await widget.getByLabel('Account ID').fill(id);
   await widget.getByRole('button', { name: 'Connect', exact: true }).click();
   await widget.getByRole('heading', { name: 'Connected', exact: true }).waitFor();

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { env, test } from './runner.mjs';
-import { accessible, account, begin, createStack, shoot, signIn, unique, until } from './steps.mjs';
+import { accessible, account, begin, createIt, createStack, openLink, shoot, signIn, unique, until } from './steps.mjs';
 
 test('journey: two actions, from a name to Enabled', async ({ context, page }) => {
   const id = account();
@@ -23,7 +23,10 @@ test('journey: two actions, from a name to Enabled', async ({ context, page }) =
   await widget.locator('.what', { hasText: 'Waiting for the stack' }).waitFor();
   await accessible(page, 'the prepared link');
   await shoot(page, '03-link');
-  const tab = await createStack(context, widget, id);
+  const tab = await openLink(context, widget, id);
+  await accessible(tab, 'the quick-create page');
+  await shoot(tab, '15-quick-create');
+  await createIt(tab);
   await widget.getByRole('heading', { name: 'Connected', exact: true }).waitFor();
   assert.equal(await widget.locator('.checks .passed').count(), 6);
   await accessible(page, 'Enabled');
@@ -71,6 +74,7 @@ test('journey: a taken name is said at once, in another spelling too', async ({ 
   await page.goto(`${env.url}/connect`);
   await widget.getByLabel('Name', { exact: true }).fill(name.toUpperCase());
   await widget.getByText('This name is taken, or was once; choose another.').waitFor();
+  await accessible(page, 'a taken name');
   await shoot(page, '09-name-taken');
   await widget.getByRole('button', { name: 'Continue' }).click();
   await until('the name has the focus again', () => page.evaluate(() => document.activeElement?.shadowRoot?.activeElement?.id === 'name'));
@@ -94,7 +98,7 @@ test('journey: taken up after a reload and in another tab', async ({ context, pa
   await customer.getByRole('button', { name: 'Create stack' }).click();
   await customer.locator('#stack-status', { hasText: 'CREATE_COMPLETE' }).waitFor();
   const again = await context.newPage();
-  await signIn(again, 'Ada', '/connect');
+  await signIn(again, 'Ada', '/connect'); // which waits for the issuer's page
   await again.locator('rolecall-connect').getByRole('heading', { name: 'Connected', exact: true }).waitFor();
   await again.locator('rolecall-connect').getByText(name).first().waitFor();
 });

@@ -106,6 +106,8 @@ test('rollback: a link serves one stack; a second one is told so, and the first 
   // Once the first is deleted, the old link still opens nothing, and a new one does.
   await first.bringToFront();
   await first.getByRole('button', { name: 'Delete stack' }).click();
+  await first.getByRole('dialog').waitFor();
+  await accessible(first, 'the question before a stack is deleted');
   await first.getByRole('dialog').getByRole('button', { name: 'Delete' }).click();
   await stackIs(first, 'DELETE_COMPLETE');
   await comeBack(page);

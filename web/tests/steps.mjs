@@ -81,19 +81,41 @@ export async function begin(scope, name, method) {
 
 /** createStack is the customer's part: follow the link, tick the box, press the button. */
 export async function createStack(context, scope, id) {
-  const [tab] = await Promise.all([context.waitForEvent('page'), scope.locator('[data-launch]').click()]);
-  await tab.waitForLoadState();
-  await tab.getByLabel('AWS account ID').fill(id);
-  await tab.getByRole('checkbox', { name: /I acknowledge that AWS CloudFormation might create IAM resources/ }).check();
-  await tab.getByRole('button', { name: 'Create stack' }).click();
+  const tab = await openLink(context, scope, id);
+  await createIt(tab);
   return tab;
 }
 
-/** accessible runs axe on a page and fails on any violation. */
+/** openLink follows the prepared link, into an account of the test's own. */
+export async function openLink(context, scope, id) {
+  const [tab] = await Promise.all([context.waitForEvent('page'), scope.locator('[data-launch]').click()]);
+  await tab.waitForLoadState();
+  await tab.getByLabel('AWS account ID').fill(id);
+  await tab.getByRole('checkbox', { name: /I acknowledge/ }).waitFor();
+  return tab;
+}
+
+/** createIt ticks the box and presses the button. */
+export async function createIt(tab) {
+  await tab.getByRole('checkbox', { name: /I acknowledge that AWS CloudFormation might create IAM resources/ }).check();
+  await tab.getByRole('button', { name: 'Create stack' }).click();
+}
+
+/**
+ * accessible runs axe on a page in both colour schemes and fails on any violation. Of the second scheme only the contrasts are
+ * asked, since nothing else differs. Nothing moves meanwhile: a colour that is on its way to another has any contrast.
+ */
 export async function accessible(page, what) {
-  await page.evaluate(`(() => { const module = undefined, exports = undefined, define = undefined; ${axeSource} })()`).catch(async () => page.evaluate(axeSource));
-  const result = await page.evaluate(async () => window.axe.run(document, { resultTypes: ['violations'] }));
-  const found = result.violations.map((v) => `${v.id}: ${v.help}\n   ${v.nodes.slice(0, 4).map((n) => `${n.target.join(' ')} – ${n.failureSummary?.replace(/\s+/g, ' ')}`).join('\n   ')}`);
+  if (!(await page.evaluate(() => Boolean(window.axe)))) {
+    await page.evaluate(`(() => { const module = undefined, exports = undefined, define = undefined; ${axeSource} })()`).catch(async () => page.evaluate(axeSource));
+  }
+  const violations = async (colorScheme, options) => {
+    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+    const result = await page.evaluate((o) => window.axe.run(document, { resultTypes: ['violations'], ...o }), options);
+    return result.violations.map((v) => `${colorScheme}, ${v.id}: ${v.help}\n   ${v.nodes.slice(0, 4).map((n) => `${n.target.join(' ')} – ${n.failureSummary?.replace(/\s+/g, ' ')}`).join('\n   ')}`);
+  };
+  const found = [...await violations('light', {}), ...await violations('dark', { runOnly: ['color-contrast'] })];
+  await page.emulateMedia({ colorScheme: null, reducedMotion: null });
   assert.equal(found.length, 0, `axe on ${what}:\n${found.join('\n')}`);
 }
 
@@ -103,6 +125,7 @@ export async function shoot(page, name, { full = true } = {}) {
   for (const [suffix, scheme, width, height] of [['light', 'light', 1280, 860], ['dark', 'dark', 1280, 860], ['360', 'light', 360, 740]]) {
     await page.emulateMedia({ colorScheme: scheme });
     await page.setViewportSize({ width, height });
+    if (full) await page.evaluate(() => window.scrollTo(0, 0)); // else what is sticky stands in the middle
     await page.waitForTimeout(60); // a frame or two, for the new size
     if (width === 360) {
       const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);

@@ -4,7 +4,7 @@ import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { env, test } from './runner.mjs';
-import { accessible, account, api, makeKeys, makeRole, shoot, signIn, token, unique, until } from './steps.mjs';
+import { accessible, account, api, comeBack, createIt, makeKeys, makeRole, shoot, signIn, token, unique, until } from './steps.mjs';
 
 const old = readFileSync(new URL('../../infra/local/laptop/testdata/connection-1.1.0.yaml', import.meta.url), 'utf8');
 
@@ -57,7 +57,7 @@ test('template: a stack that is older is told what changes, and how', async ({ p
   await shoot(page, '55-template');
 });
 
-test('access keys: a rotation that fails keeps the old pair, and a role takes their place', async ({ page, expectErrors }) => {
+test('access keys: a rotation that fails keeps the old pair, and a role takes their place', async ({ context, page, expectErrors }) => {
   expectErrors(/4\d\d/);
   const id = account();
   const keys = await makeKeys(id);
@@ -83,6 +83,23 @@ test('access keys: a rotation that fails keeps the old pair, and a role takes th
   await page.getByRole('button', { name: 'Prepare the link' }).click();
   await page.getByRole('link', { name: /Open AWS CloudFormation/ }).waitFor();
   await accessible(page, 'a key that is to become a role');
+
+  // To its end: the same connection by its name and external ID, enabled by a role; the key is gone, from the page as well.
+  const [tab] = await Promise.all([context.waitForEvent('page'), page.getByRole('link', { name: /Open AWS CloudFormation/ }).click()]);
+  await tab.getByLabel('AWS account ID').fill(id);
+  await createIt(tab);
+  await tab.locator('#stack-status', { hasText: /^CREATE_COMPLETE$/ }).waitFor({ timeout: 60_000 });
+  await comeBack(page);
+  await page.getByText('Moved from access keys to a role').waitFor();
+  await page.getByText('CloudFormation stack · AWS account').waitFor();
+  await page.locator('.head .badge', { hasText: 'Enabled' }).waitFor();
+  await page.getByRole('heading', { name: made.name, level: 1 }).waitFor();
+  await page.getByRole('heading', { name: 'Access key', exact: true }).waitFor({ state: 'detached' });
+  await accessible(page, 'a role in the place of keys');
+  await shoot(page, '73-role-for-keys');
+  const after = (await api('GET', `/v1/connections/${made.id}`)).body;
+  assert.deepEqual([after.id, after.name, after.externalId, after.status, after.method, after.accountId, after.accessKey],
+    [made.id, made.name, made.externalId, 'enabled', 'role', id, undefined]);
 });
 
 /** cloudFormation asks for something as the root of an account. */

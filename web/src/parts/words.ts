@@ -76,7 +76,7 @@ const events: Record<string, string> = {
   'connection.sessions_revoked': 'Sessions revoked',
   'connection.sessions_denied': 'Older sessions are denied in the account',
   'connection.revocation_lifted': 'Revocation lifted: no older session is left',
-  'connection.upgraded': 'Stack moved to a newer template',
+  'connection.upgraded': 'Moved from access keys to a role',
   'credentials.issued': 'Credentials issued',
 };
 
