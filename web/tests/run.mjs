@@ -13,6 +13,6 @@ import './codes.test.mjs';
 import './guides.test.mjs';
 import './resume.test.mjs';
 import './use.test.mjs';
-import './organisations.test.mjs';
+import './organizations.test.mjs';
 
 process.exit(await runAll());

@@ -397,6 +397,7 @@ func (l *Laptop) front() http.Handler {
 	mux.HandleFunc("GET /healthz", l.health)
 	mux.Handle("POST /_local/sweep", fromHere(http.HandlerFunc(l.sweep)))
 	mux.Handle("POST /_local/organizations", fromHere(http.HandlerFunc(l.createOrganization)))
+	mux.Handle("PUT /_local/organizations/accounts/{account}/policy", fromHere(http.HandlerFunc(l.controlAccount)))
 	mux.Handle(faults.Path, fromHere(l.Faults))
 	mux.Handle(faults.Path+"/", fromHere(l.Faults))
 	mux.Handle("/", l.split())

@@ -3,6 +3,7 @@ package laptop
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 
 	"rolecall/infra/local/organizations"
@@ -48,6 +49,20 @@ func (l *Laptop) createOrganization(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusCreated)
 	_ = json.NewEncoder(w).Encode(in.Organization) // a client that went away needs no answer
+}
+
+// controlAccount gives an account of an organization a service control policy, the body, or takes all of its policies away
+// where that is empty.
+func (l *Laptop) controlAccount(w http.ResponseWriter, r *http.Request) {
+	document, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 1<<20))
+	if err == nil {
+		err = l.Organizations.Control(r.PathValue("account"), string(document))
+	}
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
 }
 
 // maxAccounts bounds what one request makes.

@@ -65,7 +65,7 @@ class Console extends LitElement {
     return html`<a class="skip" href="#main" @click=${this.skip}>Skip to the content</a>
       <header class="top"><div class="inner">
         <a class="brand" href="/"><span class="mark">${tick()}</span>Rolecall</a>
-        <nav aria-label="Main">${this.link('/', 'Connections', route)}${this.link('/organisations', 'Organisations', route)}${this.link('/docs', 'Docs', route)}${this.link('/settings', 'Settings', route)}</nav>
+        <nav aria-label="Main">${this.link('/', 'Connections', route)}${this.link('/organizations', 'Organizations', route)}${this.link('/docs', 'Docs', route)}${this.link('/settings', 'Settings', route)}</nav>
         <div class="who"><span title="Signed in as ${this.auth.name}">${this.auth.name}</span><button type="button" class="small-button" @click=${() => void this.auth?.signOut()}>Sign out</button></div>
       </div></header>
       <main id="main" tabindex="-1">${route.page()}</main>`;
@@ -114,8 +114,8 @@ class Console extends LitElement {
         return { title: 'Connect an account', nav: '/', page: () => lazy(() => import('./connect.js'), html`<connect-page .client=${c} .settings=${s} .token=${this.auth?.token} .connectionId=${decodeURIComponent(id)}></connect-page>`) };
       case 'connections':
         return { title: 'Connection', nav: '/', page: () => lazy(() => import('./connection.js'), html`<connection-page .client=${c} .settings=${s} .connectionId=${decodeURIComponent(id)}></connection-page>`) };
-      case 'organisations':
-        return { title: 'Organisations', nav: '/organisations', page: () => lazy(() => import('./organisations.js'), html`<organisations-page .client=${c} .settings=${s} .enrolmentId=${decodeURIComponent(id)}></organisations-page>`) };
+      case 'organizations':
+        return { title: 'Organizations', nav: '/organizations', page: () => lazy(() => import('./organizations.js'), html`<organizations-page .client=${c} .settings=${s} .enrolmentId=${decodeURIComponent(id)}></organizations-page>`) };
       case 'docs':
         return { title: 'Documentation', nav: '/docs', page: () => lazy(() => import('./docs.js'), html`<docs-page .client=${c} .settings=${s} .token=${this.auth?.token} .section=${id}></docs-page>`) };
       case 'settings':

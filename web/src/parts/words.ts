@@ -15,6 +15,8 @@ const statuses: Record<string, Word> = {
   failed: { label: 'Failed', tone: 'bad', means: 'The role was refused for good. It can be mended and tried again.' },
   disconnected: { label: 'Disconnected', tone: 'quiet', means: 'The customer deleted the stack.' },
   expired: { label: 'Expired', tone: 'quiet', means: 'Nobody used the link within seven days.' },
+  connecting: { label: 'Connecting', tone: 'busy', means: 'Its stack has reported, and its role is being tried.' },
+  linked: { label: 'Linked', tone: 'good', means: 'Another connection of yours serves this account already.' },
   deleted: { label: 'Deleted', tone: 'quiet', means: 'Deleted for good; name and external ID stay reserved.' },
 };
 
@@ -22,8 +24,9 @@ export function statusWord(status: string): Word {
   return statuses[status] ?? { label: capital(status), tone: 'quiet', means: '' };
 }
 
+/** statusNames are the statuses of connections; those of an organization's accounts are a few more. */
 export function statusNames(): string[] {
-  return Object.keys(statuses);
+  return Object.keys(statuses).filter((s) => s !== 'connecting' && s !== 'linked');
 }
 
 const checks: Record<string, string> = {
@@ -34,7 +37,7 @@ const checks: Record<string, string> = {
   trust_policy: 'Trust policy admits nobody else',
   permissions: 'Permissions are as agreed',
   keys: 'Keys work, belong to the account, and are not its root’s',
-  organization: 'The account belongs to the organisation',
+  organization: 'The account belongs to the organization',
 };
 
 export function checkLabel(name: string): string {
@@ -77,6 +80,8 @@ const events: Record<string, string> = {
   'connection.sessions_denied': 'Older sessions are denied in the account',
   'connection.revocation_lifted': 'Revocation lifted: no older session is left',
   'connection.upgraded': 'Moved from access keys to a role',
+  'connection.linked': 'Linked to an enrolment’s account',
+  'connection.unlinked': 'Not linked to the enrolment any more',
   'credentials.issued': 'Credentials issued',
 };
 

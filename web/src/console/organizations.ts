@@ -10,8 +10,8 @@ import { navigate } from './router.js';
 /** How often an enrolment's progress is read again, in milliseconds. */
 const again = 4000;
 
-/** Whole organisations: the enrolments of the tenant, and one of them with its accounts. */
-class OrganisationsPage extends Page {
+/** Whole organizations: the enrolments of the tenant, and one of them with its accounts. */
+class OrganizationsPage extends Page {
   @property() enrolmentId = '';
   @state() private list?: Enrolment[];
   @state() private one?: Enrolment | undefined;
@@ -21,6 +21,7 @@ class OrganisationsPage extends Page {
   @state() private failed?: Problem | undefined;
   @state() private busy = '';
   @state() private retried?: RetriedAccounts | undefined;
+  @state() private older = '';
 
   protected override willUpdate(changed: PropertyValues): void {
     if (!changed.has('enrolmentId') || changed.get('enrolmentId') === undefined) return;
@@ -32,7 +33,9 @@ class OrganisationsPage extends Page {
   protected override async load(): Promise<number> {
     this.config ??= await this.client.config();
     if (!this.enrolmentId) {
-      this.list = (await this.client.ask<Enrolments>('GET', '/v1/enrolments', { query: { limit: 100 } })).items;
+      const page = await this.client.ask<Enrolments>('GET', '/v1/enrolments', { query: { limit: 50 } });
+      this.list = page.items;
+      this.older = page.nextCursor ?? '';
       return 0;
     }
     const path = `/v1/enrolments/${encodeURIComponent(this.enrolmentId)}`;
@@ -50,16 +53,25 @@ class OrganisationsPage extends Page {
 
   override render() {
     if (this.enrolmentId) return this.detail();
-    return html`<div class="head"><div><h1>Organisations</h1><span class="soft">All accounts of an AWS organisation, by one stack in its management account.</span></div></div>
+    return html`<div class="head"><div><h1>Organizations</h1><span class="soft">All accounts of an AWS organization, by one stack in its management account.</span></div></div>
       ${this.trouble()}${this.failed ? problemNote(this.failed) : nothing}
       ${this.list ? html`${this.listing(this.list)}${this.form()}` : this.problem ? nothing : html`<p role="status">Loading enrolments…</p>`}`;
   }
 
   private listing(list: Enrolment[]): TemplateResult {
-    if (!list.length) return html`<div class="panel empty"><h2>No organisation is enrolled</h2><p>One stack puts the role into every account that you choose, and into those that join later. Each account is proven by itself.</p></div>`;
-    return html`<section class="panel" aria-label="Enrolments"><table class="rows"><thead><tr><th scope="col">Organisation</th><th scope="col">Status</th><th scope="col">Permissions</th><th scope="col">Created</th></tr></thead>
-      <tbody>${list.map((e) => html`<tr><td class="name"><a href="/organisations/${e.id}">${e.organizationId}</a><small>${e.organizationalUnitIds.join(', ')}</small></td>
-        <td>${this.word(e)}</td><td data-label="Permissions">${permissionLabel(e.permissions)}</td><td data-label="Created">${when(e.createdAt)}</td></tr>`)}</tbody></table></section>`;
+    if (!list.length) return html`<div class="panel empty"><h2>No organization is enrolled</h2><p>One stack puts the role into every account that you choose, and into those that join later. Each account is proven by itself.</p></div>`;
+    return html`<section class="panel" aria-label="Enrolments"><table class="rows"><thead><tr><th scope="col">Organization</th><th scope="col">Status</th><th scope="col">Permissions</th><th scope="col">Created</th></tr></thead>
+      <tbody>${list.map((e) => html`<tr><td class="name"><a href="/organizations/${e.id}">${e.organizationId}</a><small>${e.organizationalUnitIds.join(', ')}</small></td>
+        <td>${this.word(e)}</td><td data-label="Permissions">${permissionLabel(e.permissions)}</td><td data-label="Created">${when(e.createdAt)}</td></tr>`)}</tbody></table>
+      ${this.older ? html`<div class="more"><button type="button" class="small-button" @click=${() => void this.showOlder(list)}>Show more</button></div>` : nothing}</section>`;
+  }
+
+  private showOlder(list: Enrolment[]): Promise<void> {
+    return this.during('older', async () => {
+      const page = await this.client.ask<Enrolments>('GET', '/v1/enrolments', { query: { limit: 50, cursor: this.older } });
+      this.list = list.concat(page.items);
+      this.older = page.nextCursor ?? '';
+    });
   }
 
   private word(e: Enrolment): TemplateResult {
@@ -68,10 +80,10 @@ class OrganisationsPage extends Page {
 
   private form(): TemplateResult {
     const c = this.config;
-    return html`<section class="panel"><header><h2>Enrol an organisation</h2></header><div class="in">
+    return html`<section class="panel"><header><h2>Enrol an organization</h2></header><div class="in">
       <form class="row" @submit=${this.create}>
-        <div class="grow"><label for="org">Organisation id</label><input id="org" name="organizationId" required placeholder="o-exampleorgid" autocomplete="off" spellcheck="false"></div>
-        <div class="grow"><label for="units">Root or organisational units</label><input id="units" name="units" required placeholder="r-examplerootid" autocomplete="off" spellcheck="false" aria-describedby="units-hint"></div>
+        <div class="grow"><label for="org">Organization id</label><input id="org" name="organizationId" required placeholder="o-exampleorgid" autocomplete="off" spellcheck="false"></div>
+        <div class="grow"><label for="units">Root or organizational units</label><input id="units" name="units" required placeholder="r-examplerootid" autocomplete="off" spellcheck="false" aria-describedby="units-hint"></div>
         <div><label for="set">Permissions</label><select id="set" name="permissions">${c?.permissionSets.map((p) => html`<option value=${p.name}>${permissionLabel(p.name)}</option>`)}</select></div>
         <div><label for="where">Region</label><select id="where" name="defaultRegion">${c?.regions.map((r) => html`<option value=${r}>${r}</option>`)}</select></div>
         <button class="primary">${this.busy === 'create' ? 'One moment…' : 'Enrol'}</button>
@@ -98,39 +110,51 @@ class OrganisationsPage extends Page {
       const made = await this.client.ask<Enrolment>('POST', '/v1/enrolments', {
         body: { organizationId: text('organizationId'), organizationalUnitIds: text('units').split(/[\s,]+/).filter(Boolean), permissions: text('permissions'), defaultRegion: text('defaultRegion') },
       });
-      navigate(`/organisations/${made.id}`);
+      navigate(`/organizations/${made.id}`);
     });
   }
 
   private detail(): TemplateResult | typeof nothing {
     const e = this.one;
     if (!e) {
-      if (this.problem?.status === 404) return html`<div class="panel empty"><h1>No such enrolment</h1><p>It does not exist, or it belongs to another tenant.</p><div class="buttons"><a class="button" href="/organisations">Go to the organisations</a></div></div>`;
+      if (this.problem?.status === 404) return html`<div class="panel empty"><h1>No such enrolment</h1><p>It does not exist, or it belongs to another tenant.</p><div class="buttons"><a class="button" href="/organizations">Go to the organizations</a></div></div>`;
       return this.problem ? this.trouble() : html`<p role="status">Loading the enrolment…</p>`;
     }
-    return html`<a class="crumb" href="/organisations">← Organisations</a>
-      <div class="head"><div><h1>${e.organizationId}</h1><div class="chips">${this.word(e)}<span class="soft">${e.organizationalUnitIds.join(', ')} · ${permissionLabel(e.permissions)} · ${e.defaultRegion}</span></div></div>
+    return html`<a class="crumb" href="/organizations">← Organizations</a>
+      <div class="head"><div><h1>${e.organizationId}</h1><div class="chips">${this.word(e)}<span class="soft">${e.organizationalUnitIds.join(', ')} · ${permissionLabel(e.permissions)} · ${e.defaultRegion} · created ${when(e.createdAt)} by ${e.createdBy}${e.revokedAt ? html` · revoked ${when(e.revokedAt)}` : nothing}</span></div></div>
         <div class="actions">${e.progress && (e.progress.failed || e.progress.degraded) ? html`<button type="button" @click=${() => void this.retry(e)}>${this.busy === 'retry' ? 'One moment…' : 'Retry failures only'}</button>` : nothing}</div></div>
       ${this.trouble()}${this.failed ? problemNote(this.failed) : nothing}
       ${this.retried ? html`<div class="note" role="status"><h2>${counted(this.retried.verifying.length, 'account is', 'accounts are')} tried again</h2>${this.retried.more ? html`<p>There are more failures than one request takes: press once more when these are done.</p>` : nothing}${this.retried.cli ? html`<p>${counted(this.retried.redeploy.length, 'stack', 'stacks')} rolled back and took the role along; the customer deploys those again, and no other:</p>${snippet('AWS CLI', this.retried.cli)}` : nothing}</div>` : nothing}
-      ${this.progress(e)}${this.launch(e)}${this.table()}
-      ${e.status === 'active' ? html`<section class="panel"><header><h2>Stop taking accounts</h2></header><div class="in"><p>A revoked enrolment takes no further account. Those that it has connected stay.</p><button type="button" class="danger" @click=${() => void this.revoke(e)}>${this.busy === 'revoke' ? 'Revoking…' : 'Revoke enrolment'}</button></div></section>` : nothing}`;
+      ${this.progress(e)}${this.launch(e)}${this.table()}${e.status === 'active' ? this.ending(e) : nothing}`;
+  }
+
+  private ending(e: Enrolment): TemplateResult {
+    const dialog = () => this.querySelector<HTMLDialogElement>('#revoke-dialog');
+    return html`<section class="panel"><header><h2>Stop taking accounts</h2></header><div class="in">
+      <p>A revoked enrolment takes no further account. Those that it has connected stay.</p>
+      <button type="button" class="danger" @click=${() => dialog()?.showModal()}>Revoke enrolment</button>
+      <dialog id="revoke-dialog" aria-labelledby="revoke-title"><form method="dialog"><h2 id="revoke-title">Revoke the enrolment of ${e.organizationId}?</h2>
+        <p>This cannot be undone: accounts that join the organization later, or are deployed again, are refused. Accounts that are connected go on as they are.</p>
+        <div class="buttons"><button>Cancel</button><button class="danger primary" @click=${() => void this.revoke(e)}>Revoke</button></div></form></dialog>
+    </div></section>`;
   }
 
   private progress(e: Enrolment): TemplateResult | typeof nothing {
     const p = e.progress;
     if (!p) return nothing;
-    const shown: [string, number][] = [['Reported', p.accounts], ['Enabled', p.enabled], ['Connecting', p.connecting], ['Failed', p.failed], ['Degraded', p.degraded], ['Disconnected', p.disconnected]];
-    return html`<section class="panel"><header><h2>Progress</h2></header><div class="in">
-      <label class="hidden" for="done">Accounts enabled</label><progress id="done" max=${Math.max(1, p.accounts)} value=${p.enabled}></progress>
-      <dl class="facts numbers">${shown.map(([k, n]) => html`<div><dt>${k}</dt><dd>${n}</dd></div>`)}</dl></div></section>`;
+    const ready = p.enabled + p.linked;
+    const shown: [string, number, string?][] = [['Reported', p.accounts], ['Enabled', p.enabled, 'good'], ['Connecting', p.connecting, 'busy'], ['Failed', p.failed, 'bad']];
+    const rare: [string, number, string?][] = [['Linked', p.linked, 'good'], ['Degraded', p.degraded, 'bad'], ['Disconnected', p.disconnected], ['Deleted', p.deleted]];
+    return html`<section class="panel"><header><h2>Progress</h2><span class="soft small">${p.accounts ? `${ready} of ${counted(p.accounts, 'account', 'accounts')} ready` : 'Waiting for the first account'}</span></header><div class="in">
+      <label class="hidden" for="done">Accounts that are ready</label><progress id="done" max=${Math.max(1, p.accounts)} value=${ready}></progress>
+      <dl class="facts numbers">${[...shown, ...rare.filter(([, n]) => n)].map(([k, n, tone]) => html`<div><dt>${k}</dt><dd class=${n && tone ? tone : nothing}>${n}</dd></div>`)}</dl></div></section>`;
   }
 
   private launch(e: Enrolment): TemplateResult | typeof nothing {
     const l = e.launch;
     if (!l) return nothing;
     return html`<section class="panel"><header><h2>The stack</h2></header><div class="in">
-      ${l.prerequisites.length ? html`<p>What must be so in the organisation before:</p><ul>${l.prerequisites.map((t) => html`<li>${sentence(t)}</li>`)}</ul>` : nothing}
+      ${l.prerequisites.length ? html`<p>What must be so in the organization before:</p><ul>${l.prerequisites.map((t) => html`<li>${sentence(t)}</li>`)}</ul>` : nothing}
       <p class="buttons"><a class="button primary" href=${l.quickCreateUrl} target="_blank" rel="noopener noreferrer">Open AWS CloudFormation ${open()}<span class="hidden"> (in a new tab)</span></a></p>
       <p class="soft">In the management account, or a delegated administrator. Change nothing, tick the boxes, and press Create stack.</p>
       <details><summary>With the AWS CLI</summary>${snippet('AWS CLI', l.cli)}</details></div></section>`;
@@ -140,7 +164,7 @@ class OrganisationsPage extends Page {
     return html`<section class="panel"><header><h2>Accounts</h2></header>
       ${this.accounts.length ? html`<table class="rows"><thead><tr><th scope="col">Account</th><th scope="col">Status</th><th scope="col">Why</th><th scope="col">Updated</th></tr></thead>
         <tbody>${this.accounts.map((a) => html`<tr><td class="name">${a.connectionId ? html`<a href="/connections/${a.connectionId}">${a.accountId}</a>` : a.accountId}</td><td>${badge(a.status)}</td>
-          <td class="wide">${a.reason ? html`${sentence(a.reason.message)}${a.reason.fix ? fixed(a.reason.fix) : nothing}` : nothing}</td><td data-label="Updated">${when(a.updatedAt)}</td></tr>`)}</tbody></table>
+          <td class="wide">${a.reason ? html`<p>${sentence(a.reason.message)}</p>${a.reason.fix ? html`<details><summary>What to do</summary>${fixed(a.reason.fix)}</details>` : nothing}<span class="code">${a.reason.code}</span>` : nothing}</td><td data-label="Updated">${when(a.updatedAt)}</td></tr>`)}</tbody></table>
         ${this.cursor ? html`<div class="more"><button type="button" class="small-button" @click=${() => void this.showMore()}>Show more</button></div>` : nothing}`
       : html`<div class="in"><p class="soft">No account has reported yet.</p></div>`}</section>`;
   }
@@ -171,4 +195,4 @@ function counted(n: number, one: string, many: string): string {
   return `${n} ${n === 1 ? one : many}`;
 }
 
-customElements.define('organisations-page', OrganisationsPage);
+customElements.define('organizations-page', OrganizationsPage);
