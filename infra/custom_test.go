@@ -24,6 +24,14 @@ func TestCustomPermissionsArePublished(t *testing.T) {
 		variables, _ := environment["Variables"].(map[string]any)
 		if text, ok := variables[envCustom].(string); ok {
 			told = append(told, name)
+			// With the longest set that functions are told of, and names as long as AWS makes them, there is room in Lambda's 4 KB.
+			size := 2_000 - len(text)
+			for k, v := range variables {
+				size += len(k) + len(flat(v)) + 40*strings.Count(flat(v), "${")
+			}
+			if size > 4096 {
+				t.Errorf("%s has %d bytes of variables", name, size)
+			}
 			m, err := templates.Offered(text)
 			if err != nil || m.Sets[len(m.Sets)-1].Title != "Cost data" {
 				t.Errorf("%s is told %s: %v", name, text, err)
@@ -36,6 +44,9 @@ func TestCustomPermissionsArePublished(t *testing.T) {
 	slices.Sort(told)
 	if want := []string{"ApiFunction", "BrokerFunction", "CallbackFunction", "VerifyFunction"}; !slices.Equal(told, want) {
 		t.Errorf("told: %v, want %v", told, want)
+	}
+	if published := stacks["Rolecall"].ofType(publishedType)["PublicationCustomPolicy"].Properties; !strings.Contains(flat(published["Create"]), "permissions/custom-") {
+		t.Errorf("the policy is not published: %v", published)
 	}
 	files, err := filepath.Glob(filepath.Join(dir, "custom", "asset.*.yaml"))
 	if err != nil || len(files) != 2 { // for an account, and for an organization

@@ -58,11 +58,11 @@ func specs() []spec {
 	return []spec{
 		{fnAPI, "Rolecall: connections, launches, timeline. Cannot assume roles.", apiTimeout, "/", []string{
 			envTable, envPartition, envAccount, envName, envClaim, envRegions, envMACKey, envTemplateURL, envTemplateVersion, envTemplateSHA,
-			envSealingKey, envInterval, envCustom, envOrganizationURL, envOrganizationSHA, envVerifyRate, envPending,
+			envModuleSHA, envSealingKey, envInterval, envCustom, envOrganizationURL, envOrganizationSHA, envVerifyRate, envPending,
 		}},
 		{fnBroker, "Rolecall: verifies now and issues credentials.", brokerTimeout, assumingPath, []string{
 			envTable, envPartition, envAccount, envName, envClaim, envRegions, envMACKey, envTemplateURL, envTemplateVersion, envTemplateSHA,
-			envSealingKey, envVerifyNow, envInterval, envConnections, envIssueRate, envVerifyRate, envCustom,
+			envModuleSHA, envSealingKey, envVerifyNow, envInterval, envConnections, envIssueRate, envVerifyRate, envCustom,
 		}},
 		{fnCallback, "Rolecall: takes what customers' stacks report.", callbackTimeout, "/", []string{
 			envTable, envPartition, envAccount, envRegions, envMACKey, envTopic, envCallbacks, envVerifyNow, envCustom,
@@ -94,6 +94,7 @@ const (
 	envTemplateURL     = "ROLECALL_TEMPLATE_URL"
 	envTemplateVersion = "ROLECALL_TEMPLATE_VERSION"
 	envTemplateSHA     = "ROLECALL_TEMPLATE_SHA256"
+	envModuleSHA       = "ROLECALL_TERRAFORM_MODULE_SHA256"
 	envOrganizationURL = "ROLECALL_ORGANIZATION_TEMPLATE_URL"
 	envOrganizationSHA = "ROLECALL_ORGANIZATION_TEMPLATE_SHA256"
 	envTopic           = "ROLECALL_TOPIC_NAME"
@@ -124,6 +125,7 @@ func (p *platform) values() map[string]*string {
 		envTemplateURL:     p.template.url,
 		envTemplateVersion: jsii.String(p.template.version),
 		envTemplateSHA:     jsii.String(p.template.sha256),
+		envModuleSHA:       p.module.hash(),
 		envOrganizationURL: p.organization.url, // nil, like its hash, where organizations cannot be connected
 		envOrganizationSHA: p.organization.hash(),
 		envTopic:           jsii.String(topicName),
@@ -197,6 +199,7 @@ func (p *platform) newFunction(s spec, rights []awsiam.PolicyStatement, values m
 	})
 	if slices.Contains(s.environment, envTemplateURL) {
 		function.Node().AddDependency(p.template.resource) // no link before what it links to
+		function.Node().AddDependency(p.module.resource)
 		if p.organization.resource != nil && slices.Contains(s.environment, envOrganizationURL) {
 			function.Node().AddDependency(p.organization.resource)
 		}

@@ -29,6 +29,7 @@ type platform struct {
 	template    published
 	// organization is the template that connects whole organizations; without a URL where there is none.
 	organization published
+	module       published // the Terraform module
 	functions    map[string]awslambda.CfnFunction
 }
 

@@ -89,7 +89,7 @@ func TestKeys(t *testing.T) {
 }
 
 func TestFunctions(t *testing.T) {
-	template := []string{"ROLECALL_TEMPLATE_SHA256", "ROLECALL_TEMPLATE_URL", "ROLECALL_TEMPLATE_VERSION"}
+	template := []string{"ROLECALL_TERRAFORM_MODULE_SHA256", "ROLECALL_TEMPLATE_SHA256", "ROLECALL_TEMPLATE_URL", "ROLECALL_TEMPLATE_VERSION"}
 	common := []string{"ROLECALL_PARTITION", "ROLECALL_PLATFORM_ACCOUNT", "ROLECALL_REGIONS", "ROLECALL_TABLE"}
 	environment := map[string][]string{
 		"Api": slices.Concat(common, template, []string{
@@ -137,30 +137,36 @@ func TestFunctions(t *testing.T) {
 
 func TestEnvironmentSaysWhatIsThere(t *testing.T) {
 	broker := home().one(t, "AWS::Lambda::Function", "BrokerFunction").Properties["Environment"].(map[string]any)["Variables"].(map[string]any)
-	rendered, err := templates.Connection(templates.Publication{
+	of := templates.Publication{
 		Partition: "aws", PlatformAccount: laptopAccount, PlatformName: "Rolecall", TopicName: topicName,
 		Regions: []string{"eu-west-1", "us-east-1"},
-	})
+	}
+	rendered, err := templates.Connection(of)
+	if err != nil {
+		t.Fatal(err)
+	}
+	module, err := templates.Module(of)
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := map[string]string{
-		"ROLECALL_TABLE":                "${Table}",
-		"ROLECALL_PARTITION":            "aws",
-		"ROLECALL_PLATFORM_ACCOUNT":     "111111111111",
-		"ROLECALL_PLATFORM_NAME":        "Rolecall",
-		"ROLECALL_TENANT_CLAIM":         "tenant_id",
-		"ROLECALL_REGIONS":              "eu-west-1,us-east-1",
-		"ROLECALL_MAC_KEY_ARN":          "${MacKey.Arn}",
-		"ROLECALL_SEALING_KEY_ARN":      "${SealingKey.Arn}",
-		"ROLECALL_TEMPLATE_URL":         "https://${Templates.RegionalDomainName}/" + rendered.Key,
-		"ROLECALL_TEMPLATE_VERSION":     rendered.Version,
-		"ROLECALL_TEMPLATE_SHA256":      rendered.SHA256,
-		"ROLECALL_VERIFY_NOW_QUEUE_URL": "${VerifyNow}",
-		"ROLECALL_CHECK_INTERVAL":       "24h0m0s",
-		"ROLECALL_CONNECTIONS_CLAIM":    "rolecall_connections",
-		"ROLECALL_ISSUE_RATE":           "6000",
-		"ROLECALL_VERIFY_RATE":          "300",
+		"ROLECALL_TABLE":                   "${Table}",
+		"ROLECALL_PARTITION":               "aws",
+		"ROLECALL_PLATFORM_ACCOUNT":        "111111111111",
+		"ROLECALL_PLATFORM_NAME":           "Rolecall",
+		"ROLECALL_TENANT_CLAIM":            "tenant_id",
+		"ROLECALL_REGIONS":                 "eu-west-1,us-east-1",
+		"ROLECALL_MAC_KEY_ARN":             "${MacKey.Arn}",
+		"ROLECALL_SEALING_KEY_ARN":         "${SealingKey.Arn}",
+		"ROLECALL_TEMPLATE_URL":            "https://${Templates.RegionalDomainName}/" + rendered.Key,
+		"ROLECALL_TEMPLATE_VERSION":        rendered.Version,
+		"ROLECALL_TEMPLATE_SHA256":         rendered.SHA256,
+		"ROLECALL_TERRAFORM_MODULE_SHA256": module.SHA256,
+		"ROLECALL_VERIFY_NOW_QUEUE_URL":    "${VerifyNow}",
+		"ROLECALL_CHECK_INTERVAL":          "24h0m0s",
+		"ROLECALL_CONNECTIONS_CLAIM":       "rolecall_connections",
+		"ROLECALL_ISSUE_RATE":              "6000",
+		"ROLECALL_VERIFY_RATE":             "300",
 	}
 	got := map[string]string{}
 	for k, v := range broker {
@@ -381,13 +387,18 @@ func TestTemplatesArePublishedAsRendered(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	module, err := templates.Module(of)
+	if err != nil {
+		t.Fatal(err)
+	}
 	isPublished(t, "PublicationTemplate", connection)
+	isPublished(t, "PublicationTerraformModule", module)
 	isPublished(t, "PublicationOrganizationTemplate", organization)
 	for name, resource := range map[string]string{
 		"ApiFunction": "PublicationTemplate", "BrokerFunction": "PublicationTemplate",
 	} {
 		after := flat(list(home().one(t, "AWS::Lambda::Function", name).DependsOn))
-		if !strings.Contains(after, resource) || (name == "ApiFunction" && !strings.Contains(after, "PublicationOrganizationTemplate")) {
+		if !strings.Contains(after, resource) || !strings.Contains(after, "PublicationTerraformModule") || (name == "ApiFunction" && !strings.Contains(after, "PublicationOrganizationTemplate")) {
 			t.Errorf("%s can show a link before the template is there: %s", name, after)
 		}
 	}

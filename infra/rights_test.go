@@ -96,7 +96,7 @@ func statements(stack, holder string, document any) []right {
 	return all
 }
 
-var hexRE = regexp.MustCompile(`[0-9a-f]{64}|[0-9a-f]{12}(\.yaml)`)
+var hexRE = regexp.MustCompile(`[0-9a-f]{64}|[0-9a-f]{12}(\.yaml|\.zip)`)
 
 func TestRightsAreGolden(t *testing.T) {
 	var lines []string
@@ -194,6 +194,8 @@ func TestWhatIsOpenToEverybody(t *testing.T) {
 	want := []string{
 		topic, topic, "TemplatesPolicy to AWS=* | Allow | s3:GetObject | ${Templates.Arn}/connection/*",
 		"TemplatesPolicy to AWS=* | Allow | s3:GetObject | ${Templates.Arn}/organization/*",
+		"TemplatesPolicy to AWS=* | Allow | s3:GetObject | ${Templates.Arn}/permissions/*",
+		"TemplatesPolicy to AWS=* | Allow | s3:GetObject | ${Templates.Arn}/terraform/*",
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)

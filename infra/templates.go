@@ -51,6 +51,18 @@ func (p *platform) addTemplates() error {
 		return fmt.Errorf("customers' template: %w", err)
 	}
 	all := []publication{{rendered: connection, id: "Template", asset: "Asset", file: "connection.yaml", as: &p.template}}
+	if p.cfg.custom != nil {
+		all = append(all, publication{
+			rendered: templates.PublishedPolicy(*p.cfg.custom), id: "CustomPolicy", asset: "CustomPolicyAsset", file: "custom.json", kind: "application/json",
+		})
+	}
+	module, err := templates.Module(of)
+	if err != nil {
+		return fmt.Errorf("module for Terraform: %w", err)
+	}
+	all = append(all, publication{
+		rendered: module, id: "TerraformModule", asset: "TerraformModuleAsset", file: "module.zip", kind: "application/zip", as: &p.module,
+	})
 	organization, err := templates.Organization(of)
 	switch {
 	case err == nil:
@@ -84,6 +96,7 @@ func (p *platform) addTemplateBucket() awss3.Bucket {
 		Actions:    jsii.Strings("s3:GetObject"),
 		Resources: &[]*string{
 			bucket.ArnForObjects(jsii.String("connection/*")), bucket.ArnForObjects(jsii.String("organization/*")),
+			bucket.ArnForObjects(jsii.String("permissions/*")), bucket.ArnForObjects(jsii.String("terraform/*")),
 		},
 	}))
 	justify(bucket, "AwsSolutions-S1", "Holds nothing but the public template; who reads it is no secret and proves nothing.")
@@ -96,11 +109,12 @@ func (p *platform) addTemplateBucket() awss3.Bucket {
 // CDK's BucketDeployment would do as much with the AWS CLI in a layer of 22 MB and rights on two whole buckets.
 const publishedType = "Custom::PublishedTemplate"
 
-// A publication is one rendered template on its way to the bucket.
+// A publication is one rendered template, or what belongs to it, on its way to the bucket.
 type publication struct {
 	rendered        templates.Rendered
-	id, asset, file string // of the copying resource, of the asset, and the asset's name
-	as              *published
+	id, asset, file string     // of the copying resource, of the asset, and the asset's name
+	kind            string     // content type; "" is a template's
+	as              *published // nil where nothing else names it
 }
 
 // deployTemplates puts the rendered templates under their keys. Nothing deletes them, then or later: links and stacks name
@@ -128,11 +142,14 @@ func (p *platform) deployTemplates(bucket awss3.Bucket, all []publication) error
 		)},
 	})
 	for i, t := range all {
+		resource := copyTemplate(scope, t, assets[i], bucket, role, logs)
+		if t.as == nil {
+			continue
+		}
 		*t.as = published{
 			url: bucket.VirtualHostedUrlForObject(jsii.String(t.rendered.Key),
 				&awss3.VirtualHostedStyleUrlOptions{Regional: jsii.Bool(true)}),
-			version: t.rendered.Version, sha256: t.rendered.SHA256,
-			resource: copyTemplate(scope, t, assets[i], bucket, role, logs),
+			version: t.rendered.Version, sha256: t.rendered.SHA256, resource: resource,
 		}
 	}
 	tidyPublisher(p.stack)
@@ -142,6 +159,10 @@ func (p *platform) deployTemplates(bucket awss3.Bucket, all []publication) error
 func copyTemplate(
 	scope constructs.Construct, t publication, asset awss3assets.Asset, bucket awss3.Bucket, role awsiam.Role, logs awslogs.LogGroup,
 ) constructs.IDependable {
+	contentType := "application/yaml"
+	if t.kind != "" {
+		contentType = t.kind
+	}
 	return customresources.NewAwsCustomResource(scope, jsii.String(t.id), &customresources.AwsCustomResourceProps{
 		ResourceType: jsii.String(publishedType),
 		OnUpdate: &customresources.AwsSdkCall{ // on creation too
@@ -152,7 +173,7 @@ func copyTemplate(
 				"Bucket":            bucket.BucketName(),
 				"Key":               t.rendered.Key,
 				"MetadataDirective": "REPLACE",
-				"ContentType":       "application/yaml",
+				"ContentType":       contentType,
 				"CacheControl":      "public, max-age=31536000, immutable",
 			},
 			OutputPaths:        jsii.Strings("CopyObjectResult.ETag"),

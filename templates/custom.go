@@ -39,6 +39,7 @@ func Custom(title, description, policy, partition string) (Set, error) {
 		Name: CustomSet, Title: title, Description: description, Warning: document.warning(), ManagedPolicies: []string{},
 		Expects: document.expects(), Deny: document.denials(), Policy: document.text(),
 	}
+	s.Digest = PolicyDigest(s.Policy)
 	switch {
 	case len(title) > 64 || !proseRE.MatchString(title):
 		return Set{}, errors.New("the title is not 1 to 64 characters of plain prose: letters, digits, spaces and ,.;()-")
@@ -66,6 +67,11 @@ func (s Set) Offer() string {
 func (m Manifest) With(custom Set) Manifest {
 	m.Sets = append(slices.Clone(m.Sets), custom)
 	return m
+}
+
+// Has says that the manifest has a set of that name.
+func (m Manifest) Has(set string) bool {
+	return slices.ContainsFunc(m.Sets, func(s Set) bool { return s.Name == set })
 }
 
 // Offered is the manifest with the platform's own set, as the CDK app tells functions of it by [Set.Offer]; "" is none.

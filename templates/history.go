@@ -47,6 +47,24 @@ func Changes(from, to string) (changes []Change, ok bool) {
 	return changes, true
 }
 
+// organizationManifests are the versions of the manifest that each version of the organization's template was rendered
+// from, for what it grants in each account.
+func organizationManifests() map[string]string {
+	return map[string]string{"1.0.0": "1.2.0", "1.1.0": "1.3.0"}
+}
+
+// OrganizationChanges is [Changes] for the template that connects organizations, whose versions are its own.
+func OrganizationChanges(from, to string) (changes []Change, ok bool) {
+	before, after := organizationManifests()[from], organizationManifests()[to]
+	if before == "" || after == "" || !newer(to, from) {
+		return nil, false
+	}
+	if before == after {
+		return nil, true
+	}
+	return Changes(before, after)
+}
+
 // publishedManifest reads a version's manifest. It is not held against today's rules: it was published.
 func publishedManifest(version string) (Manifest, error) {
 	var m Manifest
@@ -180,21 +198,36 @@ func parameters() []string {
 	}
 }
 
+// organizationParameters are those of the organization's template.
+func organizationParameters() []string {
+	return []string{"EnrolmentId", "ExternalIdPrefix", "EnrolmentToken", "PermissionSet", "OrganizationalUnitIds", "Administrator"}
+}
+
 // UpdateCLI are commands of the AWS CLI, for bash or zsh, that move a stack to the template and wait for it. The stack
 // keeps its parameters.
 func UpdateCLI(region, stackID, templateURL string) string {
+	return updateCLI(region, stackID, templateURL, "CAPABILITY_NAMED_IAM", parameters())
+}
+
+// UpdateOrganizationCLI is [UpdateCLI] for the stack that connects an organization; its stack set then updates the
+// accounts' stacks.
+func UpdateOrganizationCLI(region, stackID, templateURL string) string {
+	return updateCLI(region, stackID, templateURL, "CAPABILITY_IAM", organizationParameters())
+}
+
+func updateCLI(region, stackID, templateURL, capability string, parameters []string) string {
 	where := " --region " + shellQuote(region) + " --stack-name " + shellQuote(stackID)
 	type parameter struct {
 		ParameterKey     string
 		UsePreviousValue bool
 	}
 	var kept []parameter
-	for _, p := range parameters() {
+	for _, p := range parameters {
 		kept = append(kept, parameter{p, true})
 	}
 	list, _ := json.Marshal(kept) // strings always encode
 	return "aws cloudformation update-stack" + where + " \\\n" +
-		"  --template-url " + shellQuote(templateURL) + " --capabilities CAPABILITY_NAMED_IAM \\\n" +
+		"  --template-url " + shellQuote(templateURL) + " --capabilities " + capability + " \\\n" +
 		"  --parameters " + shellQuote(string(list)) + " &&\n" +
 		"aws cloudformation wait stack-update-complete" + where + "\n"
 }

@@ -69,6 +69,7 @@ func TestSetsKeepTheirNames(t *testing.T) {
 func TestChangesBetweenVersions(t *testing.T) {
 	simulate := Change{Text: "With every permission set, the platform may also call iam:SimulatePrincipalPolicy, on the role itself."}
 	reports := Change{Text: "The stack also reports its external ID, permission set and permissions boundary. Nothing more is granted."}
+	names := Change{Text: "The stack also reports which version of the permission set custom it has, where the platform has one. Nothing more is granted."}
 	for _, c := range []struct {
 		from, to string
 		want     []Change
@@ -76,6 +77,8 @@ func TestChangesBetweenVersions(t *testing.T) {
 		{"1.0.0", "1.1.0", []Change{simulate}},
 		{"1.1.0", "1.2.0", []Change{reports}},
 		{"1.0.0", "1.2.0", []Change{simulate, reports}},
+		{"1.2.0", "1.3.0", []Change{names}},
+		{"1.0.0", "1.3.0", []Change{simulate, reports, names}},
 	} {
 		got, ok := Changes(c.from, c.to)
 		if d := cmp.Diff(c.want, got); d != "" || !ok {

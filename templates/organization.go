@@ -10,7 +10,7 @@ import (
 )
 
 // OrganizationVersion is the version of the template that connects organizations, which each account's stack reports.
-const OrganizationVersion = "1.0.0"
+const OrganizationVersion = "1.1.0"
 
 //go:embed cloudformation/organization.yaml
 var organizationSource string
@@ -102,7 +102,7 @@ func (m Manifest) organization(p Publication, member string) (string, error) {
 		return "", err
 	}
 	blocks := m.blocks(p.Regions)
-	for _, name := range []string{"managed-policies", "policies", "always"} { // they are the account's
+	for _, name := range []string{"managed-policies", "policies", "always", "policy-digest"} { // they are the account's
 		delete(blocks, name)
 	}
 	blocks["account"] = account
@@ -124,7 +124,7 @@ func (m Manifest) account(management bool) ([]string, error) {
 		}
 	}
 	all, own := m.blocks(nil), map[string][]string{}
-	for _, name := range []string{"managed-policies", "policies", "always"} {
+	for _, name := range []string{"managed-policies", "policies", "always", "policy-digest"} {
 		own[name] = all[name]
 	}
 	text, err := replaceMarks(kept.String(), own)

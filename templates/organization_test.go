@@ -48,7 +48,7 @@ func TestOrganizationIsGolden(t *testing.T) {
 	if d := cmp.Diff(string(want), string(got.Body)); d != "" {
 		t.Errorf("rendering changed (go test ./templates -update accepts it):\n%s", d)
 	}
-	if !regexp.MustCompile(`^organization/1\.0\.0-[0-9a-f]{12}\.yaml$`).MatchString(got.Key) || !strings.Contains(got.Key, got.SHA256[:12]) {
+	if !regexp.MustCompile(`^organization/1\.1\.0-[0-9a-f]{12}\.yaml$`).MatchString(got.Key) || !strings.Contains(got.Key, got.SHA256[:12]) {
 		t.Errorf("key %s of %s", got.Key, got.SHA256)
 	}
 	for _, word := range []string{"PLATFORM_", "TEMPLATE_", "000000000000", "# @"} {

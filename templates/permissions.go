@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -39,6 +40,8 @@ type Set struct {
 	Deny            []Denial `json:"deny"`
 	// Policy is what a platform's own set grants, as JSON made by [Custom].
 	Policy string `json:"policy,omitempty"`
+	// Digest names Policy, also where there is no room for it.
+	Digest string `json:"digest,omitempty"`
 }
 
 // A Denial takes actions away again, on all resources.
@@ -113,7 +116,7 @@ func (s Set) validate() error {
 		return errors.New("the description is not plain prose")
 	case s.Title == "" || s.Warning == "":
 		return errors.New("title and warning must not be empty")
-	case s.Policy != "" || s.Name == CustomSet:
+	case s.Policy != "" || s.Digest != "" || s.Name == CustomSet:
 		return errors.New("a platform's own policy does not stand in the manifest")
 	case len(s.ManagedPolicies) == 0:
 		return errors.New("no managed policies")
@@ -190,6 +193,7 @@ func (m Manifest) blocks(regions []string) map[string][]string {
 		"managed-policies":       m.managedPolicies(),
 		"policies":               m.policies(),
 		"always":                 m.alwaysGranted(),
+		"policy-digest":          m.policyDigest(),
 		"regions":                {"- [" + strings.Join(regions, ", ") + "]"},
 	}
 }
@@ -200,6 +204,17 @@ func (m Manifest) allowedValues() []string {
 		lines = append(lines, "  - "+s.Name)
 	}
 	return lines
+}
+
+// policyDigest is what a stack reports of the platform's own set, where that is chosen: an update that changes the policy,
+// and neither the set nor the role's ARN, would not be reported without.
+func (m Manifest) policyDigest() []string {
+	for _, s := range m.Sets {
+		if s.Name == CustomSet {
+			return []string{"PolicyDigest: !If [" + s.condition() + ", " + strconv.Quote(s.Digest) + ", '']"}
+		}
+	}
+	return []string{"PolicyDigest: ''"}
 }
 
 func (m Manifest) conditions() []string {

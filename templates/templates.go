@@ -17,7 +17,7 @@ import (
 )
 
 // Version of the connection template, which a customer's stack reports. It changes with the template's meaning.
-const Version = "1.2.0"
+const Version = "1.3.0"
 
 //go:embed cloudformation/connection.yaml
 var connectionSource string

@@ -55,7 +55,7 @@ func TestConnectionIsGolden(t *testing.T) {
 
 func TestKeyNamesVersionAndContent(t *testing.T) {
 	a := render(t)
-	if !regexp.MustCompile(`^connection/1\.2\.0-[0-9a-f]{12}\.yaml$`).MatchString(a.Key) || !strings.Contains(a.Key, a.SHA256[:12]) {
+	if !regexp.MustCompile(`^connection/1\.3\.0-[0-9a-f]{12}\.yaml$`).MatchString(a.Key) || !strings.Contains(a.Key, a.SHA256[:12]) {
 		t.Errorf("key %q does not name version and SHA-256 %s", a.Key, a.SHA256)
 	}
 	p := publication()
@@ -291,7 +291,7 @@ func TestCustomResourcesEndInTime(t *testing.T) {
 	for name, want := range map[string][]string{
 		"StackStarted": {"CallbackToken", "ConnectionId", "ServiceTimeout", "ServiceToken"},
 		"Connection": {
-			"CallbackToken", "ConnectionId", "ExternalId", "PermissionSet", "PermissionsBoundaryArn", "RoleArn", "ServiceTimeout", "ServiceToken", "TemplateVersion",
+			"CallbackToken", "ConnectionId", "ExternalId", "PermissionSet", "PermissionsBoundaryArn", "PolicyDigest", "RoleArn", "ServiceTimeout", "ServiceToken", "TemplateVersion",
 		},
 	} {
 		props := at(t, doc, "Resources", name, "Properties").(map[string]any)

@@ -1,8 +1,6 @@
 package templates
 
 import (
-	"bytes"
-	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,47 +14,16 @@ import (
 	"github.com/hashicorp/hcl/v2/hclwrite"
 )
 
-// moduleSets is permission_sets.json of the Terraform module: of the manifest, what a role is made of.
-type moduleSets struct {
-	Comment string               `json:"_"`
-	Version string               `json:"version"`
-	Always  []policyStatement    `json:"always"` // Resource "role" is the role itself
-	Sets    map[string]moduleSet `json:"sets"`
-}
-
-type moduleSet struct {
-	Warning         string            `json:"warning"`
-	ManagedPolicies []string          `json:"managed_policies"`
-	Deny            []policyStatement `json:"deny"`
-}
-
 // The module's list of permissions is the manifest's, written out for Terraform.
 func TestModulesPermissionSetsAreTheManifests(t *testing.T) {
 	m, err := Permissions()
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := moduleSets{Comment: "Generated from permissions.json by go test ./templates -update.", Version: m.Version, Sets: map[string]moduleSet{}}
-	for _, g := range m.Always {
-		out.Always = append(out.Always, policyStatement{g.SID, "Allow", g.Actions, g.Resource})
-	}
-	for _, s := range m.Sets {
-		set := moduleSet{Warning: s.Warning, ManagedPolicies: s.ManagedPolicies, Deny: []policyStatement{}}
-		for _, d := range s.Deny {
-			set.Deny = append(set.Deny, policyStatement{d.SID, "Deny", d.Actions, "*"})
-		}
-		out.Sets[s.Name] = set
-	}
-	var got bytes.Buffer
-	e := json.NewEncoder(&got)
-	e.SetIndent("", "  ")
-	e.SetEscapeHTML(false)
-	if err := e.Encode(out); err != nil {
-		t.Fatal(err)
-	}
+	got := m.forModule("Generated from permissions.json by go test ./templates -update.")
 	file := filepath.Join("terraform", "permission_sets.json")
 	if *update {
-		if err := os.WriteFile(file, got.Bytes(), 0o600); err != nil {
+		if err := os.WriteFile(file, got, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -64,7 +31,7 @@ func TestModulesPermissionSetsAreTheManifests(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d := cmp.Diff(string(want), got.String()); d != "" {
+	if d := cmp.Diff(string(want), string(got)); d != "" {
 		t.Errorf("%s (go test ./templates -update writes it):\n%s", file, d)
 	}
 }

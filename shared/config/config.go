@@ -53,6 +53,8 @@ type Config struct {
 	// OrganizationTemplateURL and its hash are "" in a partition where organizations cannot be enrolled.
 	OrganizationTemplateURL    string
 	OrganizationTemplateSHA256 string
+	// ModuleSHA256 is the Terraform module's, which lies beside the templates.
+	ModuleSHA256 string
 }
 
 // A Need is one variable that a function reads.
@@ -105,6 +107,7 @@ func (r *reader) read(c *Config, n Need) {
 		c.PlatformName, c.TenantClaim = r.text("ROLECALL_PLATFORM_NAME"), r.text("ROLECALL_TENANT_CLAIM")
 		c.MACKeyARN, c.TemplateURL = r.text("ROLECALL_MAC_KEY_ARN"), r.text("ROLECALL_TEMPLATE_URL")
 		c.TemplateVersion, c.TemplateSHA256 = r.text("ROLECALL_TEMPLATE_VERSION"), r.text("ROLECALL_TEMPLATE_SHA256")
+		c.ModuleSHA256 = r.text("ROLECALL_TERRAFORM_MODULE_SHA256")
 		c.OrganizationTemplateURL = r.optional("ROLECALL_ORGANIZATION_TEMPLATE_URL")
 		c.OrganizationTemplateSHA256 = r.optional("ROLECALL_ORGANIZATION_TEMPLATE_SHA256")
 		c.ConsoleURL = r.optional("ROLECALL_CONSOLE_URL")

@@ -196,7 +196,7 @@ func (c Connection) roleReported(f Fence, r Callback, now time.Time) Decision {
 	ch := c.change(EventRoleReported, ActorStack, now, data, func(s *Snapshot) {
 		s.bind(r)
 		s.begin(r.RoleARN, now)
-		s.grant(c.granted(r))
+		s.grant(c.granted(r), r.Grant.PolicyDigest)
 	})
 	ch.fence = f.saw(r)
 	return Decision{Change: &ch, Run: ch.after.Verification.Run}
@@ -219,13 +219,16 @@ func (c Connection) sameRole(f Fence, r Callback, now time.Time) Decision {
 	data["from"], data["templateVersion"] = c.s.Stack.TemplateVersion, r.TemplateVersion
 	data["fromPermissions"], data["permissions"] = string(c.s.Permissions), string(c.granted(r))
 	data["permissionsBoundaryArn"] = r.Grant.BoundaryARN
+	if c.s.PolicyDigest != r.Grant.PolicyDigest {
+		data["fromPolicyDigest"], data["policyDigest"] = c.s.PolicyDigest, r.Grant.PolicyDigest
+	}
 	ch := c.change(EventStackUpdated, ActorStack, now, data, func(s *Snapshot) {
 		if s.Status != StatusVerifying {
 			s.Verification = nil // the candidate has been taken back
 		}
 		s.bind(r)
-		s.grant(c.granted(r))
-		if c.s.Permissions != s.Permissions || c.s.Stack != s.Stack {
+		s.grant(c.granted(r), r.Grant.PolicyDigest)
+		if c.s.Permissions != s.Permissions || c.s.Stack != s.Stack || c.s.PolicyDigest != s.PolicyDigest {
 			s.lookSoon(now)
 		}
 	})

@@ -60,7 +60,9 @@ type Outcome struct {
 	Regions []Region  // enabled in the account, where they could be read
 	// SessionTags says that the role accepts session tags and a source identity.
 	SessionTags bool
-	At          time.Time
+	// PolicyDigest is the platform's own policy that the role was held against; "" where it was held against none.
+	PolicyDigest string
+	At           time.Time
 }
 
 // requiredChecks must have passed before anything is issued by the method.

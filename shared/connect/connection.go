@@ -57,10 +57,12 @@ type Verification struct {
 	Run         int64 // the version at which the run began; names the run
 	RoleARN     RoleARN
 	Permissions Permissions // the set that the role on trial is to have
-	StartedAt   time.Time
-	Attempt     int // tries made so far
-	NextTryAt   time.Time
-	Deadline    time.Time // from then on a denial is definitive
+	// PolicyDigest is as in [Snapshot], of the role on trial.
+	PolicyDigest string
+	StartedAt    time.Time
+	Attempt      int // tries made so far
+	NextTryAt    time.Time
+	Deadline     time.Time // from then on a denial is definitive
 }
 
 // A RunResult is how a run ended; the zero value is none.
@@ -87,13 +89,16 @@ type Snapshot struct {
 	SessionTags   bool        // the role accepts session tags and a source identity
 	Permissions   Permissions // that the role has, as the customer's stack reports; until one does, those asked for
 	Requested     Permissions // the set that the platform asks for
-	Stack         Stack
-	Scopes        []Scope  // that the connection alone has within its tenant, the widest first
-	Launches      []Launch // that may still be used, if not expired
-	LastLaunch    int      // the number of the newest launch ever made
-	UsedLaunch    int      // launches up to this number can bind no further stack
-	Checks        []Check
-	Regions       []Region
+	// PolicyDigest names the platform's own policy that the role was made with, where its set is [PermissionsCustom]; ""
+	// where that is not known.
+	PolicyDigest string
+	Stack        Stack
+	Scopes       []Scope  // that the connection alone has within its tenant, the widest first
+	Launches     []Launch // that may still be used, if not expired
+	LastLaunch   int      // the number of the newest launch ever made
+	UsedLaunch   int      // launches up to this number can bind no further stack
+	Checks       []Check
+	Regions      []Region
 	// Verification is the run in progress. While the connection is enabled or degraded, its role is a candidate: the
 	// old role serves until the candidate has passed.
 	Verification *Verification
@@ -376,7 +381,7 @@ func (c Connection) Launch(now time.Time, by Actor) (Change, error) {
 		if c.s.Status == StatusDisconnected {
 			s.Stack, s.RoleARN, s.AccountID, s.Regions = Stack{}, RoleARN{}, "", nil
 			s.SessionTags, s.Checks, s.StatusReason, s.Offboarding, s.Revocation = false, nil, Reason{}, nil, nil
-			s.Permissions = s.Requested
+			s.Permissions, s.PolicyDigest = s.Requested, ""
 		}
 	}), nil
 }

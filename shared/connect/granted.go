@@ -14,9 +14,11 @@ const PermissionsCustom Permissions = "custom"
 type Grant struct {
 	Permissions Permissions
 	// Withdrawn says that Permissions is a set of ours that is not on offer.
-	Withdrawn   bool
-	ExternalID  string // as the role's trust policy asks for it
-	BoundaryARN string // "" for no permissions boundary
+	Withdrawn  bool
+	ExternalID string // as the role's trust policy asks for it
+	// PolicyDigest names the platform's own policy that the role has, of templates since 1.3.0 where the set is custom.
+	PolicyDigest string
+	BoundaryARN  string // "" for no permissions boundary
 }
 
 // readGrant takes the permission set that a stack reports; it must be one of ours, to the letter.
@@ -67,12 +69,12 @@ func (c Connection) granted(r Callback) Permissions {
 
 // grant keeps what the stack says that the role may do: of the role on trial, and of the connection unless another role
 // still serves it.
-func (s *Snapshot) grant(p Permissions) {
+func (s *Snapshot) grant(p Permissions, policyDigest string) {
 	if s.Verification != nil {
-		s.Verification.Permissions = p
+		s.Verification.Permissions, s.Verification.PolicyDigest = p, policyDigest
 	}
 	if s.Verification == nil || s.Status == StatusVerifying {
-		s.Permissions = p
+		s.Permissions, s.PolicyDigest = p, policyDigest
 	}
 }
 
@@ -90,6 +92,7 @@ func (s Snapshot) watched() bool { return s.Strikes > 0 || !s.NextVerificationAt
 // trialSubject is the role on trial with the set that it is to have.
 func (c Connection) trialSubject(v Verification) Subject {
 	s := c.subject(v.RoleARN)
+	s.PolicyDigest = v.PolicyDigest
 	if v.Permissions != "" {
 		s.Permissions = v.Permissions
 	}

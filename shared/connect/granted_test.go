@@ -286,6 +286,7 @@ func TestTheNewestGrantWins(t *testing.T) {
 			cb.RoleARN = role(t, fmt.Sprintf("arn:aws:iam::222222222222:role/R%d", rapid.IntRange(0, 1).Draw(rt, "role")))
 			cb.Grant.Permissions = rapid.SampledFrom(sets).Draw(rt, "set")
 			cb.TemplateVersion = rapid.SampledFrom([]string{"1.1.0", "1.2.0"}).Draw(rt, "version")
+			cb.Grant.PolicyDigest = rapid.SampledFrom([]string{"", earlierPolicy, currentPolicy}).Draw(rt, "policy")
 			reports = append(reports, cb)
 		}
 		reports[0].Type = connect.RequestCreate
@@ -302,7 +303,7 @@ func TestTheNewestGrantWins(t *testing.T) {
 		if want == "" {
 			want = s.Requested
 		}
-		if s.RoleARN != newest.RoleARN || s.Permissions != want || s.Stack.TemplateVersion != newest.TemplateVersion {
+		if s.RoleARN != newest.RoleARN || s.Permissions != want || s.PolicyDigest != newest.Grant.PolicyDigest || s.Stack.TemplateVersion != newest.TemplateVersion {
 			rt.Fatalf("ended with %s, %s of %s; want %s, %s of %s", s.RoleARN, s.Permissions, s.Stack.TemplateVersion, newest.RoleARN, want, newest.TemplateVersion)
 		}
 	})

@@ -173,6 +173,9 @@ func (s StackID) Region() Region { return Region(s.part(2)) }
 // Account that owns the stack.
 func (s StackID) Account() AccountID { return AccountID(s.part(3)) }
 
+// Name of the stack.
+func (s StackID) Name() string { return s.part(4) }
+
 // NewConnectionID makes an id from 48 bits of time (ms) and 80 random bits, like a ULID.
 func NewConnectionID(now time.Time, random io.Reader) (ConnectionID, error) {
 	var b [16]byte

@@ -37,6 +37,8 @@ type Deployment struct {
 
 	// OrganizationTemplate enrols whole organizations; without a URL where that is not on offer.
 	OrganizationTemplate PublishedTemplate
+	// TerraformModule is published beside the templates.
+	TerraformModule PublishedTemplate
 }
 
 // A PermissionSet is one choice of rights for the customer's role.
@@ -47,6 +49,9 @@ type PermissionSet struct {
 	Warning         string   // what the customer should know before granting it; may be ""
 	ManagedPolicies []string // names of AWS's managed policies that it grants; none for a platform's own set
 	DeniedActions   []string // that it takes away again, sorted; wildcards are possible in a platform's own set
+	// PolicyDigest and PolicyURL name a platform's own policy, and say where it is published; "" of the other sets.
+	PolicyDigest string
+	PolicyURL    string
 }
 
 // A LaunchLink is all that a customer needs in order to connect an account: one link to press, and its parts for those
@@ -62,7 +67,9 @@ type LaunchLink struct {
 	CLI            string // commands that make the role and print its ARN; "" for a permission set that is no longer offered
 	CLIStack       string // commands that create the stack
 	Terraform      string // resources that make the role; "" as CLI
-	ExpiresAt      time.Time
+	// TerraformModule makes it by the published module; "" for a permission set that is no longer offered.
+	TerraformModule string
+	ExpiresAt       time.Time
 }
 
 // Link is the connection's open launch; nil where it has none.
@@ -132,6 +139,16 @@ func (d Deployment) consoleURL(r Region) string {
 // HasPermissions says that the deployment offers the set.
 func (d Deployment) HasPermissions(p Permissions) bool {
 	return slices.ContainsFunc(d.Permissions, func(s PermissionSet) bool { return s.Name == p })
+}
+
+// policy is the digest of the platform's own policy; "" where it has none.
+func (d Deployment) policy() string {
+	for _, s := range d.Permissions {
+		if s.Name == PermissionsCustom {
+			return s.PolicyDigest
+		}
+	}
+	return ""
 }
 
 // permissionNames is for error messages.

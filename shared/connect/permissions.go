@@ -12,6 +12,8 @@ import (
 type Expectation struct {
 	Policies []string // names of AWS's managed policies that grant the set, such as "ReadOnlyAccess"
 	Actions  []string // a few that tell whether the set is there, such as "ec2:DescribeInstances"
+	// PolicyDigest names the policy of a platform's own set; "" of the others, which change with the template's version.
+	PolicyDigest string
 }
 
 // A Ruling is what IAM's policy simulator says of one action.
@@ -44,6 +46,12 @@ func (v Verifier) permissions(ctx context.Context, s Subject, session Session) C
 			Fix: "Nothing to do: the role may do what its own policies say.",
 		}}
 	}
+	if s.hasEarlier(want) {
+		return Check{Name: CheckPermissions, Verdict: Unknown, At: v.Clock(), Reason: Reason{
+			Code: CodeNotAsked, Message: fmt.Sprintf("the role has an earlier policy of the permission set %q, which the platform has changed since", s.Permissions),
+			Fix: "Nothing to do for what the role was made for. The connection says what has changed, and how the role comes to it.",
+		}}
+	}
 	rulings, err := v.Inspector.Permissions(ctx, session.Credentials, s.RoleARN, s.Region, want.Actions)
 	c := passed(CheckPermissions, v.Clock())
 	switch {
@@ -59,6 +67,12 @@ func (v Verifier) permissions(ctx context.Context, s Subject, session Session) C
 		c.judge(s, want, rulings)
 	}
 	return c
+}
+
+// hasEarlier says that the role was made with another policy of the platform's own set than the current one. It lacks
+// nothing of what its customer was asked for.
+func (s Subject) hasEarlier(want Expectation) bool {
+	return s.PolicyDigest != "" && want.PolicyDigest != "" && s.PolicyDigest != want.PolicyDigest
 }
 
 // judge fails the check where an action is denied for certain, and leaves it unknown where it is denied perhaps.

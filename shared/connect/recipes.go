@@ -19,6 +19,7 @@ type RoleOrder struct {
 	Region       Region // of the launch
 	PlatformName string
 	Connection   ConnectionID
+	ExternalID   ExternalID
 	Permissions  Permissions
 	Name         string // fresh for each launch
 	TrustPolicy  string
@@ -29,6 +30,7 @@ type RoleRecipe struct {
 	PolicyARNs []string // of AWS's managed policies that the permission set grants
 	CLI        string
 	Terraform  string
+	Module     string // the same by the published Terraform module
 }
 
 // addRecipes adds the ways around the stack to a link.
@@ -36,12 +38,12 @@ func (d Deployment) addRecipes(l *LaunchLink, c Connection) {
 	var r RoleRecipe
 	if d.Recipes != nil {
 		r = d.Recipes.Role(RoleOrder{
-			Platform: d.Platform, Region: l.Region, PlatformName: d.PlatformName, Connection: c.s.ID, Permissions: c.s.Requested,
+			Platform: d.Platform, Region: l.Region, PlatformName: d.PlatformName, Connection: c.s.ID, ExternalID: c.s.ExternalID, Permissions: c.s.Requested,
 			Name: l.StackName, TrustPolicy: l.TrustPolicy,
 		})
 		l.CLIStack = d.Recipes.Stack(*l)
 	}
-	l.CLI, l.Terraform = r.CLI, r.Terraform
+	l.CLI, l.Terraform, l.TerraformModule = r.CLI, r.Terraform, r.Module
 	l.CreateRoleURL = d.createRole(c.s.ExternalID, r.PolicyARNs)
 }
 

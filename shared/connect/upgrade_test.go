@@ -1,6 +1,7 @@
 package connect_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 
@@ -10,12 +11,29 @@ import (
 // upgrades know one newer template.
 type upgrades struct{}
 
-func (upgrades) Changes(from, to string, set connect.Permissions) ([]string, bool) {
-	return []string{"more for " + string(set)}, from == "1.0.0" && to == "1.2.0"
+func (upgrades) Changes(kind connect.TemplateKind, from, to string, set connect.Permissions) ([]string, bool) {
+	if kind == connect.TemplateOrganization {
+		return []string{"more for accounts"}, from == "1.0.0" && to == "1.1.0"
+	}
+	if from != "1.0.0" || to != "1.2.0" {
+		return nil, false
+	}
+	return []string{"more for " + string(set)}, true
 }
 
-func (upgrades) Update(s connect.StackID, templateURL string) string {
+func (upgrades) Policy(_ context.Context, from string) []string {
+	return []string{"another policy than " + from}
+}
+
+func (upgrades) Update(kind connect.TemplateKind, s connect.StackID, templateURL string) string {
+	if kind == connect.TemplateOrganization {
+		return "update the organization's"
+	}
 	return "update " + s.String() + " " + templateURL
+}
+
+func (upgrades) PutPolicy(r connect.RoleARN, region connect.Region) string {
+	return "put " + r.Name() + " in " + string(region)
 }
 
 // Only a connection that lives with a stack of an older template is told how to come to the current one.
@@ -26,7 +44,7 @@ func TestStackUpdate(t *testing.T) {
 	w := newWorld(created(t))
 	w.receive(callback(t, connect.RequestCreate, stackOne, "r1", 1))
 	for range 2 { // while it is verified, and after
-		u := d.StackUpdate(w.c)
+		u := d.StackUpdate(context.Background(), w.c)
 		if u == nil || u.From != "1.0.0" || u.To != "1.2.0" || u.Changes[0] != "more for read-only" || u.CLI != "update "+stackOne+" https://t.example/a b.yaml" {
 			t.Fatalf("%s: %+v", w.c.Status(), u)
 		}
@@ -42,12 +60,12 @@ func TestStackUpdate(t *testing.T) {
 		"current": w.c, "pending": in(t, connect.StatusPending), "by hand": in(t, connect.StatusEnabled), "disconnected": in(t, connect.StatusDisconnected),
 		"deleted": in(t, connect.StatusDeleted),
 	} {
-		if u := d.StackUpdate(c); u != nil {
+		if u := d.StackUpdate(context.Background(), c); u != nil {
 			t.Errorf("%s: %+v", name, u)
 		}
 	}
 	d.Upgrades = nil
-	if u := d.StackUpdate(in(t, connect.StatusEnabled)); u != nil {
+	if u := d.StackUpdate(context.Background(), in(t, connect.StatusEnabled)); u != nil {
 		t.Errorf("nobody knows: %+v", u)
 	}
 }

@@ -31,7 +31,7 @@ var ErrSuperseded = &Error{Kind: KindConflict, Code: "SUPERSEDED", Message: "thi
 // begin puts a role on trial: as the connection's own, or as a candidate while another one serves.
 func (s *Snapshot) begin(arn RoleARN, now time.Time) {
 	s.Verification = &Verification{
-		Run: s.Version + 1, RoleARN: arn, Permissions: s.Permissions, StartedAt: now, NextTryAt: now, Deadline: now.Add(settleTime),
+		Run: s.Version + 1, RoleARN: arn, Permissions: s.Permissions, PolicyDigest: s.PolicyDigest, StartedAt: now, NextTryAt: now, Deadline: now.Add(settleTime),
 	}
 	if s.Status == StatusEnabled || s.Status == StatusDegraded {
 		return
@@ -51,7 +51,10 @@ func (c Connection) ReportRole(arn RoleARN, now time.Time, by Actor) (Change, er
 		return Change{}, err
 	}
 	data := map[string]any{"roleArn": arn.String()}
-	return c.change(EventRoleReported, by, now, data, func(s *Snapshot) { s.begin(arn, now) }), nil
+	return c.change(EventRoleReported, by, now, data, func(s *Snapshot) {
+		s.begin(arn, now)
+		s.grant(s.Permissions, "") // whose policy is the current one, if it passes
+	}), nil
 }
 
 // Retry begins a new run for the role of a connection that has failed.
@@ -144,6 +147,7 @@ func (c Connection) provenChange(o Outcome, now time.Time) Change {
 	}
 	return c.change(kind, ActorRolecall, now, data, func(s *Snapshot) {
 		s.RoleARN, s.AccountID, s.Permissions = v.RoleARN, v.RoleARN.Account(), c.trialSubject(v).Permissions
+		s.PolicyDigest = c.heldTo(v.PolicyDigest, o)
 		s.Checks, s.Regions, s.SessionTags = o.Checks, o.Regions, o.SessionTags
 		s.Status, s.StatusReason = StatusEnabled, Reason{}
 		s.Verification = nil
@@ -190,7 +194,8 @@ func (c Connection) Rechecked(o Outcome, by Actor, now time.Time) (ch Change, ok
 	if !proven(c.s.Method, merged) || len(o.blocker().Code) > 0 {
 		return Change{}, false
 	}
-	if c.s.Status == StatusEnabled && !c.s.watched() && sameVerdicts(c.s.Checks, merged) && sameRegions(c.s.Regions, o.Regions) {
+	held := c.heldTo(c.s.PolicyDigest, o)
+	if c.s.Status == StatusEnabled && !c.s.watched() && held == c.s.PolicyDigest && sameVerdicts(c.s.Checks, merged) && sameRegions(c.s.Regions, o.Regions) {
 		return Change{}, false
 	}
 	kind := EventVerified
@@ -201,11 +206,20 @@ func (c Connection) Rechecked(o Outcome, by Actor, now time.Time) (ch Change, ok
 	return c.change(kind, by, now, data, func(s *Snapshot) {
 		s.Status, s.StatusReason, s.Checks = StatusEnabled, Reason{}, merged
 		s.Strikes, s.LastStrikeAt, s.NextVerificationAt = 0, time.Time{}, time.Time{}
-		s.LastVerifiedAt = now
+		s.LastVerifiedAt, s.PolicyDigest = now, held
 		if len(o.Regions) > 0 {
 			s.Regions = o.Regions
 		}
 	}), true
+}
+
+// heldTo is the policy that a role which passed is known to have: as its stack reported it or, of a role made by hand, the
+// one that it was held against.
+func (c Connection) heldTo(reported string, o Outcome) string {
+	if c.s.Stack.ID.IsZero() && o.PolicyDigest != "" {
+		return o.PolicyDigest
+	}
+	return reported
 }
 
 func (c Connection) struck(o Outcome, reason Reason, by Actor, now time.Time) (Change, bool) {

@@ -127,7 +127,7 @@ func (u Verifications) try(ctx context.Context, c Connection, v Verification) (C
 }
 
 func (c Connection) subject(role RoleARN) Subject {
-	return Subject{RoleARN: role, ExternalID: c.s.ExternalID, Region: c.s.DefaultRegion, Permissions: c.s.Permissions, Organization: c.s.OrganizationID}
+	return Subject{RoleARN: role, ExternalID: c.s.ExternalID, Region: c.s.DefaultRegion, Permissions: c.s.Permissions, PolicyDigest: c.s.PolicyDigest, Organization: c.s.OrganizationID}
 }
 
 // A Checked is a connection after somebody asked for it to be verified, with the checks that were made for them: they
@@ -160,7 +160,7 @@ func (u Verifications) ReportRole(ctx context.Context, t Target, role string, wa
 		return Checked{}, err
 	}
 	if c.serves(arn) {
-		return u.recheck(ctx, c, t.By)
+		return u.reproved(ctx, c, t.By)
 	}
 	return u.follow(ctx, c, wait)
 }
@@ -260,6 +260,19 @@ func (u Verifications) recheck(ctx context.Context, c Connection, by Actor) (Che
 		return Checked{}, err
 	}
 	c, err = u.settle(ctx, c, o, by)
+	return Checked{Connection: c, Checks: o.Checks}, err
+}
+
+// reproved checks a role that serves and was given once more. One made by hand is held against the platform's current
+// policy: giving it again is how its customer says that it has been brought up to date.
+func (u Verifications) reproved(ctx context.Context, c Connection, by Actor) (Checked, error) {
+	if c.s.Method == MethodAccessKey || !c.s.Stack.ID.IsZero() {
+		return u.recheck(ctx, c, by)
+	}
+	s := c.subject(c.s.RoleARN)
+	s.PolicyDigest = ""
+	o := u.Verifier.Verify(ctx, s)
+	c, err := u.settle(ctx, c, o, by)
 	return Checked{Connection: c, Checks: o.Checks}, err
 }
 

@@ -70,6 +70,8 @@ type Subject struct {
 	ExternalID  ExternalID
 	Region      Region
 	Permissions Permissions // the set that the role was meant to have
+	// PolicyDigest names the platform's own policy that the role was made with; "" holds it against the current one.
+	PolicyDigest string
 	// Organization that the account must belong to; "" where it does not matter.
 	Organization OrganizationID
 }
@@ -97,6 +99,9 @@ func (v Verifier) Verify(ctx context.Context, s Subject) Outcome {
 	o.Regions, o.Checks = regions, append(o.Checks, check)
 	trust, check := v.trust(ctx, s, session)
 	o.Checks = append(o.Checks, check, v.permissions(ctx, s, session))
+	if want := v.Expects[s.Permissions]; !s.hasEarlier(want) {
+		o.PolicyDigest = want.PolicyDigest
+	}
 	if s.Organization != "" {
 		o.Checks = append(o.Checks, v.organization(ctx, s, session))
 	}

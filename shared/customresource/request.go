@@ -180,12 +180,14 @@ var (
 	requestIDRE       = regexp.MustCompile(`^[0-9A-Za-z-]+$`)
 	logicalIDRE       = regexp.MustCompile(`^[0-9A-Za-z]+$`)
 	templateVersionRE = regexp.MustCompile(`^[0-9A-Za-z.+-]*$`)
+	policyDigestRE    = regexp.MustCompile(`^[0-9a-f]*$`)
 	boundaryRE        = regexp.MustCompile(`^$|^arn:aws[a-z-]*:iam::(aws|[0-9]+):policy/[0-9A-Za-z_+=,.@/-]+$`)
 )
 
 const (
 	maxTemplateVersion = 64
 	maxPermissionSet   = 64
+	maxPolicyDigest    = 64
 )
 
 // read takes the rest of a request, and says what is wrong with it. What a Delete does not need is not asked of it.
@@ -211,7 +213,7 @@ func (r *Request) read(message map[string]json.RawMessage) *connect.Error {
 }
 
 func (r *Request) readProperties(properties map[string]json.RawMessage) *connect.Error {
-	var ok [8]bool
+	var ok [9]bool
 	var token string
 	r.ConnectionID, ok[0] = text(properties, "ConnectionId", maxID)
 	token, ok[1] = text(properties, "CallbackToken", maxProperty)
@@ -221,13 +223,14 @@ func (r *Request) readProperties(properties map[string]json.RawMessage) *connect
 	r.Callback.Grant.ExternalID, ok[5] = text(properties, "ExternalId", maxProperty)
 	r.Callback.Grant.BoundaryARN, ok[6] = text(properties, "PermissionsBoundaryArn", maxProperty)
 	r.EnrolmentID, ok[7] = text(properties, "EnrolmentId", maxID)
+	r.Callback.Grant.PolicyDigest, ok[8] = text(properties, "PolicyDigest", maxPolicyDigest)
 	r.Token = connect.NewSecret(token)
 	if r.Callback.Type == connect.RequestDelete {
 		return r.readDelete(ok[0] && ok[1])
 	}
 	for i, name := range []string{
 		"ConnectionId", "CallbackToken", "RoleArn", "TemplateVersion", "PermissionSet", "ExternalId", "PermissionsBoundaryArn",
-		"EnrolmentId",
+		"EnrolmentId", "PolicyDigest",
 	} {
 		if !ok[i] {
 			return malformed(name + " is not a string, or is too long")
@@ -238,6 +241,9 @@ func (r *Request) readProperties(properties map[string]json.RawMessage) *connect
 	}
 	if !boundaryRE.MatchString(r.Callback.Grant.BoundaryARN) {
 		return malformed("PermissionsBoundaryArn is not the ARN of a policy")
+	}
+	if !policyDigestRE.MatchString(r.Callback.Grant.PolicyDigest) {
+		return malformed("PolicyDigest is not the beginning of a hash")
 	}
 	return nil
 }

@@ -97,12 +97,12 @@ func TestParse(t *testing.T) {
 // Template 1.2.0 says more of the role; a Delete is not held up by any of it.
 func TestParseTakesWhatIsGranted(t *testing.T) {
 	const boundary = "arn:aws:iam::012345678901:policy/vendors/Boundary"
-	properties := map[string]any{"ExternalId": "ext-1", "PermissionSet": "power-user", "PermissionsBoundaryArn": boundary}
+	properties := map[string]any{"ExternalId": "ext-1", "PermissionSet": "power-user", "PermissionsBoundaryArn": boundary, "PolicyDigest": "0123456789abcdef"}
 	got, err := topics().Parse(wrap(t, create(t, nil, properties), nil))
 	if err != nil || got.Malformed != nil {
 		t.Fatal(err, got.Malformed)
 	}
-	if want := (connect.Grant{ExternalID: "ext-1", BoundaryARN: boundary}); got.Callback.Grant != want || got.PermissionSet != "power-user" {
+	if want := (connect.Grant{ExternalID: "ext-1", BoundaryARN: boundary, PolicyDigest: "0123456789abcdef"}); got.Callback.Grant != want || got.PermissionSet != "power-user" {
 		t.Errorf("%+v, %q", got.Callback.Grant, got.PermissionSet)
 	}
 	got, err = topics().Parse(wrap(t, create(t, map[string]any{"RequestType": "Delete"}, properties), nil))
@@ -198,6 +198,8 @@ func TestMalformedRequestsCanBeAnswered(t *testing.T) {
 		"external id a number":     {properties: map[string]any{"ExternalId": 7}, deletable: true},
 		"boundary no ARN":          {properties: map[string]any{"PermissionsBoundaryArn": "Boundary"}, deletable: true},
 		"boundary with a wildcard": {properties: map[string]any{"PermissionsBoundaryArn": "arn:aws:iam::012345678901:policy/*"}, deletable: true},
+		"digest no hash":           {properties: map[string]any{"PolicyDigest": "../x"}, deletable: true},
+		"digest too long":          {properties: map[string]any{"PolicyDigest": strings.Repeat("a", 65)}, deletable: true},
 		"boundary with a newline":  {properties: map[string]any{"PermissionsBoundaryArn": "arn:aws:iam::012345678901:policy/B\n"}, deletable: true},
 		"endless template version": {properties: map[string]any{"TemplateVersion": strings.Repeat("1", maxTemplateVersion+1)}, deletable: true},
 	} {

@@ -36,6 +36,9 @@ type Connection struct {
 	Version            int64      `json:"version" doc:"Counts the connection's changes; the ETag."`
 	Launch             *Launch    `json:"launch,omitempty" doc:"What the customer needs to connect the account, while that is awaited. Not in lists."`
 
+	PolicyDigest string        `json:"policyDigest,omitempty" doc:"Of the permission set custom: which version of the platform's own policy the role was made with, as permissionSets in /v1/config names it. Absent where that is not known."`
+	PolicyUpdate *PolicyUpdate `json:"policyUpdate,omitempty" doc:"How a role that was made by hand comes to the platform's current policy, where that has changed. A stack's is stack.update. Not in lists."`
+
 	EnrolmentID    string `json:"enrolmentId,omitempty" doc:"The enrolment that made the connection."`
 	OrganizationID string `json:"organizationId,omitempty" doc:"The organization that the account must belong to; the check organization asks."`
 }
@@ -57,14 +60,22 @@ type Stack struct {
 	Update *StackUpdate `json:"update,omitempty" doc:"How the stack comes to the platform's current template, where there is a newer one. Not in lists."`
 }
 
-// A StackUpdate is a newer template and the ways to it. The stack keeps its parameters, and the connection its role.
+// A PolicyUpdate is what the platform's own policy has changed since a role was made by hand, and the way to it.
+type PolicyUpdate struct {
+	Changes   []string `json:"changes" doc:"What changes, a sentence each."`
+	PolicyURL string   `json:"policyUrl" doc:"Where the current policy (JSON) is published, for the role's inline policy RolecallCustom."`
+	CLI       string   `json:"cli,omitempty" doc:"A command of the AWS CLI, for bash or zsh, that puts it. Then give the role's ARN to PUT /v1/connections/{id}/role once more: it is held against the new policy."`
+}
+
+// A StackUpdate is a newer template, or the platform's newer permission set in it, and the ways to it. The stack keeps its
+// parameters, and the connection its role.
 type StackUpdate struct {
 	From        string   `json:"from" doc:"The version of the stack's template." example:"1.1.0"`
-	To          string   `json:"to" example:"1.2.0"`
+	To          string   `json:"to" doc:"The version of the current template; the same as from where only the permission set custom has changed." example:"1.2.0"`
 	Changes     []string `json:"changes" doc:"What changes for this connection, a sentence each: permissions first."`
-	UpdateURL   string   `json:"updateUrl" doc:"Opens the customer's AWS console to update the stack. AWS does not document this link; cli does the same."`
+	UpdateURL   string   `json:"updateUrl,omitempty" doc:"Opens the customer's AWS console to update the stack. AWS does not document this link; cli does the same. Absent where a stack set made the stack: then the organization's stack is what is updated."`
 	TemplateURL string   `json:"templateUrl"`
-	CLI         string   `json:"cli" doc:"Commands of the AWS CLI, for bash or zsh, that update the stack and wait for it."`
+	CLI         string   `json:"cli,omitempty" doc:"Commands of the AWS CLI, for bash or zsh, that update the stack and wait for it."`
 }
 
 // A Check is the outcome of one named test. Code, message and fix are there where it did not pass, or passed with a
@@ -99,6 +110,8 @@ type Launch struct {
 	CLIStack       string            `json:"cliStack,omitempty" doc:"Commands of the AWS CLI that create the stack of the link. They hold CallbackToken."`
 	Terraform      string            `json:"terraform,omitempty" doc:"A Terraform configuration (AWS provider 5 or newer) that makes the role without a stack; an output is its ARN, for PUT /v1/connections/{id}/role."`
 	ExpiresAt      time.Time         `json:"expiresAt"`
+
+	TerraformModule string `json:"terraformModule,omitempty" doc:"The same role by a call of the published Terraform module, whose URL and SHA-256 it names."`
 }
 
 // CreateConnection is the body that asks for a connection.
@@ -150,6 +163,7 @@ type Config struct {
 	PermissionSets  []PermissionSet `json:"permissionSets" doc:"The first one is the default."`
 	SessionLimits   SessionLimits   `json:"sessionLimits"`
 	Template        Template        `json:"template"`
+	TerraformModule Template        `json:"terraformModule" doc:"The Terraform module, a zip file that a module's source can name."`
 }
 
 // A PermissionSet is one choice of rights for the customer's role.
@@ -160,6 +174,8 @@ type PermissionSet struct {
 	Warning         string   `json:"warning,omitempty" doc:"What the customer should know before granting it."`
 	ManagedPolicies []string `json:"managedPolicies" doc:"AWS's managed policies that it grants, such as ReadOnlyAccess; none for the set custom, whose policy is in the template."`
 	DeniedActions   []string `json:"deniedActions" doc:"What it takes away again, on all resources; sorted. The set custom may name wildcards."`
+	PolicyDigest    string   `json:"policyDigest,omitempty" doc:"Of the set custom: names its policy, the first 16 hex digits of the SHA-256 of what lies at policyUrl." example:"3f1f6babb91f8a14"`
+	PolicyURL       string   `json:"policyUrl,omitempty" doc:"Of the set custom: where its policy (JSON) is published."`
 }
 
 // SessionLimits are in seconds.
@@ -169,11 +185,11 @@ type SessionLimits struct {
 	Longest int `json:"longestSeconds"`
 }
 
-// A Template is the CloudFormation template that launches use.
+// A Template is what launches use: the CloudFormation template, or the Terraform module.
 type Template struct {
 	Version string `json:"version"`
 	URL     string `json:"url"`
-	SHA256  string `json:"sha256" doc:"Of the template as published, lower-case hex."`
+	SHA256  string `json:"sha256" doc:"Of what is published, lower-case hex."`
 }
 
 // document is JSON that goes out as it is.

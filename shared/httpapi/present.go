@@ -22,7 +22,7 @@ func (p presenter) connection(c connect.Connection, now time.Time) Connection {
 		StatusReason: reason(s.StatusReason), AccountID: string(s.AccountID), Partition: string(s.Partition),
 		DefaultRegion: string(s.DefaultRegion), ExternalID: string(s.ExternalID), RoleARN: s.RoleARN.String(),
 		Permissions: string(s.Permissions), Requested: string(s.Requested), Scopes: scopes(s.Scopes), Checks: checks(s.Checks), Regions: texts(s.Regions),
-		EnrolmentID: string(s.EnrolmentID), OrganizationID: string(s.OrganizationID),
+		PolicyDigest: s.PolicyDigest, EnrolmentID: string(s.EnrolmentID), OrganizationID: string(s.OrganizationID),
 		CreatedAt: s.CreatedAt.UTC(), CreatedBy: string(s.CreatedBy), UpdatedAt: s.UpdatedAt.UTC(),
 		EnabledAt: moment(s.EnabledAt), LastVerifiedAt: moment(s.LastVerifiedAt),
 		NextVerificationAt: moment(p.nextVerification(s, now)), Version: s.Version,
@@ -53,7 +53,10 @@ func (p presenter) nextVerification(s connect.Snapshot, now time.Time) time.Time
 // launched is a connection with its launch, as long as the customer's stack or role is awaited.
 func (p presenter) launched(ctx context.Context, c connect.Connection, now time.Time) (Connection, error) {
 	out := p.connection(c, now)
-	if u := p.deployment.StackUpdate(c); u != nil {
+	if u := p.deployment.PolicyUpdate(ctx, c); u != nil {
+		out.PolicyUpdate = &PolicyUpdate{Changes: u.Changes, PolicyURL: u.PolicyURL, CLI: u.CLI}
+	}
+	if u := p.deployment.StackUpdate(ctx, c); u != nil {
 		out.Stack.Update = &StackUpdate{
 			From: u.From, To: u.To, Changes: u.Changes, UpdateURL: u.UpdateURL, TemplateURL: u.TemplateURL, CLI: u.CLI,
 		}
@@ -68,7 +71,7 @@ func (p presenter) launched(ctx context.Context, c connect.Connection, now time.
 	out.Launch = &Launch{
 		QuickCreateURL: link.QuickCreateURL, TemplateURL: link.TemplateURL, StackName: link.StackName,
 		Region: string(link.Region), Parameters: link.Parameters, CreateRoleURL: link.CreateRoleURL, TrustPolicy: link.TrustPolicy,
-		CLI: link.CLI, CLIStack: link.CLIStack, Terraform: link.Terraform, ExpiresAt: link.ExpiresAt.UTC(),
+		CLI: link.CLI, CLIStack: link.CLIStack, Terraform: link.Terraform, TerraformModule: link.TerraformModule, ExpiresAt: link.ExpiresAt.UTC(),
 	}
 	return out, nil
 }
@@ -83,12 +86,13 @@ func (p presenter) config() Config {
 		SessionLimits: SessionLimits{
 			Default: seconds(connect.DefaultSession), Least: seconds(connect.LeastSession), Longest: seconds(connect.LongestSession),
 		},
-		Template: Template{Version: d.TemplateVersion, URL: d.TemplateURL, SHA256: d.TemplateSHA256},
+		Template:        Template{Version: d.TemplateVersion, URL: d.TemplateURL, SHA256: d.TemplateSHA256},
+		TerraformModule: Template{Version: d.TerraformModule.Version, URL: d.TerraformModule.URL, SHA256: d.TerraformModule.SHA256},
 	}
 	for _, s := range d.Permissions {
 		out.PermissionSets = append(out.PermissionSets, PermissionSet{
 			Name: string(s.Name), Title: s.Title, Description: s.Description, Warning: s.Warning,
-			ManagedPolicies: texts(s.ManagedPolicies), DeniedActions: texts(s.DeniedActions),
+			ManagedPolicies: texts(s.ManagedPolicies), DeniedActions: texts(s.DeniedActions), PolicyDigest: s.PolicyDigest, PolicyURL: s.PolicyURL,
 		})
 	}
 	return out

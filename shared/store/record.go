@@ -33,11 +33,12 @@ type trialRecord struct {
 	Run     int64  `dynamodbav:"run"`
 	RoleARN string `dynamodbav:"roleArn"`
 	// Permissions is absent in records of before 1.2.0.
-	Permissions string `dynamodbav:"permissions,omitempty"`
-	StartedAt   string `dynamodbav:"startedAt"`
-	Attempt     int    `dynamodbav:"attempt"`
-	NextTryAt   string `dynamodbav:"nextTryAt"`
-	Deadline    string `dynamodbav:"deadline"`
+	Permissions  string `dynamodbav:"permissions,omitempty"`
+	PolicyDigest string `dynamodbav:"policyDigest,omitempty"`
+	StartedAt    string `dynamodbav:"startedAt"`
+	Attempt      int    `dynamodbav:"attempt"`
+	NextTryAt    string `dynamodbav:"nextTryAt"`
+	Deadline     string `dynamodbav:"deadline"`
 }
 
 type runRecord struct {
@@ -100,6 +101,7 @@ type connectionRecord struct {
 	TemplateVersion string             `dynamodbav:"templateVersion,omitempty"`
 	Requested       string             `dynamodbav:"requestedPermissions,omitempty"`
 	BoundaryARN     string             `dynamodbav:"permissionsBoundaryArn,omitempty"`
+	PolicyDigest    string             `dynamodbav:"policyDigest,omitempty"`
 	Scopes          []scopeRecord      `dynamodbav:"scopes,omitempty"`
 	Launches        []launchRecord     `dynamodbav:"launches,omitempty"`
 	LastLaunch      int                `dynamodbav:"lastLaunch"`
@@ -234,8 +236,8 @@ func toConnection(c connect.Connection) connectionRecord {
 		Status: string(s.Status), StatusReason: toReason(s.StatusReason), AccountID: string(s.AccountID),
 		Partition: string(s.Partition), DefaultRegion: string(s.DefaultRegion), ExternalID: string(s.ExternalID),
 		RoleARN: s.RoleARN.String(), SessionTags: s.SessionTags, Permissions: string(s.Permissions),
-		Requested: string(s.Requested),
-		StackID:   s.Stack.ID.String(), TemplateVersion: s.Stack.TemplateVersion, BoundaryARN: s.Stack.PermissionsBoundaryARN,
+		Requested: string(s.Requested), PolicyDigest: s.PolicyDigest,
+		StackID: s.Stack.ID.String(), TemplateVersion: s.Stack.TemplateVersion, BoundaryARN: s.Stack.PermissionsBoundaryARN,
 		LastLaunch: s.LastLaunch, UsedLaunch: s.UsedLaunch, Strikes: s.Strikes, LastStrikeAt: timeText(s.LastStrikeAt),
 		EnrolmentID: string(s.EnrolmentID), OrganizationID: string(s.OrganizationID),
 		CreatedAt: timeText(s.CreatedAt), CreatedBy: string(s.CreatedBy), UpdatedAt: timeText(s.UpdatedAt),
@@ -259,7 +261,7 @@ func toConnection(c connect.Connection) connectionRecord {
 	}
 	if v := s.Verification; v != nil {
 		r.Verification = &trialRecord{
-			Run: v.Run, RoleARN: v.RoleARN.String(), Permissions: string(v.Permissions), StartedAt: timeText(v.StartedAt), Attempt: v.Attempt,
+			Run: v.Run, RoleARN: v.RoleARN.String(), Permissions: string(v.Permissions), PolicyDigest: v.PolicyDigest, StartedAt: timeText(v.StartedAt), Attempt: v.Attempt,
 			NextTryAt: timeText(v.NextTryAt), Deadline: timeText(v.Deadline),
 		}
 	}
@@ -308,7 +310,7 @@ func (r connectionRecord) connection() (connect.Connection, error) {
 		Status: connect.Status(r.Status), StatusReason: reasonOf(r.StatusReason), AccountID: connect.AccountID(r.AccountID),
 		Partition: connect.Partition(r.Partition), DefaultRegion: connect.Region(r.DefaultRegion),
 		ExternalID: connect.ExternalID(r.ExternalID), RoleARN: p.role(r.RoleARN), SessionTags: r.SessionTags,
-		Permissions: connect.Permissions(r.Permissions), Requested: connect.Permissions(r.Requested),
+		Permissions: connect.Permissions(r.Permissions), Requested: connect.Permissions(r.Requested), PolicyDigest: r.PolicyDigest,
 		Stack: connect.Stack{
 			ID: p.stack(r.StackID), TemplateVersion: r.TemplateVersion, PermissionsBoundaryARN: r.BoundaryARN,
 		},
@@ -334,7 +336,7 @@ func (r connectionRecord) connection() (connect.Connection, error) {
 	}
 	if v := r.Verification; v != nil {
 		s.Verification = &connect.Verification{
-			Run: v.Run, RoleARN: p.role(v.RoleARN), Permissions: connect.Permissions(v.Permissions), StartedAt: p.time(v.StartedAt), Attempt: v.Attempt,
+			Run: v.Run, RoleARN: p.role(v.RoleARN), Permissions: connect.Permissions(v.Permissions), PolicyDigest: v.PolicyDigest, StartedAt: p.time(v.StartedAt), Attempt: v.Attempt,
 			NextTryAt: p.time(v.NextTryAt), Deadline: p.time(v.Deadline),
 		}
 	}

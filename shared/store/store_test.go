@@ -198,7 +198,7 @@ func TestWhatIsCommittedIsRead(t *testing.T) {
 	d := commit(t, s, again, nil).Receive(connect.Fence{}, connect.Callback{
 		Type: connect.RequestCreate, Resource: connect.ResourceConnection, StackID: stack, LogicalID: "Connection", RequestID: "r1",
 		Launch: 1, RoleARN: role(t, "arn:aws:iam::222222222222:role/Three"), TemplateVersion: "1.2.0", SentAt: noon,
-		Grant: connect.Grant{Permissions: "administrator", BoundaryARN: "arn:aws:iam::222222222222:policy/Boundary"},
+		Grant: connect.Grant{Permissions: "custom", PolicyDigest: "0123456789abcdef", BoundaryARN: "arn:aws:iam::222222222222:policy/Boundary"},
 	}, noon.Add(time.Minute))
 	compare(commit(t, s, *d.Change, nil))
 	ch, err = c.Delete(noon.Add(2*time.Hour), "ada")

@@ -5,6 +5,7 @@ data "aws_partition" "current" {}
 locals {
   manifest = jsondecode(file("${path.module}/permission_sets.json"))
   set      = try(local.manifest.sets[var.permission_set], { managed_policies = [], deny = [] })
+  custom   = var.permission_set == "custom" ? try(jsondecode(var.custom_policy), local.set.policy, null) : null
   platform = "arn:${data.aws_partition.current.partition}:iam::${var.platform_account_id}"
 }
 
@@ -34,8 +35,8 @@ resource "aws_iam_role" "this" {
 
   lifecycle {
     precondition {
-      condition     = contains(keys(local.manifest.sets), var.permission_set)
-      error_message = "The permission sets are ${join(", ", keys(local.manifest.sets))}."
+      condition     = contains(keys(local.manifest.sets), var.permission_set) || local.custom != null
+      error_message = "The permission sets are ${join(", ", keys(local.manifest.sets))}; custom needs the platform's policy in custom_policy."
     }
   }
 }
@@ -47,6 +48,15 @@ resource "aws_iam_role_policy" "exceptions" {
   name   = "RolecallExceptions"
   role   = aws_iam_role.this.name
   policy = jsonencode({ Version = "2012-10-17", Statement = local.set.deny })
+}
+
+# What the platform's own permission set grants.
+resource "aws_iam_role_policy" "custom" {
+  count = local.custom == null ? 0 : 1
+
+  name   = "RolecallCustom"
+  role   = aws_iam_role.this.name
+  policy = jsonencode(local.custom)
 }
 
 # What verification needs whatever the permission set: to read how the role is guarded, and to try that it works.

@@ -41,6 +41,22 @@ variable "permission_set" {
   nullable    = false
 }
 
+variable "custom_policy" {
+  description = "The platform's own policy (JSON) for the permission set custom; null takes the one that the platform has put into this module."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.custom_policy == null || can(jsondecode(var.custom_policy).Statement[0].Effect)
+    error_message = "The policy is JSON with a list of Statements, exactly as the platform publishes it (policyUrl of its permission set custom)."
+  }
+
+  validation {
+    condition     = var.custom_policy == null || length(coalesce(var.custom_policy, "-")) <= 8192
+    error_message = "IAM takes 10240 characters of all of a role's inline policies together; the platform's own may have 8192."
+  }
+}
+
 variable "role_name" {
   description = "The role's name; null has one made that begins with rolecall-."
   type        = string

@@ -177,9 +177,13 @@ func (x tenant) want(status int, method, path, body string, header ...string) an
 
 type connection struct {
 	ID, Name, Status, ExternalID, AccountID, RoleARN string
-	Permissions, RequestedPermissions                string
-	StatusReason                                     *struct{ Code, Message, Fix string }
-	Stack                                            *struct {
+	Permissions, RequestedPermissions, PolicyDigest  string
+	PolicyUpdate                                     *struct {
+		Changes        []string
+		PolicyURL, CLI string
+	}
+	StatusReason *struct{ Code, Message, Fix string }
+	Stack        *struct {
 		ID, Region, TemplateVersion string
 		Update                      *struct {
 			From, To, UpdateURL, TemplateURL, CLI string
@@ -192,6 +196,7 @@ type connection struct {
 	Launch       *struct {
 		QuickCreateURL, TemplateURL, StackName, Region       string
 		CreateRoleURL, TrustPolicy, CLI, CLIStack, Terraform string
+		TerraformModule                                      string
 		Parameters                                           map[string]string
 	}
 }

@@ -2,8 +2,10 @@ package laptop_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -45,14 +47,10 @@ func handed() []method {
 		}},
 		{"console's create-role page", fromConsole},
 		{"Terraform snippet, evaluated", func(t *testing.T, c connection, account string) string {
-			outputs, err := applied(t, fstest.MapFS{"main.tf": {Data: []byte(c.Launch.Terraform)}}, account, nil)
-			if err != nil || len(outputs) != 1 {
-				t.Fatal(outputs, err)
-			}
-			for _, arn := range outputs {
-				return arn.AsString()
-			}
-			return ""
+			return bySnippet(t, c.Launch.Terraform, account)
+		}},
+		{"Terraform module, published", func(t *testing.T, c connection, account string) string {
+			return bySnippet(t, c.Launch.TerraformModule, account)
 		}},
 	}
 }
@@ -68,7 +66,40 @@ func applied(t *testing.T, files fstest.MapFS, account string, variables map[str
 	if err != nil {
 		t.Fatal(err)
 	}
-	return c.Apply(t.Context(), terraform.Account{Partition: "aws", IAM: iamOf(account)}, variables)
+	return c.Apply(t.Context(), terraform.Account{Partition: "aws", IAM: iamOf(account), Get: fromBucket}, variables)
+}
+
+// fromBucket fetches what is published, as anybody can, from where the pocket AWS has the bucket of that URL.
+func fromBucket(ctx context.Context, address string) ([]byte, error) {
+	host, key, _ := strings.Cut(strings.TrimPrefix(address, "https://"), "/")
+	bucket, _, _ := strings.Cut(host, ".s3.")
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, pocket.AWSURL+"/"+bucket+"/"+key, nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s", address, resp.Status)
+	}
+	return body, err
+}
+
+// bySnippet applies a configuration that was printed, and answers the ARN that is its one output.
+func bySnippet(t *testing.T, text, account string) string {
+	t.Helper()
+	outputs, err := applied(t, fstest.MapFS{"main.tf": {Data: []byte(text)}}, account, nil)
+	if err != nil || len(outputs) != 1 {
+		t.Fatal(outputs, err)
+	}
+	for _, arn := range outputs {
+		return arn.AsString()
+	}
+	return ""
 }
 
 // module is the Terraform module as customers get it.
@@ -579,7 +610,12 @@ func look(t *testing.T, arn, account string, c connection) madeRole {
 func TestEveryToolMakesTheRoleOfTheTemplate(t *testing.T) {
 	t.Parallel()
 	acme := as(t, "acme-alike")
-	for _, set := range []string{"read-only", "power-user", "administrator"} {
+	_, address := acme.publishedSet()
+	own, err := fromBucket(t.Context(), address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, set := range []string{"read-only", "power-user", "administrator", "custom"} {
 		var c connection
 		acme.want(http.StatusCreated, "POST", "/v1/connections", fmt.Sprintf(`{"name":"alike %[1]s","permissions":%[1]q}`, set)).into(t, &c)
 		theirs := customer{t, newAccount(), c.Launch.Region}
@@ -587,7 +623,11 @@ func TestEveryToolMakesTheRoleOfTheTemplate(t *testing.T) {
 		theirs.await(c.Launch.StackName, types.StackStatusCreateComplete, 60*time.Second)
 		want := look(t, acme.get(c.ID).RoleARN, theirs.account, c)
 		methods := append(handed(), method{"module", func(t *testing.T, c connection, account string) string {
-			return byModule(t, c, account, map[string]cty.Value{"permission_set": cty.StringVal(set)})
+			chosen := map[string]cty.Value{"permission_set": cty.StringVal(set)}
+			if set == "custom" {
+				chosen["custom_policy"] = cty.StringVal(string(own))
+			}
+			return byModule(t, c, account, chosen)
 		}})
 		for _, m := range methods {
 			if m.name == "console's create-role page" {
@@ -637,6 +677,9 @@ func TestModulesVariables(t *testing.T) {
 		"The permission sets are":             {"permission_set": cty.StringVal("everything")},
 		"The path is a slash":                 {"role_path": cty.StringVal("vendors")},
 		"IAM takes 3600 to 43200":             {"max_session_duration": cty.NumberIntVal(60)},
+		"custom needs the platform's policy":  {"permission_set": cty.StringVal("custom")},
+		"a list of Statements":                {"permission_set": cty.StringVal("custom"), "custom_policy": cty.StringVal(`{"Statement":[]}`)},
+		"IAM takes 10240":                     {"custom_policy": cty.StringVal(`{"Statement":[{"Effect":"Allow","Sid":"` + strings.Repeat("a", 8192) + `"}]}`)},
 	} {
 		variables := map[string]cty.Value{"platform_account_id": cty.StringVal("111111111111"), "external_id": cty.StringVal(c.ExternalID)}
 		for k, v := range wrong {

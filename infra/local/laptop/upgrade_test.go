@@ -15,6 +15,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
+
+	"rolecall/templates"
 )
 
 // update changes parameters of a stack.
@@ -61,7 +63,7 @@ func TestAStackIsUpgraded(t *testing.T) {
 	}
 
 	u := got.Stack.Update
-	if u == nil || u.From != "1.1.0" || u.To != "1.2.0" || len(u.Changes) != 1 || u.TemplateURL != c.Launch.TemplateURL ||
+	if u == nil || u.From != "1.1.0" || u.To != templates.Version || len(u.Changes) != 2 || u.TemplateURL != c.Launch.TemplateURL ||
 		!strings.Contains(u.UpdateURL, "#/stacks/update/template?stackId="+url.QueryEscape(got.Stack.ID)+"&templateURL="+url.QueryEscape(u.TemplateURL)) {
 		t.Fatalf("the way to a newer template: %+v", u)
 	}
@@ -71,10 +73,10 @@ func TestAStackIsUpgraded(t *testing.T) {
 	if got.Stack.Update != nil {
 		t.Errorf("still to be updated: %+v", got.Stack.Update)
 	}
-	if e := acme.timeline(c.ID)[0]; e.Type != "connection.stack_updated" || e.Data["from"] != "1.1.0" || e.Data["templateVersion"] != "1.2.0" {
+	if e := acme.timeline(c.ID)[0]; e.Type != "connection.stack_updated" || e.Data["from"] != "1.1.0" || e.Data["templateVersion"] != templates.Version {
 		t.Errorf("%s %v", e.Type, e.Data)
 	}
-	if got.Status != "enabled" || got.Stack.TemplateVersion != "1.2.0" || got.Permissions != "read-only" {
+	if got.Status != "enabled" || got.Stack.TemplateVersion != templates.Version || got.Permissions != "read-only" {
 		t.Errorf("upgraded: %s, %s of template %s", got.Status, got.Permissions, got.Stack.TemplateVersion)
 	}
 

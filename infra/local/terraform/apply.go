@@ -18,6 +18,8 @@ import (
 type Account struct {
 	Partition string
 	IAM       *iam.Client // of the account
+	// Get fetches what a module's source names; nil where nothing can be fetched.
+	Get func(ctx context.Context, address string) ([]byte, error)
 }
 
 // Apply makes all resources, each after those that it refers to, and answers the outputs. What was made before an error
@@ -263,6 +265,9 @@ func (a *application) instance(ctx context.Context, n *node, more map[string]cty
 		if !v.IsNull() {
 			arguments[name] = v
 		}
+	}
+	if n.kind == "module" {
+		return a.call(ctx, arguments)
 	}
 	if n.data {
 		return a.read(n.kind)

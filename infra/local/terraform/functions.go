@@ -17,6 +17,7 @@ const modulePath = "."
 func functions(files fs.FS) map[string]function.Function {
 	return map[string]function.Function{
 		"can":        tryfunc.CanFunc,
+		"coalesce":   stdlib.CoalesceFunc,
 		"concat":     stdlib.ConcatFunc,
 		"contains":   stdlib.ContainsFunc,
 		"file":       fileFunc(files),
@@ -24,13 +25,27 @@ func functions(files fs.FS) map[string]function.Function {
 		"jsondecode": stdlib.JSONDecodeFunc,
 		"jsonencode": stdlib.JSONEncodeFunc,
 		"keys":       stdlib.KeysFunc,
-		"length":     stdlib.LengthFunc,
+		"length":     lengthFunc(),
 		"lookup":     stdlib.LookupFunc,
 		"merge":      stdlib.MergeFunc,
 		"regex":      stdlib.RegexFunc,
 		"toset":      stdlib.MakeToFunc(cty.Set(cty.DynamicPseudoType)),
 		"try":        tryfunc.TryFunc,
 	}
+}
+
+// lengthFunc is Terraform's own, which takes strings, too.
+func lengthFunc() function.Function {
+	return function.New(&function.Spec{
+		Params: []function.Parameter{{Name: "value", Type: cty.DynamicPseudoType}},
+		Type:   function.StaticReturnType(cty.Number),
+		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+			if args[0].Type() == cty.String {
+				return stdlib.Strlen(args[0])
+			}
+			return stdlib.Length(args[0])
+		},
+	})
 }
 
 func fileFunc(files fs.FS) function.Function {

@@ -1,6 +1,7 @@
 // Package terraform is the pocket AWS's Terraform: it reads a configuration, evaluates it and makes its resources, as far as
 // a role needs it. It knows the types aws_iam_role, aws_iam_role_policy and aws_iam_role_policy_attachment, the data
-// source aws_partition, and the functions that are listed in functions.go; anything else is an error that names itself.
+// source aws_partition, modules in zip files, and the functions that are listed in functions.go; anything else is an error
+// that names itself.
 //
 // Terraform proper needs the AWS provider, which is not on every machine. What is tried with this package is the text
 // that customers are given; what the provider makes of it is for a test where there is one.
@@ -105,6 +106,8 @@ func (c *Configuration) add(b *hclsyntax.Block) error {
 		return c.addResource(b)
 	case "output":
 		return c.addOutput(b)
+	case "module":
+		return c.addModule(b)
 	}
 	return fmt.Errorf("terraform: a block of type %q", b.Type)
 }

@@ -34,15 +34,16 @@ func Deployment(c config.Config, manifest templates.Manifest) connect.Deployment
 	d := connect.Deployment{
 		Platform: c.Platform, PlatformName: c.PlatformName, Regions: c.Regions, TemplateURL: c.TemplateURL,
 		TemplateVersion: c.TemplateVersion, TemplateSHA256: c.TemplateSHA256, ConsoleURL: c.ConsoleURL, CheckInterval: c.CheckInterval,
-		Recipes: recipes{manifest}, Upgrades: upgrades{},
+		Recipes: recipes{manifest, c}, Upgrades: upgrades{manifest: manifest, policies: newPolicies(c)},
 	}
 	d.OrganizationTemplate = connect.PublishedTemplate{
 		URL: c.OrganizationTemplateURL, Version: templates.OrganizationVersion, SHA256: c.OrganizationTemplateSHA256,
 	}
+	d.TerraformModule = connect.PublishedTemplate{URL: moduleURL(c), Version: templates.Version, SHA256: c.ModuleSHA256}
 	for _, s := range manifest.Sets {
 		d.Permissions = append(d.Permissions, connect.PermissionSet{
 			Name: connect.Permissions(s.Name), Title: s.Title, Description: s.Description, Warning: s.Warning,
-			ManagedPolicies: s.ManagedPolicies, DeniedActions: s.DeniedActions(),
+			ManagedPolicies: s.ManagedPolicies, DeniedActions: s.DeniedActions(), PolicyDigest: s.Digest, PolicyURL: policyURL(c, s.Digest),
 		})
 	}
 	return d

@@ -28,7 +28,7 @@ func TestDeploymentOffersTheManifest(t *testing.T) {
 // The connection's customer reads what changes for its own set, and for all of them.
 func TestChangesAreThoseOfTheSet(t *testing.T) {
 	for _, set := range []connect.Permissions{"read-only", "administrator"} {
-		got, ok := upgrades{}.Changes("1.0.0", templates.Version, set)
+		got, ok := upgrades{}.Changes(connect.TemplateConnection, "1.0.0", templates.Version, set)
 		if !ok || len(got) == 0 || !strings.Contains(got[0], "iam:SimulatePrincipalPolicy") {
 			t.Errorf("%s: %t %v", set, ok, got)
 		}
@@ -38,7 +38,7 @@ func TestChangesAreThoseOfTheSet(t *testing.T) {
 			}
 		}
 	}
-	if got, ok := (upgrades{}).Changes(templates.Version, templates.Version, "read-only"); ok || got == nil {
+	if got, ok := (upgrades{}).Changes(connect.TemplateConnection, templates.Version, templates.Version, "read-only"); ok || got == nil {
 		t.Errorf("the current template is newer than itself: %v", got)
 	}
 }

@@ -78,7 +78,7 @@ func Soon(c config.Config, cfg aws.Config) queue.Jobs {
 func expectations(manifest templates.Manifest) map[connect.Permissions]connect.Expectation {
 	out := map[connect.Permissions]connect.Expectation{}
 	for _, s := range manifest.Sets {
-		out[connect.Permissions(s.Name)] = connect.Expectation{Policies: s.ManagedPolicies, Actions: s.Expects}
+		out[connect.Permissions(s.Name)] = connect.Expectation{Policies: s.ManagedPolicies, Actions: s.Expects, PolicyDigest: s.Digest}
 	}
 	return out
 }

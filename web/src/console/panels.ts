@@ -40,6 +40,7 @@ class ConnectionPanels extends Page {
     if (c.status === 'deleted') return nothing;
     return html`${this.note ? problemNote(this.note) : nothing}
       ${this.updatePanel(c)}
+      ${this.policyPanel(c)}
       <credential-snippets .connection=${c} .base=${this.client.base}></credential-snippets>
       ${this.scopesPanel(c)}
       ${this.sessionsPanel(c)}
@@ -61,10 +62,23 @@ class ConnectionPanels extends Page {
   private updatePanel(c: Connection): TemplateResult | typeof nothing {
     const u = c.stack?.update;
     if (!u) return nothing;
-    return html`<section class="panel"><header><h2>A newer template</h2><span class="chip">${u.from} → ${u.to}</span></header><div class="in">
+    return html`<section class="panel"><header><h2>${u.from === u.to ? 'Newer permissions' : 'A newer template'}</h2>${u.from === u.to ? nothing : html`<span class="chip">${u.from} → ${u.to}</span>`}</header><div class="in">
       <p>What changes for this connection:</p><ul>${u.changes.map((t) => html`<li>${t}</li>`)}</ul>
-      <p class="buttons"><a class="button" href=${u.updateUrl} target="_blank" rel="noopener noreferrer">Update the stack in AWS ${open()}<span class="hidden"> (in a new tab)</span></a></p>
-      <details><summary>With the AWS CLI</summary>${snippet('AWS CLI', u.cli)}</details>
+      ${u.updateUrl ? html`<p class="buttons"><a class="button" href=${u.updateUrl} target="_blank" rel="noopener noreferrer">Update the stack in AWS ${open()}<span class="hidden"> (in a new tab)</span></a></p>`
+        : html`<p>The organization’s stack brings it to all accounts: update that one with <code>${u.templateUrl}</code>.</p>`}
+      ${u.cli ? html`<details><summary>With the AWS CLI</summary>${snippet('AWS CLI', u.cli)}</details>` : nothing}
+    </div></section>`;
+  }
+
+  /** policyPanel is of a role that was made by hand, when the platform's own permission set has changed since. */
+  private policyPanel(c: Connection): TemplateResult | typeof nothing {
+    const u = c.policyUpdate;
+    if (!u) return nothing;
+    return html`<section class="panel"><header><h2>Newer permissions</h2></header><div class="in">
+      <p>What changes for this connection:</p><ul>${u.changes.map((t) => html`<li>${t}</li>`)}</ul>
+      <p>Your customer puts <a href=${u.policyUrl} target="_blank" rel="noopener noreferrer">the platform’s policy<span class="hidden"> (in a new tab)</span></a> in the place of the role’s inline policy <code>RolecallCustom</code>; then have the role checked once more.</p>
+      ${u.cli ? html`<details><summary>With the AWS CLI</summary>${snippet('AWS CLI', u.cli)}</details>` : nothing}
+      <p class="buttons"><button type="button" @click=${() => void this.act('policy', () => this.client.ask<Connection>('PUT', this.client.path(c.id, '/role'), { body: { roleArn: c.roleArn } }))}>${this.busy === 'policy' ? 'Checking…' : 'Check the role'}</button></p>
     </div></section>`;
   }
 
