@@ -297,14 +297,11 @@ func (c Connection) stackDeleted(r Callback, now time.Time) Change {
 			return c.change(EventStackDeleted, ActorStack, now, stackData(r), func(*Snapshot) {})
 		}
 	case StatusDisconnected, StatusExpired, StatusDeleted:
-		return c.change(EventStackDeleted, ActorStack, now, stackData(r), func(*Snapshot) {})
+		return c.change(EventStackDeleted, ActorStack, now, stackData(r), (*Snapshot).unlink)
 	}
 	return c.change(EventDisconnected, ActorStack, now, stackData(r), func(s *Snapshot) {
 		s.bind(r)
-		reason := Reason{
-			Code: CodeStackDeleted, Message: "the customer's stack was deleted",
-			Fix: "Prepare a new launch to connect the account again.",
-		}
+		reason := stackGone()
 		if s.Status == StatusFailed {
 			reason.Message += " after: " + s.StatusReason.Message
 		}
@@ -312,4 +309,11 @@ func (c Connection) stackDeleted(r Callback, now time.Time) Change {
 		s.Launches, s.NextVerificationAt = nil, time.Time{}
 		s.offboard(now)
 	})
+}
+
+func stackGone() Reason {
+	return Reason{
+		Code: CodeStackDeleted, Message: "the customer's stack was deleted",
+		Fix: "Prepare a new launch to connect the account again.",
+	}
 }

@@ -119,6 +119,7 @@ type Snapshot struct {
 
 	EnrolmentID    EnrolmentID    // of the enrolment that made the connection; "" for none
 	OrganizationID OrganizationID // that the account must belong to; "" where it does not matter
+	LinkedTo       ConnectionID   // the connection that it gave way to, since that one serves the account; "" for none
 }
 
 // A Connection is one customer account of one tenant. Its zero value is no connection.
@@ -137,6 +138,8 @@ func Restore(s Snapshot) (Connection, error) {
 		return Connection{}, fmt.Errorf("connection %s: enabled without proof of its organization", s.ID)
 	case s.Status == StatusVerifying && s.Verification == nil:
 		return Connection{}, fmt.Errorf("connection %s: verifying nothing", s.ID)
+	case s.LinkedTo != "" && s.Status != StatusDisconnected:
+		return Connection{}, fmt.Errorf("connection %s: %s, although it gave way to another", s.ID, s.Status)
 	}
 	s = s.clone()
 	if s.Requested == "" { // kept before the two were told apart
@@ -210,6 +213,9 @@ type Change struct {
 	also          []Change
 	intake        *IntakeClaim
 	joins         StackID
+
+	account, freed AccountID
+	note           *Event
 }
 
 // Connection is what the connection becomes.
@@ -277,6 +283,7 @@ func (c Connection) change(kind EventType, actor Actor, now time.Time, data map[
 	}
 	ch.claim, ch.releases = roleClaims(c.s, after)
 	ch.scopeClaims, ch.scopeReleases = scopeDiff(c.s, after)
+	ch.account, ch.freed = accountClaims(c.s, after)
 	return ch
 }
 
@@ -381,7 +388,7 @@ func (c Connection) Launch(now time.Time, by Actor) (Change, error) {
 		if c.s.Status == StatusDisconnected {
 			s.Stack, s.RoleARN, s.AccountID, s.Regions = Stack{}, RoleARN{}, "", nil
 			s.SessionTags, s.Checks, s.StatusReason, s.Offboarding, s.Revocation = false, nil, Reason{}, nil, nil
-			s.Permissions, s.PolicyDigest = s.Requested, ""
+			s.Permissions, s.PolicyDigest, s.LinkedTo = s.Requested, "", ""
 		}
 	}), nil
 }
@@ -426,7 +433,7 @@ func (c Connection) Delete(now time.Time, by Actor) (Change, error) {
 	data := map[string]any{"from": string(c.s.Status)}
 	return c.change(EventDeleted, by, now, data, func(s *Snapshot) {
 		s.Status, s.StatusReason = StatusDeleted, Reason{}
-		s.Launches, s.Verification, s.Scopes, s.AccessKey = nil, nil, nil, nil
+		s.Launches, s.Verification, s.Scopes, s.AccessKey, s.LinkedTo = nil, nil, nil, nil, ""
 		s.NextVerificationAt = time.Time{}
 		if c.s.Status != StatusDisconnected {
 			s.offboard(now)

@@ -233,10 +233,13 @@ const (
 type Member struct {
 	EnrolmentID  EnrolmentID
 	AccountID    AccountID
-	ConnectionID ConnectionID
-	State        MemberState
-	Reason       Reason // why it failed, or is not as it should be
-	StackID      StackID
+	ConnectionID ConnectionID // the one that serves it, or is to
+	// Own is the connection that the enrolment made for the account, also while it is linked to another one; "" where it
+	// has made none.
+	Own     ConnectionID
+	State   MemberState
+	Reason  Reason // why it failed, or is not as it should be
+	StackID StackID
 	// RolledBack says that the account's stack is gone after a failure: only the customer can deploy it again.
 	RolledBack bool
 	UpdatedAt  time.Time
@@ -247,10 +250,13 @@ type Member struct {
 func MemberOf(c Connection) (m Member, ok bool) {
 	s := c.s
 	m = Member{
-		EnrolmentID: s.EnrolmentID, AccountID: s.enrolledAccount(), ConnectionID: s.ID, State: memberState(s.Status),
+		EnrolmentID: s.EnrolmentID, AccountID: s.enrolledAccount(), ConnectionID: s.ID, Own: s.ID, State: memberState(s.Status),
 		Reason: s.StatusReason, StackID: s.Stack.ID, UpdatedAt: s.UpdatedAt,
 	}
-	if s.Status == StatusDisconnected && s.LastRun.Run != 0 && !s.LastRun.Passed {
+	switch {
+	case s.LinkedTo != "":
+		m.ConnectionID, m.State, m.Reason = s.LinkedTo, MemberLinked, Reason{}
+	case s.Status == StatusDisconnected && s.LastRun.Run != 0 && !s.LastRun.Passed:
 		m.State, m.Reason, m.RolledBack = MemberFailed, s.LastRun.Reason, true
 	}
 	return m, s.EnrolmentID != ""

@@ -36,7 +36,7 @@ type MemberStore interface {
 	// Membership reads consistently; ErrEnrolmentNotFound where there is no such enrolment.
 	Membership(ctx context.Context, id EnrolmentID, stack StackID) (Membership, error)
 	// Serving is a connection of the tenant's that is enabled or degraded for the account; ok is false where there is
-	// none. One that has just become so may be missed.
+	// none. One that no enrolment made and that has just become so may be missed.
 	Serving(ctx context.Context, tenant TenantID, account AccountID) (c Connection, ok bool, err error)
 	// Admit counts one more account of an enrolment; ErrEnrolmentFull where there were most of them already.
 	Admit(ctx context.Context, id EnrolmentID, most int) error
@@ -105,10 +105,9 @@ func (u Callbacks) member(ctx context.Context, id EnrolmentID, r CallbackRequest
 	if err != nil {
 		return nil, err
 	}
-	own := m.Member != nil && m.Member.State != MemberLinked
 	switch {
-	case own:
-		return u.memberReports(ctx, m, m.Member.ConnectionID, r)
+	case m.Member != nil && m.Member.Own != "":
+		return u.memberReports(ctx, m, m.Member.Own, r)
 	case r.Callback.Type == RequestDelete:
 		return &Reply{OK: true}, u.leave(ctx, m, r.Callback)
 	case m.Enrolment.s.Status == EnrolmentRevoked:
@@ -133,7 +132,10 @@ func (u Callbacks) memberReports(ctx context.Context, m Membership, id Connectio
 			return nil, errEnrolmentRevoked
 		}
 	}
-	d := c.Receive(fence, r.Callback, u.Clock())
+	d, err := u.decide(ctx, c, fence, r.Callback)
+	if err != nil {
+		return nil, err
+	}
 	if d.Change != nil {
 		if err := u.Store.Commit(ctx, *d.Change); err != nil {
 			return nil, err
@@ -141,6 +143,37 @@ func (u Callbacks) memberReports(ctx context.Context, m Membership, id Connectio
 		c = d.Change.Connection()
 	}
 	return u.conclude(ctx, c, d, r)
+}
+
+// decide looks first whether another connection has come to serve the account, where this one has nothing under way.
+func (u Callbacks) decide(ctx context.Context, c Connection, f Fence, r Callback) (Decision, error) {
+	if r.Type == RequestDelete {
+		return u.parts(ctx, c, f, r)
+	}
+	if c.mayRebind() == nil && c.s.Version > 1 { // version 1 has just been made, since there was none
+		to, ok, err := u.Members.Store.Serving(ctx, c.s.TenantID, c.s.enrolledAccount())
+		if err != nil {
+			return Decision{}, err
+		}
+		if ok && to.s.ID != c.s.ID {
+			return c.reportsInVain(f, r, to, u.Clock()), nil
+		}
+	}
+	return c.Receive(f, r, u.Clock()), nil
+}
+
+// parts takes a Delete. The connection that this one gave way to is told that it is no longer linked.
+func (u Callbacks) parts(ctx context.Context, c Connection, f Fence, r Callback) (Decision, error) {
+	d := c.Receive(f, r, u.Clock())
+	if d.Change == nil || c.s.LinkedTo == "" {
+		return d, nil
+	}
+	to, _, err := u.Store.ConnectionAndFence(ctx, c.s.LinkedTo, r.StackID)
+	if err != nil {
+		return Decision{}, err
+	}
+	d.Change.note = to.linkEvent(EventUnlinked, c.s.EnrolmentID, r.StackID, u.Clock())
+	return d, nil
 }
 
 // mayRebind says whether another stack of the same account may take the connection over: only once the old one serves no
@@ -167,7 +200,7 @@ func (u Callbacks) leave(ctx context.Context, m Membership, r Callback) error {
 			return err
 		}
 		ch.member.ConnectionID = c.s.ID
-		ch.event = c.linkEvent(EventUnlinked, m.Enrolment, r.StackID, u.Clock())
+		ch.event = c.linkEvent(EventUnlinked, m.Enrolment.s.ID, r.StackID, u.Clock())
 	}
 	return u.Members.Store.CommitMember(ctx, ch)
 }
@@ -208,15 +241,15 @@ func (u Callbacks) link(ctx context.Context, m Membership, to Connection, r Call
 			EnrolmentID: m.Enrolment.s.ID, AccountID: r.StackID.Account(), ConnectionID: to.s.ID, State: MemberLinked,
 			StackID: r.StackID, UpdatedAt: now,
 		},
-		event: to.linkEvent(EventLinked, m.Enrolment, r.StackID, now),
+		event: to.linkEvent(EventLinked, m.Enrolment.s.ID, r.StackID, now),
 	})
 }
 
-func (c Connection) linkEvent(kind EventType, e Enrolment, stack StackID, now time.Time) *Event {
+func (c Connection) linkEvent(kind EventType, e EnrolmentID, stack StackID, now time.Time) *Event {
 	return &Event{
-		ID: linkEventID(kind, e.s.ID, stack), ConnectionID: c.s.ID, TenantID: c.s.TenantID, Sequence: c.s.Version,
+		ID: linkEventID(kind, e, stack), ConnectionID: c.s.ID, TenantID: c.s.TenantID, Sequence: c.s.Version,
 		Type: kind, At: now, Actor: ActorStack, Data: map[string]any{
-			"enrolmentId": string(e.s.ID), "accountId": string(stack.Account()), "stackId": stack.String(), "status": string(c.s.Status),
+			"enrolmentId": string(e), "accountId": string(stack.Account()), "stackId": stack.String(), "status": string(c.s.Status),
 		},
 	}
 }

@@ -18,13 +18,15 @@ import (
 
 // organization is a store of one enrolment with what its accounts have made of it, as package store keeps it.
 type organization struct {
-	mu          sync.Mutex
+	mu          *sync.Mutex
 	enrolment   connect.Enrolment
 	members     map[connect.AccountID]connect.Member
 	stacks      map[string]bool // deleted, by stack
 	connections map[connect.ConnectionID]connect.Connection
 	fences      map[string]connect.Fence
 	names       map[string]bool
+	held        map[connect.AccountID]connect.ConnectionID // by the tenant's enrolments
+	siblings    map[connect.EnrolmentID]*organization      // those of the same tenant, this one among them
 	seats       int
 	conflicts   int // commits that are refused once, as if somebody else had been quicker
 	jobs        []connect.VerifyJob
@@ -70,8 +72,7 @@ func (o *organization) CommitMember(_ context.Context, ch connect.MemberChange) 
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	m := ch.Member()
-	known, ok := o.members[m.AccountID]
-	if ok && known.State != connect.MemberLinked {
+	if o.members[m.AccountID].Own != "" {
 		return connect.ErrConflict
 	}
 	o.stacks[m.StackID.String()] = ch.StackDeleted()
@@ -112,11 +113,20 @@ func (o *organization) Commit(_ context.Context, ch connect.Change) error {
 		return connect.ErrNameTaken
 	}
 	if m, ok := connect.MemberOf(c); ok {
-		known, there := o.members[m.AccountID]
-		if joins := ch.Joins(); !joins.IsZero() && ((there && known.State != connect.MemberLinked) || o.stacks[joins.String()]) {
+		of := o.siblings[m.EnrolmentID]
+		if joins := ch.Joins(); !joins.IsZero() && (of.members[m.AccountID].Own != "" || of.stacks[joins.String()]) {
 			return connect.ErrConflict
 		}
-		o.members[m.AccountID] = m
+		if holder := o.held[ch.ClaimsAccount()]; holder != "" && holder != c.ID() {
+			return connect.ErrAccountHeld(holder)
+		}
+		of.members[m.AccountID] = m
+	}
+	if a := ch.ClaimsAccount(); a != "" {
+		o.held[a] = c.ID()
+	}
+	if a := ch.ReleasesAccount(); a != "" {
+		delete(o.held, a)
 	}
 	if ch.ReservesName() {
 		o.names[c.Snapshot().Name.Folded()] = true
@@ -126,6 +136,9 @@ func (o *organization) Commit(_ context.Context, ch connect.Change) error {
 	}
 	o.connections[c.ID()] = c
 	o.events = append(o.events, ch.Event())
+	if e := ch.Note(); e != nil {
+		o.events = append(o.events, *e)
+	}
 	return nil
 }
 
@@ -150,11 +163,23 @@ func (o *organization) ProveEnrolment(_ context.Context, _ connect.EnrolmentID, 
 // newOrganization is an enrolment of tenant acme, made by the use case itself.
 func newOrganization(t testing.TB) (*organization, connect.Callbacks) {
 	t.Helper()
+	return enrolled(t, nil)
+}
+
+// enrolled is a further enrolment of the same tenant, of another's connections.
+func enrolled(t testing.TB, first *organization) (*organization, connect.Callbacks) {
+	t.Helper()
 	o := &organization{
+		mu: &sync.Mutex{}, held: map[connect.AccountID]connect.ConnectionID{}, siblings: map[connect.EnrolmentID]*organization{},
 		members: map[connect.AccountID]connect.Member{}, stacks: map[string]bool{}, names: map[string]bool{},
 		connections: map[connect.ConnectionID]connect.Connection{}, fences: map[string]connect.Fence{},
 	}
-	clock, random := func() time.Time { return noon }, rand.NewChaCha8([32]byte{3})
+	seed := byte(3)
+	if first != nil {
+		o.mu, o.held, o.siblings, o.names, o.connections, o.fences = first.mu, first.held, first.siblings, first.names, first.connections, first.fences
+		seed += byte(len(o.siblings))
+	}
+	clock, random := func() time.Time { return noon }, rand.NewChaCha8([32]byte{seed})
 	u := connect.Enrolments{Store: onlyOne{o}, Clock: clock, Random: random, Deployment: connect.Deployment{
 		Platform: platform(), Regions: []connect.Region{"eu-west-1"}, Permissions: []connect.PermissionSet{{Name: "read-only"}},
 		OrganizationTemplate: connect.PublishedTemplate{URL: "https://templates.example.com/"},
@@ -165,6 +190,7 @@ func newOrganization(t testing.TB) (*organization, connect.Callbacks) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	o.siblings[o.enrolment.ID()] = o
 	return o, connect.Callbacks{
 		Store: o, Jobs: o, Clock: clock, Account: platformAccount, Offers: []connect.Permissions{"read-only"},
 		Members: connect.Members{Store: o, Tokens: o, Random: random},

@@ -36,7 +36,7 @@ func (s *Snapshot) begin(arn RoleARN, now time.Time) {
 	if s.Status == StatusEnabled || s.Status == StatusDegraded {
 		return
 	}
-	s.Status, s.StatusReason = StatusVerifying, Reason{}
+	s.Status, s.StatusReason, s.LinkedTo = StatusVerifying, Reason{}, ""
 	s.RoleARN, s.AccountID = arn, arn.Account()
 	s.Checks, s.Regions, s.SessionTags = nil, nil, false
 }

@@ -113,7 +113,11 @@ func (u Verifications) try(ctx context.Context, c Connection, v Verification) (C
 		if decideErr != nil {
 			return c, nil, decideErr
 		}
-		if err = u.Store.Commit(ctx, ch); err == nil {
+		err = u.Store.Commit(ctx, ch)
+		if holder, held := holderIn(err); held {
+			ch, err = u.givesWay(ctx, c, holder)
+		}
+		if err == nil {
 			return ch.Connection(), outcome.Checks, nil
 		}
 		if !errors.Is(err, ErrConflict) {

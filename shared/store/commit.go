@@ -143,6 +143,25 @@ func (b *builder) change(ch connect.Change) {
 	for _, s := range ch.ReleasesScopes() {
 		b.release(scopeKey(tenant, s), id)
 	}
+	if a := ch.ClaimsAccount(); a != "" {
+		b.holds(tenant, a, id)
+	}
+	if a := ch.ReleasesAccount(); a != "" {
+		b.release(accountKey(tenant, a), id)
+	}
+	if e := ch.Note(); e != nil {
+		b.note(*e)
+	}
+}
+
+// note keeps an event beside another connection's state.
+func (b *builder) note(e connect.Event) {
+	r, err := toEvent(e, true)
+	if err != nil {
+		b.err = err
+		return
+	}
+	b.put(r, "", nil, nil)
 }
 
 func (b *builder) putNew(record any, taken error) {

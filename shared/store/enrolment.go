@@ -101,6 +101,7 @@ type memberRecord struct {
 	key
 	AccountID    string        `dynamodbav:"accountId"`
 	ConnectionID string        `dynamodbav:"connectionId"`
+	Own          string        `dynamodbav:"ownId,omitempty"`
 	State        string        `dynamodbav:"memberState"`
 	Reason       *reasonRecord `dynamodbav:"reason,omitempty"`
 	StackID      string        `dynamodbav:"stackId,omitempty"`
@@ -111,7 +112,7 @@ type memberRecord struct {
 func toMember(m connect.Member) memberRecord {
 	return memberRecord{
 		key: memberKey(m.EnrolmentID, m.AccountID), AccountID: string(m.AccountID), ConnectionID: string(m.ConnectionID),
-		State: string(m.State), Reason: toReason(m.Reason), StackID: m.StackID.String(), RolledBack: m.RolledBack,
+		Own: string(m.Own), State: string(m.State), Reason: toReason(m.Reason), StackID: m.StackID.String(), RolledBack: m.RolledBack,
 		UpdatedAt: timeText(m.UpdatedAt),
 	}
 }
@@ -124,7 +125,7 @@ func memberOf(id connect.EnrolmentID, i item) (connect.Member, error) {
 	var p reading
 	m := connect.Member{
 		EnrolmentID: id, AccountID: connect.AccountID(r.AccountID), ConnectionID: connect.ConnectionID(r.ConnectionID),
-		State: connect.MemberState(r.State), Reason: reasonOf(r.Reason), StackID: p.stack(r.StackID), RolledBack: r.RolledBack,
+		Own: connect.ConnectionID(r.Own), State: connect.MemberState(r.State), Reason: reasonOf(r.Reason), StackID: p.stack(r.StackID), RolledBack: r.RolledBack,
 		UpdatedAt: p.time(r.UpdatedAt),
 	}
 	return m, p.err
@@ -273,9 +274,13 @@ func (s *Store) Membership(ctx context.Context, id connect.EnrolmentID, stack co
 	return m, nil
 }
 
-// Serving finds a connection of the tenant's that serves the account. It goes through the tenant's connections, once for
-// each account that reports for the first time.
+// Serving finds a connection of the tenant's that serves the account: the enrolments' own is one read. Else it goes through
+// the tenant's connections, once for each account that reports for the first time, and reads again what it has found, for
+// an index may be behind.
 func (s *Store) Serving(ctx context.Context, tenant connect.TenantID, account connect.AccountID) (connect.Connection, bool, error) {
+	if c, ok, err := s.holder(ctx, tenant, account); ok || err != nil {
+		return c, ok, err
+	}
 	in := &dynamodb.QueryInput{
 		TableName: &s.Table, IndexName: aws.String(indexTenant),
 		KeyConditionExpression:   aws.String("tenantPK = :tenant"),
@@ -291,14 +296,57 @@ func (s *Store) Serving(ctx context.Context, tenant connect.TenantID, account co
 		if err != nil {
 			return connect.Connection{}, false, failed("find account", err)
 		}
-		if len(out.Items) > 0 {
-			c, err := connectionOf(map[string]item{skMeta: out.Items[0]})
-			return c, err == nil, err
+		for _, i := range out.Items {
+			c, ok, err := s.serves(ctx, i, account)
+			if ok || err != nil {
+				return c, ok, err
+			}
 		}
 		if in.ExclusiveStartKey = out.LastEvaluatedKey; in.ExclusiveStartKey == nil {
 			return connect.Connection{}, false, nil
 		}
 	}
+}
+
+// holder is the one of the tenant's enrolments' connections that serves the account.
+func (s *Store) holder(ctx context.Context, tenant connect.TenantID, account connect.AccountID) (connect.Connection, bool, error) {
+	k := accountKey(tenant, account)
+	found, err := s.read(ctx, k)
+	if err != nil || found[k.SK] == nil {
+		return connect.Connection{}, false, err
+	}
+	var r ownerRecord
+	if err := attributevalue.UnmarshalMap(found[k.SK], &r); err != nil {
+		return connect.Connection{}, false, fmt.Errorf("account: %w", err)
+	}
+	c, err := s.Bare(ctx, connect.ConnectionID(r.ConnectionID))
+	return c, err == nil && serving(c), err
+}
+
+// serves reads consistently what an index has brought, which may have changed since.
+func (s *Store) serves(ctx context.Context, i item, account connect.AccountID) (connect.Connection, bool, error) {
+	seen, err := connectionOf(map[string]item{skMeta: i})
+	if err != nil {
+		return connect.Connection{}, false, err
+	}
+	c, err := s.Bare(ctx, seen.ID())
+	return c, err == nil && serving(c) && c.Snapshot().AccountID == account, err
+}
+
+func serving(c connect.Connection) bool {
+	return c.Status() == connect.StatusEnabled || c.Status() == connect.StatusDegraded
+}
+
+// holds makes an account the connection's among those of its tenant's enrolments, unless it is another one's.
+func (b *builder) holds(t connect.TenantID, a connect.AccountID, id connect.ConnectionID) {
+	r := ownerRecord{accountKey(t, a), string(id)}
+	b.put(r, mineOrNobodys, item{":id": text(string(id))}, func(old item) error {
+		var holder ownerRecord
+		if err := attributevalue.UnmarshalMap(old, &holder); err != nil {
+			return failed("account", err)
+		}
+		return connect.ErrAccountHeld(connect.ConnectionID(holder.ConnectionID))
+	})
 }
 
 // Admit counts an account in by a single update: reports that come at the same time do not conflict, as they would in
@@ -326,7 +374,7 @@ func (s *Store) CommitMember(ctx context.Context, ch connect.MemberChange) error
 	stack := memberStackRecord{memberStackKey(m.EnrolmentID, m.StackID), ch.StackDeleted()}
 	switch {
 	case m.State != "":
-		b.put(toMember(m), onlyLinked, item{":linked": text(string(connect.MemberLinked))}, refusedWith(connect.ErrConflict))
+		b.put(toMember(m), notItsOwn, nil, refusedWith(connect.ErrConflict))
 		b.joins(stack)
 	case m.ConnectionID != "":
 		b.forget(m)
@@ -335,17 +383,13 @@ func (s *Store) CommitMember(ctx context.Context, ch connect.MemberChange) error
 		b.putNew(stack, connect.ErrConflict)
 	}
 	if e := ch.Event(); e != nil {
-		r, err := toEvent(*e, true)
-		if err != nil {
-			return err
-		}
-		b.put(r, "", nil, nil)
+		b.note(*e)
 	}
 	return s.commit(ctx, b)
 }
 
-// onlyLinked keeps an account's own connection from being forgotten.
-const onlyLinked = "attribute_not_exists(PK) OR memberState = :linked"
+// notItsOwn keeps the connection that the enrolment made for an account from being forgotten.
+const notItsOwn = "attribute_not_exists(ownId)"
 
 // member writes how far an account has come beside its connection. When the connection is made, nobody else's may stand
 // there, and its stack must not have been deleted.
@@ -359,7 +403,7 @@ func (b *builder) member(ch connect.Change) {
 		b.put(toMember(m), "", nil, nil)
 		return
 	}
-	b.put(toMember(m), onlyLinked, item{":linked": text(string(connect.MemberLinked))}, refusedWith(connect.ErrConflict))
+	b.put(toMember(m), notItsOwn, nil, refusedWith(connect.ErrConflict))
 	b.joins(memberStackRecord{memberStackKey(m.EnrolmentID, stack), false})
 }
 
@@ -371,7 +415,7 @@ func (b *builder) joins(stack memberStackRecord) {
 func (b *builder) forget(m connect.Member) {
 	b.steps = append(b.steps, step{types.TransactWriteItem{Delete: &types.Delete{
 		TableName: &b.table, Key: memberKey(m.EnrolmentID, m.AccountID).item(),
-		ConditionExpression:       aws.String("memberState = :linked AND stackId = :stack"),
+		ConditionExpression:       aws.String("memberState = :linked AND stackId = :stack AND " + notItsOwn),
 		ExpressionAttributeValues: item{":linked": text(string(connect.MemberLinked)), ":stack": text(m.StackID.String())},
 	}}, refusedWith(connect.ErrConflict)})
 }

@@ -66,6 +66,11 @@ func scopeKey(t connect.TenantID, s connect.Scope) key {
 	return key{tenantPK(t), "SCOPE#" + string(s.Level) + "#" + s.ID}
 }
 
+// accountKey is held by the one connection that serves the account, of those that the tenant's enrolments made.
+func accountKey(t connect.TenantID, a connect.AccountID) key {
+	return key{tenantPK(t), "ACCOUNT#" + string(a)}
+}
+
 func intakeKey(t connect.TenantID) key { return key{tenantPK(t), "INTAKE"} }
 
 func leaseKey(t connect.TenantID, of connect.Rationed, minute time.Time) key {

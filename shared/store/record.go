@@ -126,6 +126,7 @@ type connectionRecord struct {
 
 	EnrolmentID    string `dynamodbav:"enrolmentId,omitempty"`
 	OrganizationID string `dynamodbav:"organizationId,omitempty"`
+	LinkedTo       string `dynamodbav:"linkedTo,omitempty"`
 }
 
 type eventRecord struct {
@@ -239,7 +240,7 @@ func toConnection(c connect.Connection) connectionRecord {
 		Requested: string(s.Requested), PolicyDigest: s.PolicyDigest,
 		StackID: s.Stack.ID.String(), TemplateVersion: s.Stack.TemplateVersion, BoundaryARN: s.Stack.PermissionsBoundaryARN,
 		LastLaunch: s.LastLaunch, UsedLaunch: s.UsedLaunch, Strikes: s.Strikes, LastStrikeAt: timeText(s.LastStrikeAt),
-		EnrolmentID: string(s.EnrolmentID), OrganizationID: string(s.OrganizationID),
+		EnrolmentID: string(s.EnrolmentID), OrganizationID: string(s.OrganizationID), LinkedTo: string(s.LinkedTo),
 		CreatedAt: timeText(s.CreatedAt), CreatedBy: string(s.CreatedBy), UpdatedAt: timeText(s.UpdatedAt),
 		EnabledAt: timeText(s.EnabledAt), LastVerifiedAt: timeText(s.LastVerifiedAt),
 		NextVerificationAt: timeText(s.NextVerificationAt), Version: s.Version,
@@ -316,6 +317,7 @@ func (r connectionRecord) connection() (connect.Connection, error) {
 		},
 		LastLaunch: r.LastLaunch, UsedLaunch: r.UsedLaunch, Strikes: r.Strikes, LastStrikeAt: p.time(r.LastStrikeAt),
 		EnrolmentID: connect.EnrolmentID(r.EnrolmentID), OrganizationID: connect.OrganizationID(r.OrganizationID),
+		LinkedTo:  connect.ConnectionID(r.LinkedTo),
 		CreatedAt: p.time(r.CreatedAt), CreatedBy: connect.Actor(r.CreatedBy), UpdatedAt: p.time(r.UpdatedAt),
 		EnabledAt: p.time(r.EnabledAt), LastVerifiedAt: p.time(r.LastVerifiedAt),
 		NextVerificationAt: p.time(r.NextVerificationAt), Version: r.Version,
