@@ -394,6 +394,16 @@ func (l *life) byKeys(id connect.ConnectionID) {
 		l.Fatal("the key does not get old")
 	}
 	c = l.took(old, nil)
+	temporary := connect.AccessKey{ID: "ASIAEXAMPLEEXAMPLE03", Sealed: "c2VhbGVk", SetAt: noon, ExpiresAt: noon.Add(time.Hour)}
+	ch, err = made.RotateKeys(temporary, o, "ada", noon)
+	if err != nil {
+		l.Fatal(err)
+	}
+	ending, ok := ch.Connection().KeysEnding(noon.Add(50 * time.Minute))
+	if !ok {
+		l.Fatal("nobody is told that the key will end")
+	}
+	l.took(ending, nil)
 	reported, err := c.ReportRole(l.role(roleOne), noon, "ada")
 	if err != nil {
 		l.Fatal(err)

@@ -20,10 +20,47 @@ type AccessKey struct {
 	SetAt     time.Time // when this key was first given
 	ExpiresAt time.Time // of a temporary one; zero for one that does not end
 	OldAt     time.Time // when its age was reported; zero before
+	EndingAt  time.Time // when its coming end was reported; zero before
 }
 
 // temporary keys are a session's: they end, and can make no other session.
 func temporary(keyID string) bool { return strings.HasPrefix(keyID, "ASIA") }
+
+// endingAt is when a temporary key's coming end is reported: when a quarter of the time that it was given with is left, two
+// hours at most. Zero for one that does not end.
+func (k AccessKey) endingAt() time.Time {
+	if k.ExpiresAt.IsZero() {
+		return time.Time{}
+	}
+	return k.ExpiresAt.Add(-min(k.ExpiresAt.Sub(k.SetAt)/4, 2*time.Hour))
+}
+
+// Warning is what is to be said of the key; the zero value for nothing.
+func (k AccessKey) Warning(now time.Time) Reason {
+	switch ending := k.endingAt(); {
+	case !ending.IsZero() && !now.Before(ending) && now.Before(k.ExpiresAt):
+		return keysEnding(k.ExpiresAt)
+	case !k.OldAt.IsZero():
+		return keysOld()
+	}
+	return Reason{}
+}
+
+func keysEnding(end time.Time) Reason {
+	return Reason{
+		Code: CodeKeysEnding, Message: "the temporary access key ends at " + end.UTC().Format(time.RFC3339) + ", and the connection with it",
+		Fix: "Give a new one before then by PUT /v1/connections/{id}/access-key; or move to a role, which does not end, by " +
+			"POST /v1/connections/{id}/launch.",
+	}
+}
+
+func keysOld() Reason {
+	return Reason{
+		Code: CodeKeysOld, Message: "the access key is older than it should get",
+		Fix: "Make a new key in IAM, give it by PUT /v1/connections/{id}/access-key and delete the old one; " +
+			"or move to a role by POST /v1/connections/{id}/launch.",
+	}
+}
 
 // Age is how many whole days ago the key was given.
 func (k AccessKey) Age(now time.Time) int { return int(now.Sub(k.SetAt) / (24 * time.Hour)) }
@@ -91,6 +128,9 @@ func accessKey(keys Credentials, sealed Sealed, before *AccessKey, now time.Time
 	k := &AccessKey{ID: keys.AccessKeyID, Sealed: sealed, SetAt: now, ExpiresAt: keys.Expires}
 	if before != nil && before.ID == k.ID {
 		k.SetAt, k.OldAt = before.SetAt, before.OldAt
+		if k.ExpiresAt.Equal(before.ExpiresAt) {
+			k.EndingAt = before.EndingAt
+		}
 	}
 	return k
 }
@@ -165,13 +205,29 @@ func (c Connection) KeysOld(maxAge time.Duration, now time.Time) (ch Change, ok 
 	if k == nil || maxAge <= 0 || temporary(k.ID) || !k.OldAt.IsZero() || now.Before(k.SetAt.Add(maxAge)) {
 		return Change{}, false
 	}
+	why := keysOld()
 	data := map[string]any{
 		"accessKeyId": k.ID, "setAt": k.SetAt.UTC().Format(time.RFC3339), "ageDays": k.Age(now),
-		"code": string(CodeKeysOld), "message": "the access key is older than it should get",
-		"fix": "Make a new key in IAM, give it by PUT /v1/connections/{id}/access-key and delete the old one; " +
-			"or move to a role by POST /v1/connections/{id}/launch.",
+		"code": string(why.Code), "message": why.Message, "fix": why.Fix,
 	}
 	return c.change(EventKeysOld, ActorRolecall, now, data, func(s *Snapshot) { s.AccessKey.OldAt = now }), true
+}
+
+// KeysEnding reports, once for each key, that a temporary one will end soon. ok is false where there is nothing to report.
+func (c Connection) KeysEnding(now time.Time) (ch Change, ok bool) {
+	k := c.s.AccessKey
+	if k == nil || c.s.Status != StatusEnabled || !k.EndingAt.IsZero() {
+		return Change{}, false
+	}
+	why := k.Warning(now)
+	if why.Code != CodeKeysEnding {
+		return Change{}, false
+	}
+	data := map[string]any{
+		"accessKeyId": k.ID, "expiresAt": k.ExpiresAt.UTC().Format(time.RFC3339),
+		"code": string(why.Code), "message": why.Message, "fix": why.Fix,
+	}
+	return c.change(EventKeysEnding, ActorRolecall, now, data, func(s *Snapshot) { s.AccessKey.EndingAt = now }), true
 }
 
 // keyEnded degrades a connection whose temporary key has ended. There are no further strikes to wait for, and nothing to

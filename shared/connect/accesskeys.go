@@ -2,6 +2,7 @@ package connect
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -58,7 +59,7 @@ func (u Connections) createWithKeys(ctx context.Context, r CreateRequest, n NewC
 	}
 	sealed, err := u.Keys.Sealer.Seal(ctx, r.Tenant, id, keys)
 	if err != nil {
-		return Connection{}, fmt.Errorf("seal access key: %w", err)
+		return Connection{}, unsealed(err)
 	}
 	return u.commit(ctx, CreateWithKeys(n, id, NewExternalID(), *accessKey(keys, sealed, nil, now), o, now))
 }
@@ -104,12 +105,23 @@ func (u Connections) SetKeys(ctx context.Context, t Target, in KeyInput) (Connec
 	}
 	sealed, err := u.Keys.Sealer.Seal(ctx, t.Tenant, c.s.ID, keys)
 	if err != nil {
-		return Connection{}, fmt.Errorf("seal access key: %w", err)
+		return Connection{}, unsealed(err)
 	}
 	return u.change(ctx, t, nil, func(c Connection) (Change, error) {
 		now := u.Clock()
 		return c.RotateKeys(*accessKey(keys, sealed, c.s.AccessKey, now), o, t.By, now)
 	})
+}
+
+// unsealed says what somebody who gave a key can rely on where it could not be sealed.
+func unsealed(err error) error {
+	var e *Error
+	if errors.As(err, &e) && e.Kind == KindUnavailable {
+		told := *e
+		told.Fix = "Try again in a moment; nothing was stored."
+		return &told
+	}
+	return fmt.Errorf("seal access key: %w", err)
 }
 
 // forKeys reads a connection that may take keys, before AWS is asked about any.
@@ -153,11 +165,14 @@ func (c Connection) sameAccess(looked Connection) bool {
 	return same && c.s.AccessKey.Sealed == looked.s.AccessKey.Sealed
 }
 
-// reportOld tells once that a connection's key has become old.
-func (u Verifications) reportOld(ctx context.Context, c Connection) error {
-	ch, old := c.KeysOld(u.Keys.MaxAge, u.Clock())
-	if !old {
-		return nil
+// warn tells once that a connection's key has become old, or will end soon.
+func (u Verifications) warn(ctx context.Context, c Connection) error {
+	now := u.Clock()
+	if ch, old := c.KeysOld(u.Keys.MaxAge, now); old {
+		return u.Store.Commit(ctx, ch)
 	}
-	return u.Store.Commit(ctx, ch)
+	if ch, ending := c.KeysEnding(now); ending {
+		return u.Store.Commit(ctx, ch)
+	}
+	return nil
 }

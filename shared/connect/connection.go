@@ -501,11 +501,20 @@ func (c Connection) statusDueAt() time.Time {
 	return time.Time{}
 }
 
-// nextLook at an enabled connection is while denials are being counted, and when its temporary key ends.
+// nextLook at an enabled connection is while denials are being counted, and when its temporary key is about to end, and
+// ends.
 func (c Connection) nextLook() time.Time {
 	due := c.s.NextVerificationAt
-	if k := c.s.AccessKey; k != nil && !k.ExpiresAt.IsZero() && (due.IsZero() || k.ExpiresAt.Before(due)) {
-		return k.ExpiresAt
+	k := c.s.AccessKey
+	if k == nil || k.ExpiresAt.IsZero() {
+		return due
+	}
+	end := k.ExpiresAt
+	if k.EndingAt.IsZero() {
+		end = k.endingAt()
+	}
+	if due.IsZero() || end.Before(due) {
+		return end
 	}
 	return due
 }

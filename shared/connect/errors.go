@@ -42,6 +42,8 @@ const (
 	CodeRootKeysRefused       Code = "ROOT_KEYS_REFUSED"
 	CodeKeysExpired           Code = "KEYS_EXPIRED"
 	CodeKeysOld               Code = "KEYS_OLD"
+	CodeKeysEnding            Code = "KEYS_ENDING"
+	CodeSealingUnavailable    Code = "SEALING_UNAVAILABLE"
 	CodeKeysRefused           Code = "KEYS_REFUSED"
 	CodeKeysFederationDenied  Code = "KEYS_FEDERATION_DENIED"
 	CodeKeysFixed             Code = "KEYS_NOT_RESTRICTABLE"

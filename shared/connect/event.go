@@ -28,6 +28,7 @@ const (
 	EventRecovered         EventType = "connection.recovered"
 	EventKeysRotated       EventType = "connection.keys_rotated"
 	EventKeysOld           EventType = "connection.keys_old"
+	EventKeysEnding        EventType = "connection.keys_ending"
 	EventUpgraded          EventType = "connection.upgraded"
 	EventStackUpdated      EventType = "connection.stack_updated"
 	EventStackDeleted      EventType = "connection.stack_deleted"

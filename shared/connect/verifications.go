@@ -372,7 +372,7 @@ func (u Verifications) sweepServing(ctx context.Context, c Connection) error {
 	if c, err = u.settle(ctx, c, o, ActorRolecall); err != nil {
 		return err
 	}
-	if err := u.reportOld(ctx, c); err != nil {
+	if err := u.warn(ctx, c); err != nil {
 		return err
 	}
 	if o.answered() || c.s.NextVerificationAt.IsZero() {

@@ -23,6 +23,7 @@ type AccessKey struct {
 	SetAt       time.Time  `json:"setAt" doc:"When this key was first given to Rolecall; it may be older."`
 	AgeDays     int        `json:"ageDays" doc:"Whole days since then. Change keys before they get old."`
 	ExpiresAt   *time.Time `json:"expiresAt,omitempty" doc:"When a session's key ends."`
+	Warning     *Reason    `json:"warning,omitempty" doc:"KEYS_ENDING from when a quarter of a session's key's time is left, two hours at most; KEYS_OLD of a long-lived key that was reported as old. Each is an event as well, once."`
 }
 
 type keysInput struct {
@@ -71,7 +72,7 @@ func accessKey(k *connect.AccessKey, now time.Time) *AccessKey {
 	if k == nil {
 		return nil
 	}
-	return &AccessKey{AccessKeyID: k.ID, SetAt: k.SetAt.UTC(), AgeDays: k.Age(now), ExpiresAt: moment(k.ExpiresAt)}
+	return &AccessKey{AccessKeyID: k.ID, SetAt: k.SetAt.UTC(), AgeDays: k.Age(now), ExpiresAt: moment(k.ExpiresAt), Warning: reason(k.Warning(now))}
 }
 
 // keyFieldOf is fieldOf for codes about access keys.

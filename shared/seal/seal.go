@@ -42,12 +42,19 @@ func (k KMS) Seal(ctx context.Context, tenant connect.TenantID, id connect.Conne
 		KeyId: &k.KeyARN, Plaintext: plain, EncryptionContext: encryptionContext(tenant, id),
 	})
 	if err != nil {
-		return "", connect.Unavailable(connect.CodeInternal, "the sealing key did not answer", err)
+		return "", unavailable("KMS did not answer", err)
 	}
 	if len(out.CiphertextBlob) == 0 {
-		return "", connect.Unavailable(connect.CodeInternal, "the sealing key did not answer as it should", nil)
+		return "", unavailable("KMS did not answer as it should", nil)
 	}
 	return connect.Sealed(base64.StdEncoding.EncodeToString(out.CiphertextBlob)), nil
+}
+
+// unavailable is KMS's own failure: it says nothing about the key, and changes nothing.
+func unavailable(message string, cause error) error {
+	e := connect.Unavailable(connect.CodeSealingUnavailable, message+", so the access key could be neither sealed nor opened", cause)
+	e.Fix = "Try again in a moment."
+	return e
 }
 
 // errForeign is of our own making: somebody has moved a ciphertext, or the key behind it is gone.
@@ -68,7 +75,7 @@ func (k KMS) Open(ctx context.Context, tenant connect.TenantID, id connect.Conne
 		return connect.Credentials{}, fmt.Errorf("%w: %w", errForeign, err)
 	}
 	if err != nil {
-		return connect.Credentials{}, connect.Unavailable(connect.CodeInternal, "the sealing key did not answer", err)
+		return connect.Credentials{}, unavailable("KMS did not answer", err)
 	}
 	var c content
 	if err := json.Unmarshal(out.Plaintext, &c); err != nil || c.AccessKeyID != key.ID || c.Key == "" {

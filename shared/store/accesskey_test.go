@@ -84,10 +84,22 @@ func TestAKeyConnectionIsReadAsCommitted(t *testing.T) {
 		t.Errorf("a rotation of what was there before: %v", err)
 	}
 	reads(rotated, second.Sealed)
-	due, err := s.Due(ctx, end, "")
-	if err != nil || len(due.Items) != 1 || due.Items[0] != c.ID() {
-		t.Errorf("at its end nobody looks at it: %+v %v", due, err)
+	looked := func(at time.Time) {
+		t.Helper()
+		due, err := s.Due(ctx, at, "")
+		if err != nil || len(due.Items) != 1 || due.Items[0] != c.ID() {
+			t.Errorf("at %s nobody looks at it: %+v %v", at, due, err)
+		}
 	}
+	told := end.Add(-15 * time.Minute)
+	looked(told)
+	ending, ok := rotated.KeysEnding(told)
+	if !ok {
+		t.Fatal("its end is not told")
+	}
+	rotated = commit(t, s, ending, nil)
+	reads(rotated, second.Sealed)
+	looked(end)
 
 	candidate, err := rotated.ReportRole(role(t, roleOne), noon.Add(49*time.Hour), "ada")
 	c = commit(t, s, candidate, err)

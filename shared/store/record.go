@@ -54,6 +54,7 @@ type accessKeyRecord struct {
 	SetAt     string `dynamodbav:"setAt"`
 	ExpiresAt string `dynamodbav:"expiresAt,omitempty"`
 	OldAt     string `dynamodbav:"oldAt,omitempty"`
+	EndingAt  string `dynamodbav:"endingAt,omitempty"`
 }
 
 type offboardingRecord struct {
@@ -268,7 +269,7 @@ func toConnection(c connect.Connection) connectionRecord {
 	}
 	if k := s.AccessKey; k != nil {
 		r.AccessKey = &accessKeyRecord{
-			ID: k.ID, Sealed: string(k.Sealed), SetAt: timeText(k.SetAt), ExpiresAt: timeText(k.ExpiresAt), OldAt: timeText(k.OldAt),
+			ID: k.ID, Sealed: string(k.Sealed), SetAt: timeText(k.SetAt), ExpiresAt: timeText(k.ExpiresAt), OldAt: timeText(k.OldAt), EndingAt: timeText(k.EndingAt),
 		}
 	}
 	if o := s.Offboarding; o != nil {
@@ -344,7 +345,7 @@ func (r connectionRecord) connection() (connect.Connection, error) {
 	}
 	if k := r.AccessKey; k != nil {
 		s.AccessKey = &connect.AccessKey{
-			ID: k.ID, Sealed: connect.Sealed(k.Sealed), SetAt: p.time(k.SetAt), ExpiresAt: p.time(k.ExpiresAt), OldAt: p.time(k.OldAt),
+			ID: k.ID, Sealed: connect.Sealed(k.Sealed), SetAt: p.time(k.SetAt), ExpiresAt: p.time(k.ExpiresAt), OldAt: p.time(k.OldAt), EndingAt: p.time(k.EndingAt),
 		}
 	}
 	if o := r.Offboarding; o != nil {

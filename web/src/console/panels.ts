@@ -165,9 +165,10 @@ class ConnectionPanels extends Page {
 
   private keysPanel(c: Connection): TemplateResult {
     const k = c.accessKey;
-    const old = (k?.ageDays ?? 0) >= oldKey;
+    const old = k?.warning?.code === 'KEYS_OLD' || (k?.ageDays ?? 0) >= oldKey;
     return html`<section class="panel"><header><h2>Access key</h2></header><div class="in">
       ${k ? html`<dl class="facts"><div><dt>Access key ID</dt><dd><code>${k.accessKeyId}</code></dd></div><div><dt>Given</dt><dd>${when(k.setAt)}</dd></div><div><dt>Age</dt><dd>${k.ageDays === 1 ? '1 day' : `${k.ageDays} days`} at least</dd></div>${k.expiresAt ? html`<div><dt>Ends</dt><dd>${when(k.expiresAt)}</dd></div>` : nothing}</dl>` : nothing}
+      ${k?.warning?.code === 'KEYS_ENDING' ? html`<div class="note busy" role="status"><h3>${warning()} This key ends ${when(k.expiresAt ?? '')}</h3><p>The connection stops working then. Give a new key before, or move to a role, which does not end.</p></div>` : nothing}
       ${old ? html`<div class="note busy" role="status"><h3>${warning()} This key is old</h3><p>A key that works for years is a key that leaks one day. Rotate it, or better, move to a role, which has no secret to keep.</p></div>` : nothing}
       <h3 class="spaced">Rotate</h3>
       <p class="soft">Make a second key for the same user, give it here, and delete the first one once this has worked. The new key is proven before the old one is let go.</p>

@@ -75,6 +75,7 @@ const events: Record<string, string> = {
   'connection.updated': 'Renamed, or moved to another Region',
   'connection.scopes_changed': 'Scopes changed',
   'connection.keys_old': 'Keys have grown old',
+  'connection.keys_ending': 'Keys end soon',
   'connection.keys_rotated': 'Keys rotated',
   'connection.sessions_revoked': 'Sessions revoked',
   'connection.sessions_denied': 'Older sessions are denied in the account',
