@@ -13,6 +13,7 @@ import './codes.test.mjs';
 import './guides.test.mjs';
 import './resume.test.mjs';
 import './use.test.mjs';
+import './newer.test.mjs';
 import './organizations.test.mjs';
 
 process.exit(await runAll());

@@ -57,10 +57,23 @@ func member(form url.Values, prefix string) []string {
 	return out
 }
 
+// asked is the stack set that a call names. A delegated administrator's is found only by calls that say so: as itself an
+// account has stack sets of its own, which are none of the organization's.
+func (s *Service) asked(call *wire.Call) (*set, error) {
+	m, err := s.find(call.Principal.Account, call.Region, call.Form.Get("StackSetName"))
+	if err == nil && (m.spec.CallAs == delegated) != (call.Form.Get("CallAs") == delegated) {
+		return nil, notFound(call.Form.Get("StackSetName"))
+	}
+	return m, err
+}
+
+// delegated is how a delegated administrator asks.
+const delegated = "DELEGATED_ADMIN"
+
 // updateStackSet is the update that changes nothing, in some accounts: the way to deploy again what failed.
 func (s *Service) updateStackSet(call *wire.Call) (any, error) {
 	form := call.Form
-	m, err := s.find(call.Principal.Account, call.Region, form.Get("StackSetName"))
+	m, err := s.asked(call)
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +87,7 @@ func (s *Service) updateStackSet(call *wire.Call) (any, error) {
 			return nil, invalid("Parameters: [%s] must have values", m.spec.Parameters[i].ParameterKey)
 		}
 	}
-	targets, err := s.config.Organizations.Targets(m.admin, m.spec.CallAs == "DELEGATED_ADMIN", member(form, "DeploymentTargets.OrganizationalUnitIds"))
+	targets, err := s.config.Organizations.Targets(m.admin, m.spec.CallAs == delegated, member(form, "DeploymentTargets.OrganizationalUnitIds"))
 	if err != nil {
 		return nil, err
 	}
@@ -106,7 +119,7 @@ type instanceAnswer struct {
 }
 
 func (s *Service) listStackInstances(call *wire.Call) (any, error) {
-	m, err := s.find(call.Principal.Account, call.Region, call.Form.Get("StackSetName"))
+	m, err := s.asked(call)
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +144,7 @@ func (s *Service) listStackInstances(call *wire.Call) (any, error) {
 }
 
 func (s *Service) describeOperation(call *wire.Call) (any, error) {
-	m, err := s.find(call.Principal.Account, call.Region, call.Form.Get("StackSetName"))
+	m, err := s.asked(call)
 	if err != nil {
 		return nil, err
 	}

@@ -146,7 +146,7 @@ func readSpec(properties map[string]any, region string) (spec, error) {
 	switch {
 	case !nameRE.MatchString(p.StackSetName):
 		return p, invalid("StackSetName %q is not letters, digits and hyphens", p.StackSetName)
-	case p.PermissionModel != "SERVICE_MANAGED" || (p.CallAs != "SELF" && p.CallAs != "DELEGATED_ADMIN"):
+	case p.PermissionModel != "SERVICE_MANAGED" || (p.CallAs != "SELF" && p.CallAs != delegated):
 		return p, invalid("the pocket AWS has stack sets with service-managed permissions only")
 	case p.TemplateBody == "" || len(p.TemplateBody) > maxTemplate:
 		return p, invalid("TemplateBody has %d bytes, not 1 to %d", len(p.TemplateBody), maxTemplate)
@@ -173,7 +173,7 @@ func (p provider) Create(ctx context.Context, r *cfn.ResourceRequest) (cfn.Resul
 	if err != nil {
 		return cfn.Result{}, err
 	}
-	accounts, err := p.s.config.Organizations.Targets(r.Account, sp.CallAs == "DELEGATED_ADMIN", sp.units())
+	accounts, err := p.s.config.Organizations.Targets(r.Account, sp.CallAs == delegated, sp.units())
 	if err != nil {
 		return cfn.Result{}, err
 	}
@@ -205,7 +205,7 @@ func (p provider) Update(ctx context.Context, r *cfn.ResourceRequest) (cfn.Resul
 	if err != nil {
 		return cfn.Result{}, invalid("the name of a stack set cannot be changed here")
 	}
-	accounts, err := p.s.config.Organizations.Targets(r.Account, sp.CallAs == "DELEGATED_ADMIN", sp.units())
+	accounts, err := p.s.config.Organizations.Targets(r.Account, sp.CallAs == delegated, sp.units())
 	if err != nil {
 		return cfn.Result{}, err
 	}
@@ -245,7 +245,11 @@ func (s *Service) find(admin, region, name string) (*set, error) {
 			return m, nil
 		}
 	}
-	return nil, &wire.Error{Code: "StackSetNotFoundException", Message: "StackSet " + name + " not found", Status: http.StatusNotFound}
+	return nil, notFound(name)
+}
+
+func notFound(name string) error {
+	return &wire.Error{Code: "StackSetNotFoundException", Message: "StackSet " + name + " not found", Status: http.StatusNotFound}
 }
 
 func (s *Service) begin(m *set, action string) *operation {
@@ -428,7 +432,7 @@ func (s *Service) moved(account string, joined bool) {
 				_ = s.withdraw(s.ctx, m, []string{account}) // what cannot be deleted shows in its stack's events
 				return
 			}
-			targets, err := s.config.Organizations.Targets(m.admin, m.spec.CallAs == "DELEGATED_ADMIN", m.spec.units())
+			targets, err := s.config.Organizations.Targets(m.admin, m.spec.CallAs == delegated, m.spec.units())
 			if err == nil && slices.Contains(targets, account) {
 				_ = s.operate(s.ctx, m, s.begin(m, "CREATE"), []string{account}, m.spec.OperationPreferences) // the instance says why
 			}

@@ -86,7 +86,8 @@ function cli(c: Connection, l: Launch): TemplateResult {
 function terraform(c: Connection, l: Launch, doing: Doing): TemplateResult {
   return html`<h3 tabindex="-1" data-focus>Apply with Terraform</h3>
     <ol>
-      <li><div><p>Put this into a folder of its own, or beside your configuration:</p>${snippet('main.tf', l.terraform ?? '', 'Copy')}</div></li>
+      <li><div><p>Put this into a folder of its own, or beside your configuration:</p>${snippet('main.tf', l.terraform ?? '', 'Copy')}
+        ${l.terraformModule ? html`<details><summary>Or call the published module</summary>${snippet('module.tf', l.terraformModule, 'Copy')}</details>` : nothing}</div></li>
       <li><div><p>Run <code>terraform init</code> and <code>terraform apply</code> with credentials of the account that you want to connect.</p></div></li>
       <li><div>${pasting(c, doing)}<p class="hint">It is the output of <code>terraform apply</code>.</p></div></li>
     </ol>`;
