@@ -95,6 +95,9 @@ test('failures: a session that has ended asks to sign in again, and comes back',
   expectErrors(/400/);
   await page.getByRole('link', { name: 'Connections' }).click();
   await page.getByRole('button', { name: 'Sign in' }).waitFor();
+  await page.getByRole('heading', { name: 'Your session has ended' }).waitFor();
+  await accessible(page, 'a session that has ended');
+  await shoot(page, '19-session-ended');
   await page.unrouteAll();
   await page.getByRole('button', { name: 'Sign in' }).click();
   await page.getByRole('button', { name: /Ada/ }).click();

@@ -15,5 +15,6 @@ import './resume.test.mjs';
 import './use.test.mjs';
 import './newer.test.mjs';
 import './organizations.test.mjs';
+import './session.test.mjs';
 
 process.exit(await runAll());

@@ -21,6 +21,7 @@ class Console extends LitElement {
   @state() private problem?: Problem | undefined;
   @state() private ready = false;
   @state() private leaving = false;
+  @state() private missing = false;
   private path = '';
 
   protected override createRenderRoot(): this {
@@ -68,7 +69,8 @@ class Console extends LitElement {
         <nav aria-label="Main">${this.link('/', 'Connections', route)}${this.link('/organizations', 'Organizations', route)}${this.link('/docs', 'Docs', route)}${this.link('/settings', 'Settings', route)}</nav>
         <div class="who"><span title="Signed in as ${this.auth.name}">${this.auth.name}</span><button type="button" class="small-button" @click=${() => void this.auth?.signOut()}>Sign out</button></div>
       </div></header>
-      <main id="main" tabindex="-1">${route.page()}</main>`;
+      <main id="main" tabindex="-1">${this.missing ? html`<div class="panel empty"><h1>This page could not be loaded</h1><p>You may be offline, or the console has been updated meanwhile.</p>
+        <div class="buttons"><button type="button" class="primary" @click=${() => location.reload()}>Reload</button></div></div>` : route.page()}</main>`;
   }
 
   private skip(e: Event): void {
@@ -85,7 +87,7 @@ class Console extends LitElement {
       <div class="brand"><span class="mark">${tick()}</span>Rolecall</div>
       <h1>Connected accounts</h1>
       <p class="soft">Connect AWS accounts, see that each is safe to use, and know why one is not.</p>
-      ${this.problem ? problemNote(this.problem) : nothing}
+      ${this.problem ? problemNote(this.problem) : this.auth?.ended ? html`<div class="note busy" role="status"><h2>Your session has ended</h2><p>Sign in again, and you are back where you were.</p></div>` : nothing}
       ${this.settings ? html`<button type="button" class="primary" aria-disabled=${this.leaving ? 'true' : 'false'} @click=${this.signIn}>${this.leaving ? 'Opening the sign-in page…' : 'Sign in'}</button>`
         : html`<button type="button" class="primary" @click=${() => void this.start()}>Try again</button>`}
     </div></main>`;
@@ -103,6 +105,12 @@ class Console extends LitElement {
     }
   }
 
+  /** lazy draws a page's element at once; it comes to life when its module has arrived. */
+  private lazy(load: () => Promise<unknown>, page: TemplateResult): TemplateResult {
+    void load().catch(() => (this.missing = true));
+    return page;
+  }
+
   private route(): Route {
     const path = location.pathname.replace(/\/+$/, '') || '/';
     const c = this.client, s = this.settings;
@@ -111,25 +119,19 @@ class Console extends LitElement {
       case '':
         return { title: 'Connections', nav: '/', page: () => html`<connections-page .client=${c} .settings=${s}></connections-page>` };
       case 'connect':
-        return { title: 'Connect an account', nav: '/', page: () => lazy(() => import('./connect.js'), html`<connect-page .client=${c} .settings=${s} .token=${this.auth?.token} .connectionId=${decodeURIComponent(id)}></connect-page>`) };
+        return { title: 'Connect an account', nav: '/', page: () => this.lazy(() => import('./connect.js'), html`<connect-page .client=${c} .settings=${s} .token=${this.auth?.token} .connectionId=${decodeURIComponent(id)}></connect-page>`) };
       case 'connections':
-        return { title: 'Connection', nav: '/', page: () => lazy(() => import('./connection.js'), html`<connection-page .client=${c} .settings=${s} .connectionId=${decodeURIComponent(id)}></connection-page>`) };
+        return { title: 'Connection', nav: '/', page: () => this.lazy(() => import('./connection.js'), html`<connection-page .client=${c} .settings=${s} .connectionId=${decodeURIComponent(id)}></connection-page>`) };
       case 'organizations':
-        return { title: 'Organizations', nav: '/organizations', page: () => lazy(() => import('./organizations.js'), html`<organizations-page .client=${c} .settings=${s} .enrolmentId=${decodeURIComponent(id)}></organizations-page>`) };
+        return { title: 'Organizations', nav: '/organizations', page: () => this.lazy(() => import('./organizations.js'), html`<organizations-page .client=${c} .settings=${s} .enrolmentId=${decodeURIComponent(id)}></organizations-page>`) };
       case 'docs':
-        return { title: 'Documentation', nav: '/docs', page: () => lazy(() => import('./docs.js'), html`<docs-page .client=${c} .settings=${s} .token=${this.auth?.token} .section=${id}></docs-page>`) };
+        return { title: 'Documentation', nav: '/docs', page: () => this.lazy(() => import('./docs.js'), html`<docs-page .client=${c} .settings=${s} .token=${this.auth?.token} .section=${id}></docs-page>`) };
       case 'settings':
-        return { title: 'Settings', nav: '/settings', page: () => lazy(() => import('./settings.js'), html`<settings-page .client=${c} .settings=${s}></settings-page>`) };
+        return { title: 'Settings', nav: '/settings', page: () => this.lazy(() => import('./settings.js'), html`<settings-page .client=${c} .settings=${s}></settings-page>`) };
       default:
         return { title: 'Not found', nav: '', page: () => html`<div class="panel empty"><h1>There is nothing here</h1><p>The address may be old, or mistyped.</p><div class="buttons"><a class="button" href="/">Go to the connections</a></div></div>` };
     }
   }
-}
-
-/** lazy draws the page's element at once; it comes to life when its module has arrived. */
-function lazy(load: () => Promise<unknown>, page: TemplateResult): TemplateResult {
-  void load();
-  return page;
 }
 
 customElements.define('rolecall-console', Console);

@@ -11,7 +11,7 @@ export interface Settings {
 }
 
 export async function loadSettings(): Promise<Settings> {
-  const response = await fetch('/config.json', { cache: 'no-cache' });
+  const response = await fetch('/config.json');
   if (!response.ok) throw new Problem(response.status, 'CONFIG', 'The console’s settings cannot be read.', 'Reload the page.');
   return (await response.json()) as Settings;
 }
@@ -23,9 +23,12 @@ export const signedInPath = '/callback';
 export class Auth {
   private readonly manager: UserManager;
   user?: User | undefined;
+  private renewing?: Promise<User | undefined> | undefined;
+  /** Whoever was signed in is not any more, and did not ask for that. */
+  ended = false;
 
   constructor(
-    settings: Settings,
+    private readonly settings: Settings,
     private readonly changed: () => void,
   ) {
     const store = new WebStorageStateStore({ store: window.sessionStorage });
@@ -47,14 +50,24 @@ export class Auth {
   /** load takes up the session of this tab, or finishes signing in; it answers where to go then. */
   async load(): Promise<string | undefined> {
     if (location.pathname === signedInPath) {
-      const user = await this.manager.signinCallback(location.href);
+      const user = await this.manager.signinCallback(location.href).catch((error: unknown) => {
+        throw new Problem(0, 'NOT_SIGNED_IN', notSignedIn(error), 'Sign in again.');
+      });
       this.user = user ?? undefined;
       const state = user?.state as { path?: unknown } | undefined;
       return typeof state?.path === 'string' && /^\/(?!\/)/.test(state.path) ? state.path : '/';
     }
     const user = await this.manager.getUser();
-    this.user = user && !user.expired ? user : undefined;
+    this.user = user?.expired ? await this.renewed(user) : (user ?? undefined);
+    this.ended = Boolean(user && !this.user);
     return undefined;
+  }
+
+  /** renewed is the session with another token; undefined where the issuer gives none. Refresh tokens work once, so all who wait share one request. */
+  private renewed(user: User): Promise<User | undefined> {
+    if (!user.refresh_token) return Promise.resolve(undefined);
+    this.renewing ??= this.manager.signinSilent().then((u) => u ?? undefined, () => undefined).finally(() => (this.renewing = undefined));
+    return this.renewing;
   }
 
   /** name is what the issuer calls whoever has signed in. */
@@ -65,10 +78,20 @@ export class Auth {
 
   async signIn(): Promise<void> {
     const path = location.pathname === signedInPath ? '/' : location.pathname + location.search;
-    await this.manager.signinRedirect({ state: { path } });
+    this.ended = false;
+    await this.redirect({ path }).catch(() => {
+      throw new Problem(0, 'OFFLINE', 'The sign-in page cannot be reached.', 'Check your connection to the internet, and try again.');
+    });
+  }
+
+  /** redirect asks for a refresh token as well where the issuer says that it knows the scope for one; others refuse scopes that they do not know. */
+  private async redirect(state: object): Promise<void> {
+    const { scopes_supported: known = [] } = await this.manager.metadataService.getMetadata();
+    await this.manager.signinRedirect({ state, scope: known.includes('offline_access') ? `${this.settings.scope} offline_access` : this.settings.scope });
   }
 
   async signOut(): Promise<void> {
+    if (this.user?.refresh_token) await this.manager.revokeTokens(['refresh_token']).catch(() => undefined); // not every issuer can
     this.user = undefined;
     await this.manager.removeUser();
     const meta = await this.manager.metadataService.getMetadata().catch(() => undefined);
@@ -80,15 +103,23 @@ export class Auth {
   readonly token = async ({ refresh }: { refresh: boolean }): Promise<string> => {
     const soon = (this.user?.expires_in ?? 0) < 30;
     if (this.user && (refresh || soon) && this.user.refresh_token) {
-      this.user = (await this.manager.signinSilent().catch(() => null)) ?? undefined;
+      this.user = await this.renewed(this.user);
     } else if (refresh || (this.user?.expires_in ?? 0) <= 0) {
       this.user = undefined;
     }
     if (!this.user) {
+      this.ended = true;
       await this.manager.removeUser();
       this.changed();
       throw new Problem(401, 'SIGNED_OUT', 'Your session has ended.', 'Sign in again.');
     }
     return this.user.access_token;
   };
+}
+
+/** notSignedIn is why the issuer sent somebody back without signing them in. */
+function notSignedIn(error: unknown): string {
+  const said = error as { error?: string; error_description?: string | null };
+  if (said.error === 'access_denied') return 'The sign-in was cancelled.';
+  return said.error ? `The sign-in page answered ${said.error_description || said.error}.` : 'This sign-in was begun in another tab, or is over.';
 }
