@@ -98,7 +98,7 @@ test('journey: taken up after a reload and in another tab', async ({ context, pa
   await customer.getByRole('button', { name: 'Create stack' }).click();
   await customer.locator('#stack-status', { hasText: 'CREATE_COMPLETE' }).waitFor();
   const again = await context.newPage();
-  await signIn(again, 'Ada', '/connect'); // which waits for the issuer's page
+  await signIn(again, 'Ada', '/connect');
   await again.locator('rolecall-connect').getByRole('heading', { name: 'Connected', exact: true }).waitFor();
   await again.locator('rolecall-connect').getByText(name).first().waitFor();
 });

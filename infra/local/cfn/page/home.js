@@ -31,6 +31,17 @@ function show(id) {
   for (const main of document.querySelectorAll('main[id]')) main.hidden = main.id !== id;
 }
 
+// crumb names the page: at the end of the way to it, and in the window's title.
+function crumb(name) {
+  byId('crumb').textContent = name;
+  document.title = `${name} | CloudFormation`;
+}
+
+function signedIn(account) {
+  byId('who').textContent = `Account ${account}`;
+  byId('who').hidden = !account;
+}
+
 function complain(id, message) {
   const box = byId(id);
   box.textContent = message;
@@ -48,6 +59,7 @@ function route() {
   const path = at < 0 ? hash : hash.slice(0, at);
   const values = new URLSearchParams(at < 0 ? '' : hash.slice(at + 1));
   byId('where').textContent = region;
+  byId('who').hidden = true;
   if (path === '/stacks/events' && values.get('stackId')) return openStack(values.get('account'), values.get('stackId'));
   if (path === '/stacks/update/template' && !values.get('stackId')) return show('nothing');
   if (values.get('templateURL')) return openForm(values, path === '/stacks/update/template' ? values.get('stackId') : '');
@@ -66,6 +78,7 @@ async function openForm(values, stackId) {
   given = new Map();
   show('quickcreate');
   byId('form-title').textContent = byId('form-title').dataset[updated ? 'update' : 'create'];
+  crumb(byId('form-title').textContent);
   byId('create').textContent = updated ? 'Update stack' : 'Create stack';
   byId('account').readOnly = byId('stack-name').readOnly = Boolean(updated);
   complain('problem', '');
@@ -197,6 +210,8 @@ function openStack(account, id) {
   show('stack');
   complain('stack-problem', '');
   byId('stack-title').textContent = (id.split('/')[1] || id);
+  crumb(byId('stack-title').textContent);
+  signedIn(current.account);
   byId('stack-title').focus();
   byId('events').replaceChildren();
   poll();
