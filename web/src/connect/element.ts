@@ -165,6 +165,8 @@ export class RolecallConnect extends LitElement {
     const at = (this.getRootNode() as Document | ShadowRoot).activeElement;
     if (at && !at.contains(this)) return;
     this.renderRoot.querySelector<HTMLElement>('[data-focus]')?.focus();
+    const covered = Number.parseFloat(getComputedStyle(document.documentElement).scrollPaddingTop) || 0; // by what the page pins to its top
+    if (this.getBoundingClientRect().top < covered) this.scrollIntoView({ block: 'start' });
   }
 
   /** tell tells the host page, once for each thing. */
@@ -349,7 +351,8 @@ export class RolecallConnect extends LitElement {
       this.draft = { ...d, keys: {} };
       this.forgetDraft();
     });
-    if (this.problem?.code === 'NAME_TAKEN') this.renderRoot.querySelector<HTMLInputElement>('#name')?.focus();
+    if (!this.problem) void this.updateComplete.then(() => this.showNews());
+    else if (this.problem.code === 'NAME_TAKEN') this.renderRoot.querySelector<HTMLInputElement>('#name')?.focus();
   }
 
   private async during(what: string, act: () => Promise<void>): Promise<void> {

@@ -49,7 +49,7 @@ function byHand(c: Connection, l: Launch, doing: Doing): TemplateResult {
     <ol>
       <li><div><p>Open IAM with the trust pre-filled, choose the permissions, and create the role.</p>
         <p><a class="button" href=${l.createRoleUrl} target="_blank" rel="noopener noreferrer">Create role in IAM ${open()}<span class="hidden"> (in a new tab)</span></a></p>
-        <dl class="facts two">
+        <dl class="facts">
           ${fact('Account that may use it', doing.config?.platformAccount ?? '')}
           ${fact('External ID', c.externalId)}
         </dl></div></li>

@@ -53,17 +53,19 @@ function steps(c: Connection, flow: Flow, method: Method): Step[] {
   const verifying = c.status === 'verifying' || Boolean(c.verification);
   const begun = Boolean(started) || Boolean(c.stack && !c.launch);
   const unmade = Boolean(failure?.unmade);
+  const over = !keys && (c.status === 'expired' || (c.status === 'pending' && !c.launch && !c.stack)); // the link has
   const past = verifying || Boolean(reported) || (Boolean(failure) && !unmade && c.status !== 'pending');
   const list: Step[] = [];
   if (keys) {
     list.push({ what: 'Keys taken', state: 'done', at: issued?.at });
   } else {
     list.push({ what: 'Link issued', state: 'done', at: issued?.at ?? c.createdAt });
+    if (over) list.push({ what: 'Link expired', state: 'bad' });
     const byStack = method === 'stack' || method === 'cli';
     if (begun || (!past && byStack)) { // a role by hand comes without one, whatever was chosen first
-      list.push({ what: begun ? 'Stack started' : 'Waiting for the stack', state: begun ? 'done' : 'now', at: started?.at });
+      list.push({ what: begun ? 'Stack started' : over ? 'Stack' : 'Waiting for the stack', state: begun ? 'done' : over ? 'wait' : 'now', at: started?.at });
     }
-    const waiting = begun || !byStack ? 'now' : 'wait';
+    const waiting = !over && (begun || !byStack) ? 'now' : 'wait';
     list.push(unmade ? { what: 'Role not made', state: 'bad' }
       : { what: past ? 'Role reported' : waiting === 'now' ? 'Waiting for the role' : 'Role', state: past ? 'done' : waiting, at: reported?.at, more: c.roleArn });
   }

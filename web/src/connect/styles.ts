@@ -94,13 +94,18 @@ export const layout = css`
   summary { cursor: pointer; font-weight: 600; display: inline-flex; align-items: center; gap: 0.375rem; list-style: none; border-radius: 4px; }
   summary::-webkit-details-marker { display: none; }
   details[open] summary .icon { transform: rotate(180deg); }
+  summary:not(:has(.icon))::before { content: ""; width: 0.4375rem; height: 0.4375rem; margin: 0 0.25rem; border: solid currentColor; border-width: 0 1.8px 1.8px 0; transform: translateY(-0.125rem) rotate(45deg); }
+  details[open] > summary:not(:has(.icon))::before { transform: translateY(0.125rem) rotate(225deg); }
+  .fix + details, .snippet + details { margin-top: 0.875rem; }
   details .field:first-of-type { margin-top: 0.75rem; }
 
   .columns { display: grid; grid-template-columns: minmax(0, 1fr); gap: 1.5rem; }
-  .guide ol { margin: 0.75rem 0; padding: 0; list-style: none; counter-reset: step; display: grid; gap: 0.875rem; }
+  .guide p:has(> .button) { margin: 1rem 0; }
+  .guide ol { margin: 1rem 0; padding: 0; list-style: none; counter-reset: step; display: grid; gap: 0.875rem; }
   .guide ol > li { counter-increment: step; display: grid; grid-template-columns: 1.5rem minmax(0, 1fr); gap: 0.625rem; }
   .guide ol > li::before { content: counter(step); width: 1.5rem; height: 1.5rem; border-radius: 50%; display: grid; place-items: center; font-size: 0.8125rem; font-weight: 650; background: var(--_raised); border: 1px solid var(--_line); }
   .guide ol > li > div > p { margin: 0 0 0.375rem; }
+  .guide ol > li > div > p:last-child { margin-bottom: 0; }
   .preview { border: 1px dashed var(--_field); border-radius: calc(var(--_radius) * 0.5); padding: 0.625rem 0.75rem; font-size: 0.8125rem; background: var(--_raised); display: flex; gap: 0.5rem; align-items: flex-start; }
   .box { flex: none; width: 1rem; height: 1rem; margin-top: 0.125rem; border-radius: 3px; background: var(--_accent); color: var(--_accent-text); display: grid; place-items: center; }
   .box .icon { width: 0.875rem; height: 0.875rem; }
@@ -113,13 +118,14 @@ export const layout = css`
   .snippet pre { margin: 0; padding: 0.625rem 0.75rem; overflow: auto; max-height: 15rem; font-family: var(--rolecall-mono, ui-monospace, "SF Mono", Menlo, Consolas, monospace); font-size: 0.78125rem; line-height: 1.5; white-space: pre; border-radius: inherit; }
   .snippet .bar { display: flex; justify-content: space-between; align-items: center; gap: 0.5rem; padding: 0.25rem 0.375rem 0.25rem 0.75rem; border-bottom: 1px solid var(--_line); font-size: 0.8125rem; color: var(--_soft); }
   .tabs { display: flex; flex-wrap: wrap; gap: 0.25rem; margin: 0 0 1rem; padding: 0.1875rem; background: var(--_raised); border-radius: calc(var(--_radius) * 0.75); }
-  .tabs button { min-height: 2rem; padding: 0.25rem 0.75rem; font-size: 0.8125rem; border-color: transparent; background: transparent; color: var(--_soft); }
+  .tabs button { min-height: 2rem; padding: 0.25rem 0.5rem; flex: 1 1 auto; font-size: 0.8125rem; border-color: transparent; background: transparent; color: var(--_soft); }
   .tabs button[aria-pressed="true"] { background: var(--_surface); color: var(--_text); border-color: var(--_line); box-shadow: 0 1px 2px rgb(0 0 0 / 8%); }
 
   .progress { background: var(--_raised); border-radius: calc(var(--_radius) * 0.85); padding: 1rem 1.125rem; align-self: start; }
   .progress h3 { display: flex; justify-content: space-between; gap: 0.5rem; }
   .steps { list-style: none; margin: 0; padding: 0; }
   .steps li { display: grid; grid-template-columns: 1.5rem minmax(0, 1fr); gap: 0 0.625rem; padding-bottom: 0.75rem; position: relative; }
+  .steps > li:last-child { padding-bottom: 0; }
   .steps li:not(:last-child)::before { content: ""; position: absolute; inset: 1.5rem auto 0 calc(0.75rem - 1px); border-inline-start: 2px solid var(--_line); }
   .steps .dot { width: 1.5rem; height: 1.5rem; border-radius: 50%; border: 2px solid var(--_line); display: grid; place-items: center; background: var(--_surface); color: var(--_soft); }
   .steps .dot .icon { width: 1rem; height: 1rem; stroke-width: 2.4; }
@@ -138,7 +144,8 @@ export const layout = css`
   .failed .icon { color: var(--_bad); }
   .unknown .icon { color: var(--_busy); }
 
-  .ringed { display: flex; gap: 0.875rem; align-items: center; margin: 0.375rem 0; }
+  .ringed { display: flex; gap: 0.875rem; align-items: center; margin: 0.375rem 0 1.125rem; }
+  .ringed p:last-child { margin-bottom: 0; }
   .ring { flex: none; }
   .ring .track { stroke: var(--_line); }
   .ring .left { stroke: var(--_accent); }
@@ -166,9 +173,13 @@ export const layout = css`
     .pair { grid-template-columns: 1fr 1fr; }
     .body { padding: 1.5rem; }
     header { padding-inline: 1.5rem; }
-    .facts.two { grid-template-columns: 1fr 1fr; }
   }
   @container (max-width: 26rem) {
+    .tabs { display: grid; grid-template-columns: 1fr 1fr; }
+    .body { padding: 1rem; }
+    header { padding-inline: 1rem; }
+    button, .button { padding-inline: 0.75rem; }
+    p:has(> .button) > .button { width: 100%; }
     .foot > button, .foot > .button { width: 100%; }
     .foot .push { margin-inline-start: 0; }
   }

@@ -3,11 +3,13 @@ import { property, state } from 'lit/decorators.js';
 import { asProblem, sentence, type Check, type Config, type Connection, type Event as Entry, type Problem } from '../api/client.js';
 import '../parts/copy.js';
 import { failureOf, remedy } from '../parts/failure.js';
-import { fixed } from '../parts/fix.js';
+import { fixed, snippet } from '../parts/fix.js';
 import { cross, question, refresh, tick, warning } from '../parts/icons.js';
+import { exact } from '../parts/time.js';
 import { checkLabel, eventLabel, eventTone, methodLabel, permissionLabel, verdictWord } from '../parts/words.js';
 import { Page, badge, problemNote, when } from './page.js';
 import './panels.js';
+import './place.js';
 import { navigate } from './router.js';
 
 /** How often a connection is read again, in milliseconds. */
@@ -105,7 +107,9 @@ class ConnectionPage extends Page {
           ${this.checks(c)}
           <connection-panels .client=${this.client} .settings=${this.settings} .connection=${c} .config=${this.config} .act=${this.act} busy=${this.busy}></connection-panels>
         </div>
-        <div>${this.timeline()}${this.ending(c)}</div>
+        <div>${this.timeline()}
+          <connection-place .client=${this.client} .connection=${c} .config=${this.config} .act=${this.act} busy=${this.busy}></connection-place>
+          ${this.ending(c)}</div>
       </div>`;
   }
 
@@ -144,15 +148,15 @@ class ConnectionPage extends Page {
       ${fact('Account', c.accountId, true)}
       ${fact('Default Region', c.defaultRegion)}
       ${fact('Permissions', html`${permissionLabel(c.permissions)}${c.requestedPermissions && c.requestedPermissions !== c.permissions ? html` <span class="soft small">(asked for: ${permissionLabel(c.requestedPermissions)})</span>` : nothing}`)}
-      ${fact('External ID', c.externalId, true)}
-      ${fact('Role', c.roleArn, true)}
-      ${c.stack ? fact('Stack', c.stack.id, true) : nothing}
       ${c.stack?.templateVersion ? fact('Template', html`${c.stack.templateVersion} ${old ? html`<span class="soft">(newest: ${current})</span>` : html`<span class="soft">(newest)</span>`}`) : nothing}
       ${fact('Created', html`${when(c.createdAt)} <span class="soft">by ${c.createdBy}</span>`)}
       ${fact('Enabled', when(c.enabledAt, 'Not yet'))}
       ${fact('Last verified', when(c.lastVerifiedAt, 'Never'))}
       ${c.nextVerificationAt ? fact('Next verification', when(c.nextVerificationAt)) : nothing}
       ${c.regions.length ? fact('Regions in the account', `${c.regions.length}`) : nothing}
+      ${fact('External ID', c.externalId, true, 'long')}
+      ${fact('Role', c.roleArn, true, 'long')}
+      ${c.stack ? fact('Stack', c.stack.id, true, 'long') : nothing}
     </dl></div></section>`;
   }
 
@@ -162,7 +166,7 @@ class ConnectionPage extends Page {
       ${list.length ? html`<ul class="checks">${list.map((k) => html`<li class=${k.verdict === 'passed' && k.code ? 'warned' : k.verdict}>
           ${k.verdict === 'passed' ? (k.code ? warning() : tick()) : k.verdict === 'failed' ? cross() : question()}
           <span>${checkLabel(k.name)}<span class="hidden">: ${verdictWord(k)}</span></span>
-          <time class="soft small" datetime=${k.at} title=${new Date(k.at).toLocaleString()}>${verdictWord(k)}</time>
+          <time class="soft small" datetime=${k.at} title=${exact(k.at)}>${verdictWord(k)}</time>
           ${k.message ? html`<div class="why"><p>${sentence(k.message)}</p>${k.fix ? html`<details><summary>What to do</summary>${fixed(k.fix)}</details>` : nothing}<span class="code">${k.code}</span></div>` : nothing}
         </li>`)}</ul>` : html`<p class="soft">Nothing has been checked yet: no role has been reported.</p>`}
     </div></section>`;
@@ -192,7 +196,8 @@ class ConnectionPage extends Page {
   private ending(c: Connection): TemplateResult | typeof nothing {
     if (c.status === 'deleted') return nothing;
     return html`<section class="panel"><header><h2>End this connection</h2></header><div class="in">
-      ${c.stack && c.status !== 'disconnected' ? html`<p><strong>Disconnect:</strong> the customer deletes the stack in their account. The role goes with it, and this connection follows by itself; it can be connected again.</p>` : nothing}
+      ${c.stack && c.status !== 'disconnected' ? html`<p><strong>Disconnect:</strong> the customer deletes the stack in their account. The role goes with it, and this connection follows by itself; it can be connected again.</p>
+        <details class="small"><summary>With the AWS CLI, in the customer’s account</summary>${snippet('AWS CLI', `aws cloudformation delete-stack --region ${c.stack.region} --stack-name '${c.stack.id}'`)}</details>` : nothing}
       <p><strong>Delete:</strong> ends it at once and for good. No credentials are issued any more; name and external ID stay reserved for ever. The role in the customer’s account is theirs to remove; until it refuses us, we go on checking.</p>
       <button type="button" class="danger" @click=${() => this.dialog?.showModal()}>Delete connection</button>
       <dialog id="delete-dialog" aria-labelledby="delete-title" @close=${() => (this.typed = '')}>
@@ -219,9 +224,9 @@ class ConnectionPage extends Page {
   }
 }
 
-function fact(term: string, text: TemplateResult | string | undefined, copied = false): TemplateResult | typeof nothing {
+function fact(term: string, text: TemplateResult | string | undefined, copied = false, size = ''): TemplateResult | typeof nothing {
   if (!text) return nothing;
-  return html`<div><dt>${term}</dt><dd>${copied ? html`<code>${text}</code><rolecall-copy compact .text=${text as string} .label=${`Copy: ${term}`}></rolecall-copy>` : html`<span>${text}</span>`}</dd></div>`;
+  return html`<div class=${size}><dt>${term}</dt><dd>${copied ? html`<code>${text}</code><rolecall-copy compact .text=${text as string} .label=${`Copy: ${term}`}></rolecall-copy>` : html`<span>${text}</span>`}</dd></div>`;
 }
 
 function actor(name: string): string {

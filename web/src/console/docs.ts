@@ -2,7 +2,10 @@ import { html, nothing, type TemplateResult } from 'lit';
 import { property, state } from 'lit/decorators.js';
 import type { TokenProvider } from '../api/client.js';
 import { Problem } from '../api/client.js';
+import '../parts/copy.js';
 import { snippet } from '../parts/fix.js';
+import { inline, prose } from './markdown.js';
+import { capital } from '../parts/words.js';
 import { Page } from './page.js';
 
 /** As much of OpenAPI 3.1 as is rendered. */
@@ -43,6 +46,7 @@ class DocsPage extends Page {
   @property({ attribute: false }) token?: TokenProvider;
   @state() private document?: Document;
   @state() private live = false;
+  @state() private chosen = '';
 
   protected override async load(): Promise<number> {
     const response = await fetch(new URL('/openapi.json', this.client.base)).catch(() => {
@@ -69,7 +73,7 @@ class DocsPage extends Page {
 <script type="module">
   const widget = document.querySelector('rolecall-connect');
   // An access token of your identity provider, with the tenant's claim and the API's scopes.
-  widget.tokenProvider = () => myLogin.accessToken();
+  widget.tokenProvider = ({ refresh }) => myLogin.accessToken({ refresh });
   widget.addEventListener('connected', (e) => console.log('enabled', e.detail.connection.id));
   widget.addEventListener('failed', (e) => console.log(e.detail.reason.code));
   widget.addEventListener('closed', () => widget.remove());
@@ -89,6 +93,9 @@ class DocsPage extends Page {
       <section class="panel"><header><h2>Choose a connection in a form of yours</h2></header><div class="in">
         <p><code>&lt;rolecall-select&gt;</code> is a form control: its value is the id of an enabled connection, and “Connect a new account” opens the widget and selects what it made.</p>
         ${snippet('HTML', select, 'Copy')}
+        ${this.live ? html`<form class="try" @submit=${(e: Event) => e.preventDefault()}><label for="try-select">Account</label>
+          <rolecall-select id="try-select" name="connection" api-base=${this.client.base} .tokenProvider=${this.token} @change=${(e: Event) => (this.chosen = (e.target as HTMLInputElement).value)}></rolecall-select>
+          <p class="hint" role="status">${this.chosen ? html`Its value: <code>${this.chosen}</code>` : 'Nothing is chosen yet.'}</p></form>` : nothing}
       </div></section>
       <section class="panel"><header><h2>Attributes, events, colours</h2></header><div class="in"><dl class="fields">
         ${[
@@ -99,8 +106,8 @@ class DocsPage extends Page {
           ['theme', 'light or dark; the page’s color-scheme without it.'],
           ['tokenProvider (property)', '({refresh}) → token or promise. refresh is true when the API has refused the last token.'],
           ['connected, failed, closed (events)', 'detail.connection, and of failed detail.reason {code, message, fix}.'],
-          ['--rolecall-accent, -accent-text, -surface, -raised, -text, -muted, -border, -field-border, -success, -danger, -busy, -radius, -font, -font-size, -mono', 'Custom properties that it takes from your page.'],
         ].map(([dt, dd]) => html`<dt>${dt}</dt><dd>${dd}</dd>`)}
+        <dt>Custom properties</dt><dd><p>What it takes from your page’s styles:</p><div class="chips">${['accent', 'accent-text', 'surface', 'raised', 'text', 'muted', 'border', 'field-border', 'success', 'danger', 'busy', 'radius', 'font', 'font-size', 'mono'].map((p) => html`<code class="chip">--rolecall-${p}</code>`)}</div></dd>
       </dl></div></section>`;
   }
 
@@ -110,16 +117,16 @@ class DocsPage extends Page {
   }
 
   private reference(d: Document): TemplateResult {
-    const groups = new Map<string, TemplateResult[]>();
+    const groups = new Map<string, TemplateResult[]>(Object.keys(groupTitles).map((g) => [g, []]));
     for (const [path, methods] of Object.entries(d.paths)) {
       const group = /^\/v1\/([a-z-]+)/.exec(path)?.[1] ?? (path.startsWith('/api/') ? 'compatible' : 'description');
       const list = groups.get(group) ?? [];
       for (const [method, o] of Object.entries(methods)) list.push(this.operation(d, method, path, o));
       groups.set(group, list);
     }
-    return html`<section class="panel"><div class="in"><h2>${d.info.title} ${d.info.version}</h2><p class="soft">${d.info.description ?? ''}</p>
+    return html`<section class="panel"><div class="in"><h2>${d.info.title} ${d.info.version}</h2>${prose(d.info.description ?? '')}
         <p class="soft small">As <a href="/openapi.json" target="_blank" rel="noopener">OpenAPI 3.1</a>. Base: <code>${this.client.base}</code></p></div></section>
-      ${[...groups].map(([name, list]) => html`<section class="panel"><header><h2>${name.charAt(0).toUpperCase() + name.slice(1).replaceAll('-', ' ')}</h2></header>${list}</section>`)}`;
+      ${[...groups].filter(([, list]) => list.length).map(([name, list]) => html`<section class="panel"><header><h2>${groupTitles[name] ?? capital(name.replaceAll('-', ' '))}</h2></header>${list}</section>`)}`;
   }
 
   private operation(d: Document, method: string, path: string, o: Operation): TemplateResult {
@@ -127,9 +134,10 @@ class DocsPage extends Page {
     const body = o.requestBody && Object.values(o.requestBody.content)[0]?.schema;
     return html`<details class="op"><summary><span class="method ${method}">${method.toUpperCase()}</span><code>${path}</code><span class="soft">${o.summary ?? ''}</span></summary>
       <div class="in">
-        <p>${o.description ?? ''}</p>
+        ${o.description ? prose(o.description.replace(/\s*Scope: `[^`]*`\.$/, '')) : nothing}
         ${scopes.length ? html`<p class="small">Scope: ${scopes.map((s) => html`<span class="chip mono">${s}</span> `)}</p>` : html`<p class="small soft">Public</p>`}
-        ${o.parameters?.length ? html`<h3>Parameters</h3><dl class="fields">${o.parameters.map((p) => html`<dt>${p.name} <span>${p.in}${p.required ? ', required' : ''} · ${kind(d, p.schema)}</span></dt><dd>${p.description ?? ''}</dd>`)}</dl>` : nothing}
+        ${snippet('Request', curl(d, method, new URL(path, this.client.base || location.href).href.replaceAll('%7B', '{').replaceAll('%7D', '}'), scopes.length > 0, body))}
+        ${o.parameters?.length ? html`<h3>Parameters</h3><dl class="fields">${o.parameters.map((p) => html`<dt>${p.name} <span>${p.in}${p.required ? ', required' : ''} · ${kind(d, p.schema)}</span></dt><dd>${inline(p.description ?? '')}</dd>`)}</dl>` : nothing}
         ${body ? html`<h3>Body</h3>${fields(d, body, 0)}` : nothing}
         <h3>Answers</h3>
         <dl class="fields">${Object.entries(o.responses).map(([status, r]) => {
@@ -138,6 +146,30 @@ class DocsPage extends Page {
         })}</dl>
       </div></details>`;
   }
+}
+
+/** The groups of routes in the order of their use; others follow. */
+const groupTitles: Record<string, string> = {
+  connections: 'Connections', 'effective-connection': 'The connection that applies', enrolments: 'Whole organizations', config: 'The deployment',
+  compatible: 'For clients of Multi-Cloud Manager', description: 'This description',
+};
+
+/** curl is an operation as a command, with the least that its body must have. */
+function curl(d: Document, method: string, url: string, signed: boolean, body: Schema | undefined): string {
+  const asked = method === 'get' ? '' : ` -X ${method.toUpperCase()}`;
+  const sent = body ? ` \\\n  -H 'Content-Type: application/json' -d '${JSON.stringify(sample(d, body))}'` : '';
+  return `curl -sS${asked}${signed ? ' -H "Authorization: Bearer $TOKEN"' : ''} '${url}'${sent}`;
+}
+
+/** sample is the least that a schema accepts. */
+function sample(d: Document, given: Schema): unknown {
+  const s = resolve(d, given);
+  const example = s.examples?.[0] ?? s.enum?.[0] ?? s.default;
+  if (example !== undefined) return example;
+  const type = [s.type].flat()[0];
+  if (s.properties) return Object.fromEntries(Object.entries(s.properties).filter(([name]) => s.required?.includes(name)).map(([name, p]) => [name, sample(d, p)]));
+  if (type === 'array') return s.items ? [sample(d, s.items)] : [];
+  return type === 'integer' || type === 'number' ? (s.minimum ?? 1) : type === 'boolean' ? true : '…';
 }
 
 function resolve(d: Document, s: Schema | undefined): Schema {
@@ -166,7 +198,7 @@ function fields(d: Document, given: Schema, depth: number): TemplateResult | typ
     const r = resolve(d, p);
     const inner = [r.type].flat().includes('array') && r.items ? resolve(d, r.items) : r;
     return html`<dt>${name} <span>${kind(d, p)}${s.required?.includes(name) ? '' : ', may be absent'}</span></dt>
-      <dd>${r.description ?? ''}${inner.properties && depth < 2 ? fields(d, inner, depth + 1) : nothing}</dd>`;
+      <dd>${inline(r.description ?? '')}${inner.properties && depth < 2 ? fields(d, inner, depth + 1) : nothing}</dd>`;
   })}</dl>`;
 }
 

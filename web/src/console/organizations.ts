@@ -124,7 +124,7 @@ class OrganizationsPage extends Page {
       <div class="head"><div><h1>${e.organizationId}</h1><div class="chips">${this.word(e)}<span class="soft">${e.organizationalUnitIds.join(', ')} · ${permissionLabel(e.permissions)} · ${e.defaultRegion} · created ${when(e.createdAt)} by ${e.createdBy}${e.revokedAt ? html` · revoked ${when(e.revokedAt)}` : nothing}</span></div></div>
         <div class="actions">${e.progress && (e.progress.failed || e.progress.degraded) ? html`<button type="button" @click=${() => void this.retry(e)}>${this.busy === 'retry' ? 'One moment…' : 'Retry failures only'}</button>` : nothing}</div></div>
       ${this.trouble()}${this.failed ? problemNote(this.failed) : nothing}
-      ${this.retried ? html`<div class="note" role="status"><h2>${counted(this.retried.verifying.length, 'account is', 'accounts are')} tried again</h2>${this.retried.more ? html`<p>There are more failures than one request takes: press once more when these are done.</p>` : nothing}${this.retried.cli ? html`<p>${counted(this.retried.redeploy.length, 'stack', 'stacks')} rolled back and took the role along; the customer deploys those again, and no other:</p>${snippet('AWS CLI', this.retried.cli)}` : nothing}</div>` : nothing}
+      ${this.retried ? html`<div class="note" role="status"><h2>${this.retried.verifying.length || !this.retried.redeploy.length ? `${counted(this.retried.verifying.length, 'account is', 'accounts are')} tried again` : `${counted(this.retried.redeploy.length, 'account has', 'accounts have')} to be deployed again`}</h2>${this.retried.more ? html`<p>There are more failures than one request takes: press once more when these are done.</p>` : nothing}${this.retried.cli ? html`<p>${counted(this.retried.redeploy.length, 'stack', 'stacks')} rolled back and took the role along; the customer deploys those again, and no other:</p>${snippet('AWS CLI', this.retried.cli)}` : nothing}</div>` : nothing}
       ${this.progress(e)}${this.launch(e)}${this.table()}${e.status === 'active' ? this.ending(e) : nothing}`;
   }
 
@@ -162,7 +162,7 @@ class OrganizationsPage extends Page {
 
   private table(): TemplateResult {
     return html`<section class="panel"><header><h2>Accounts</h2></header>
-      ${this.accounts.length ? html`<table class="rows"><thead><tr><th scope="col">Account</th><th scope="col">Status</th><th scope="col">Why</th><th scope="col">Updated</th></tr></thead>
+      ${this.accounts.length ? html`<table class="rows top"><thead><tr><th scope="col">Account</th><th scope="col">Status</th><th scope="col">Why</th><th scope="col">Updated</th></tr></thead>
         <tbody>${this.accounts.map((a) => html`<tr><td class="name">${a.connectionId ? html`<a href="/connections/${a.connectionId}">${a.accountId}</a>` : a.accountId}</td><td>${badge(a.status)}</td>
           <td class="wide">${a.reason ? html`<p>${sentence(a.reason.message)}</p>${a.reason.fix ? html`<details><summary>What to do</summary>${fixed(a.reason.fix)}</details>` : nothing}<span class="code">${a.reason.code}</span>` : nothing}</td><td data-label="Updated">${when(a.updatedAt)}</td></tr>`)}</tbody></table>
         ${this.cursor ? html`<div class="more"><button type="button" class="small-button" @click=${() => void this.showMore()}>Show more</button></div>` : nothing}`

@@ -1,15 +1,12 @@
 /** The parts of a connection's page that are there only when they apply. */
 import { html, nothing, type TemplateResult } from 'lit';
 import { property, state } from 'lit/decorators.js';
-import { Problem, asProblem, type Config, type Connection, type RevokedSessions, type Scope, type Session, type Sessions, type SignInLink } from '../api/client.js';
+import { asProblem, type Config, type Connection, type Problem, type RevokedSessions, type Session, type Sessions, type SignInLink } from '../api/client.js';
 import { fixed, snippet } from '../parts/fix.js';
-import { cross, open, plus, warning } from '../parts/icons.js';
+import { open, warning } from '../parts/icons.js';
 import { exact } from '../parts/time.js';
-import { capital, scopeText } from '../parts/words.js';
 import { Page, problemNote, when } from './page.js';
 import './snippets.js';
-
-const levels: Scope['level'][] = ['organization', 'project', 'environment', 'architecture'];
 
 /** From how many days on a key is called old. */
 const oldKey = 90;
@@ -21,8 +18,6 @@ class ConnectionPanels extends Page {
   @property({ attribute: false }) config?: Config;
   @property({ attribute: false }) act!: Act;
   @property() busy = '';
-  @state() private scopes?: Scope[] | undefined;
-  @state() private refused?: Problem | undefined;
   @state() private sessions?: Session[];
   @state() private link?: SignInLink | undefined;
   @state() private revoked?: RevokedSessions | undefined;
@@ -42,10 +37,8 @@ class ConnectionPanels extends Page {
       ${this.updatePanel(c)}
       ${this.policyPanel(c)}
       <credential-snippets .connection=${c} .base=${this.client.base}></credential-snippets>
-      ${this.scopesPanel(c)}
       ${this.sessionsPanel(c)}
-      ${c.method === 'access_key' ? this.keysPanel(c) : nothing}
-      ${this.namePanel(c)}`;
+      ${c.method === 'access_key' ? this.keysPanel(c) : nothing}`;
   }
 
   /** ask does something that does not answer with the connection, and shows what went wrong. */
@@ -82,53 +75,6 @@ class ConnectionPanels extends Page {
     </div></section>`;
   }
 
-  private scopesPanel(c: Connection): TemplateResult {
-    const list = this.scopes ?? c.scopes;
-    return html`<section class="panel"><header><h2>Scopes</h2></header><div class="in">
-      <p class="soft">Where this connection applies. The most specific one wins; without any, it is used by its id alone.</p>
-      <div class="chips" role="list" aria-label="Scopes">${list.map((s, i) => html`<span class="chip" role="listitem">${scopeText(s)}
-        <button type="button" aria-label="Remove ${scopeText(s)}" @click=${() => (this.scopes = list.filter((_, at) => at !== i))}>${cross()}</button></span>`)}
-        ${list.length ? nothing : html`<span class="soft" role="listitem">None</span>`}</div>
-      <form class="row spaced" @submit=${(e: Event) => this.addScope(e, list)}>
-        <div><label for="scope-level">Level</label><select id="scope-level" name="level">${levels.map((l) => html`<option value=${l}>${capital(l)}</option>`)}</select></div>
-        <div class="grow"><label for="scope-id">Id <span class="soft">(none for the organization)</span></label><input id="scope-id" name="id" maxlength="128" autocomplete="off" spellcheck="false"></div>
-        <button>${plus()} Add</button>
-      </form>
-      ${this.refused ? html`${problemNote(this.refused)}${this.refused.code === 'SCOPE_TAKEN' ? html`<p class="buttons"><button type="button" @click=${() => void this.saveScopes(list, true)}>Take it over</button></p>` : nothing}` : nothing}
-      ${this.scopes ? html`<p class="buttons"><button type="button" class="primary" aria-disabled=${this.busy ? 'true' : 'false'} @click=${() => void this.saveScopes(list, false)}>${this.busy === 'scopes' ? 'Saving…' : 'Save scopes'}</button>
-        <button type="button" @click=${() => { this.scopes = undefined; this.refused = undefined; }}>Cancel</button></p>` : nothing}
-    </div></section>`;
-  }
-
-  private addScope(e: Event, list: Scope[]): void {
-    e.preventDefault();
-    const form = e.target as HTMLFormElement;
-    const data = new FormData(form);
-    const level = data.get('level') as Scope['level'];
-    const id = String(data.get('id') ?? '').trim();
-    if ((level === 'organization') === Boolean(id)) {
-      this.refused = new Problem(0, 'SCOPE_INVALID', level === 'organization' ? 'The organization has no id.' : `Which ${level}? Give its id.`);
-      return;
-    }
-    this.refused = undefined;
-    const added: Scope = id ? { level, id } : { level };
-    if (!list.some((s) => scopeText(s) === scopeText(added))) this.scopes = [...list, added];
-    form.reset();
-  }
-
-  private async saveScopes(list: Scope[], takeOver: boolean): Promise<void> {
-    this.refused = undefined;
-    await this.act('scopes', async (c) => {
-      try {
-        const changed = await this.client.ask<Connection>('PUT', this.client.path(c.id, '/scopes'), { body: { scopes: list, ...(takeOver && { takeOver }) }, version: c.version });
-        this.scopes = undefined;
-        return changed;
-      } catch (error) {
-        this.refused = asProblem(error);
-      }
-    });
-  }
-
   private sessionsPanel(c: Connection): TemplateResult {
     const usable = c.status === 'enabled';
     const now = Date.now();
@@ -142,8 +88,7 @@ class ConnectionPanels extends Page {
         <p class="soft small">It opens until ${exact(this.link.expiresAt)}; the session ends ${exact(this.link.sessionExpiresAt)}. Whoever has the link has the session: do not hand it on.</p></div>` : nothing}
       ${this.revoked ? html`<div class="note ${this.revoked.denied ? '' : 'busy'}" role="status"><h2>${this.revoked.denied ? 'Older sessions are denied' : 'Nothing older is handed out any more'}</h2>
         <p>${this.revoked.denied ? 'IAM takes some seconds to spread that in the customer’s account.' : (this.revoked.message ?? '')}</p>${fixed(this.revoked.fix ?? '')}${this.revoked.validUntil ? html`<p>None of them works after ${exact(this.revoked.validUntil)}.</p>` : nothing}</div>` : nothing}
-      ${live.length ? html`<ul class="checks" aria-label="Sessions that have not ended">${live.map((s) => html`<li class=${s.denied ? 'failed' : 'passed'}><span></span>
-          <span><strong>${s.caller}</strong>${s.purpose === 'console' ? ' · console' : nothing}${s.denied ? ' · denied' : nothing}</span><span class="soft small">ends ${when(s.expiresAt)}</span>
+      ${live.length ? html`<ul class="sessions" aria-label="Sessions that have not ended">${live.map((s) => html`<li><span><strong>${s.caller}</strong>${s.purpose === 'console' ? ' · console' : nothing}${s.denied ? ' · denied' : nothing}</span><span class="soft small">ends ${when(s.expiresAt)}</span>
           <span class="why"><code>${s.accessKeyId}</code> as <code>${s.sessionName}</code>${s.reason ? html` · ${s.reason}` : nothing}</span></li>`)}</ul>`
         : this.sessions ? html`<p class="soft">No session is out.</p>` : nothing}
       <dialog aria-labelledby="revoke-title"><form method="dialog"><h2 id="revoke-title">Revoke all sessions?</h2>
@@ -203,23 +148,6 @@ class ConnectionPanels extends Page {
     });
   }
 
-  private namePanel(c: Connection): TemplateResult {
-    return html`<section class="panel"><header><h2>Name and Region</h2></header><div class="in">
-      <form class="row" @submit=${this.rename}>
-        <div class="grow"><label for="rename">Name</label><input id="rename" name="name" maxlength="64" required autocomplete="off" .value=${c.name}></div>
-        <div><label for="region">Default Region</label><select id="region" name="defaultRegion">${[...new Set([c.defaultRegion, ...(this.config?.regions ?? [])])].map((r) => html`<option value=${r} ?selected=${r === c.defaultRegion}>${r}</option>`)}</select></div>
-        <button>${this.busy === 'rename' ? 'Saving…' : 'Save'}</button>
-      </form>
-      <p class="hint">Both names stay reserved: the old one for this connection alone.</p></div></section>`;
-  }
-
-  private async rename(e: Event): Promise<void> {
-    e.preventDefault();
-    const data = new FormData(e.target as HTMLFormElement);
-    await this.act('rename', (c) => this.client.ask<Connection>('PATCH', this.client.path(c.id), {
-      version: c.version, body: { name: String(data.get('name')).trim(), defaultRegion: String(data.get('defaultRegion')) },
-    }));
-  }
 }
 
 customElements.define('connection-panels', ConnectionPanels);

@@ -23,15 +23,17 @@ class SettingsPage extends Page {
 
   private all(c: Config): TemplateResult {
     return html`
-      <section class="panel"><header><h2>Platform</h2></header><div class="in"><dl class="facts">
+      <section class="panel"><header><h2>Platform</h2></header><div class="in"><dl class="facts half">
         ${fact('Name', c.platformName)}${fact('AWS account', c.platformAccount, true)}${fact('Partition', c.partition)}
         ${fact('Principal of trust policies', c.principal, true)}${fact('Roles that assume', c.roleArnPattern, true)}
         ${fact('API', this.client.base, true)}${fact('Issuer', this.settings.issuer, true)}
       </dl></div></section>
-      <section class="panel"><header><h2>Permission sets</h2></header><div class="in">
-        ${c.permissionSets.map((p, i) => html`<h3>${permissionLabel(p.name)} ${i === 0 ? html`<span class="chip">Default</span>` : nothing}</h3>
-          <p>${c.platformName} ${p.description}.</p>${p.warning ? html`<p class="soft small">${p.warning}</p>` : nothing}`)}
-      </div></section>
+      <section class="panel"><header><h2>Permission sets</h2></header><div class="in"><ul class="sets">
+        ${c.permissionSets.map((p, i) => html`<li><h3>${p.title || permissionLabel(p.name)} ${i === 0 ? html`<span class="chip">Default</span>` : nothing} <code class="soft">${p.name}</code></h3>
+          <p>${c.platformName} ${p.description}.</p>${p.warning ? html`<p class="soft small">${p.warning}</p>` : nothing}
+          ${p.managedPolicies.length ? html`<p class="small">AWS’s policies: ${p.managedPolicies.map((m) => html`<code class="chip">${m}</code> `)}</p>` : nothing}
+          ${p.deniedActions.length ? html`<details class="small"><summary>${p.deniedActions.length} actions denied all the same</summary><p class="actions-list">${p.deniedActions.map((a) => html`<code>${a}</code> `)}</p></details>` : nothing}</li>`)}
+      </ul></div></section>
       <section class="panel"><header><h2>Regions</h2></header><div class="in"><p class="soft">Where customers can create their stack; the first one is Rolecall’s own.</p><div class="chips">${c.regions.map((r) => html`<span class="chip mono">${r}</span>`)}</div></div></section>
       <section class="panel"><header><h2>Sessions</h2></header><div class="in"><dl class="facts">
         ${fact('By default', minutes(c.sessionLimits.defaultSeconds))}${fact('At least', minutes(c.sessionLimits.leastSeconds))}${fact('At most', minutes(c.sessionLimits.longestSeconds))}

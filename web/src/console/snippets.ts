@@ -20,7 +20,7 @@ interface Way {
 }
 
 const file = '/run/rolecall/token';
-const holds = `The file ${file} holds “Bearer ” and a token of your identity provider with the scope credentials:issue. Credentials are renewed by themselves.`;
+const holds = `The file ${file} holds the word Bearer, a space and a token of your identity provider with the scope credentials:issue. Credentials are renewed by themselves.`;
 const withToken = 'With an access token with the scope credentials:issue in the variable TOKEN.';
 
 /** The ways to use a connection, each ready to be pasted. A token of a service goes into a file, never into a command. */
