@@ -153,6 +153,10 @@ func TestARoleByHandAndAPolicyThatChanges(t *testing.T) {
 	if s := report(); s.Status != connect.StatusEnabled || s.PolicyDigest != earlierPolicy {
 		t.Fatalf("%s with %q", s.Status, s.PolicyDigest)
 	}
+	newest := func() connect.Event { return b.store.events[len(b.store.events)-1] }
+	if e := newest(); e.Type != connect.EventEnabled || e.Data["policyDigest"] != earlierPolicy {
+		t.Errorf("%s %v", e.Type, e.Data)
+	}
 
 	b.expecting(currentPolicy, "cur:DescribeReportDefinitions", connect.RulingMissing)
 	for range 3 {
@@ -179,6 +183,9 @@ func TestARoleByHandAndAPolicyThatChanges(t *testing.T) {
 	b.expecting(currentPolicy, "cur:DescribeReportDefinitions", connect.RulingAllowed)
 	if s := report(); s.Status != connect.StatusEnabled || s.Strikes != 0 || s.PolicyDigest != currentPolicy {
 		t.Errorf("given again with the policy: %s, %d strikes, %q", s.Status, s.Strikes, s.PolicyDigest)
+	}
+	if e := newest(); e.Type != connect.EventVerified || e.Data["policyDigest"] != currentPolicy {
+		t.Errorf("%s %v", e.Type, e.Data)
 	}
 	if u := d.PolicyUpdate(t.Context(), b.store.conns[c.ID()]); u != nil {
 		t.Errorf("still to be updated: %+v", u)

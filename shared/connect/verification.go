@@ -145,9 +145,13 @@ func (c Connection) provenChange(o Outcome, now time.Time) Change {
 	if k := c.s.AccessKey; k != nil {
 		kind, data["droppedAccessKeyId"] = EventUpgraded, k.ID
 	}
+	held := c.heldTo(v.PolicyDigest, o)
+	if held != "" {
+		data["policyDigest"] = held
+	}
 	return c.change(kind, ActorRolecall, now, data, func(s *Snapshot) {
 		s.RoleARN, s.AccountID, s.Permissions = v.RoleARN, v.RoleARN.Account(), c.trialSubject(v).Permissions
-		s.PolicyDigest = c.heldTo(v.PolicyDigest, o)
+		s.PolicyDigest = held
 		s.Checks, s.Regions, s.SessionTags = o.Checks, o.Regions, o.SessionTags
 		s.Status, s.StatusReason = StatusEnabled, Reason{}
 		s.Verification = nil
@@ -203,6 +207,9 @@ func (c Connection) Rechecked(o Outcome, by Actor, now time.Time) (ch Change, ok
 		kind = EventRecovered
 	}
 	data := map[string]any{"checks": checkData(o.Checks)}
+	if held != c.s.PolicyDigest {
+		data["policyDigest"] = held
+	}
 	return c.change(kind, by, now, data, func(s *Snapshot) {
 		s.Status, s.StatusReason, s.Checks = StatusEnabled, Reason{}, merged
 		s.Strikes, s.LastStrikeAt, s.NextVerificationAt = 0, time.Time{}, time.Time{}
