@@ -30,8 +30,9 @@ type Publisher struct {
 const putBatch = 10
 
 // Handle publishes a batch. The stream delivers again from the first record that is named as failed, so everything
-// after it may be published twice; consumers deduplicate by the event's id.
-func (p Publisher) Handle(ctx context.Context, batch lambdaevents.DynamoDBEvent) (lambdaevents.DynamoDBEventResponse, error) {
+// after it may be published twice; consumers deduplicate by the event's id. After a panic all of them come again.
+func (p Publisher) Handle(ctx context.Context, batch lambdaevents.DynamoDBEvent) (_ lambdaevents.DynamoDBEventResponse, err error) {
+	defer connect.Recovered(&err)
 	for start := 0; start < len(batch.Records); start += putBatch {
 		records := batch.Records[start:min(start+putBatch, len(batch.Records))]
 		if failed := p.publish(ctx, records); failed >= 0 {
@@ -89,7 +90,8 @@ func (p Publisher) put(ctx context.Context, in *eventbridge.PutEventsInput) int 
 	return -1
 }
 
-func (p Publisher) entry(r lambdaevents.DynamoDBEventRecord) (types.PutEventsRequestEntry, error) {
+func (p Publisher) entry(r lambdaevents.DynamoDBEventRecord) (_ types.PutEventsRequestEntry, err error) {
+	defer connect.Recovered(&err) // by one record, which fails alone
 	e, err := p.Read(r.Change.NewImage)
 	if err != nil {
 		return types.PutEventsRequestEntry{}, err

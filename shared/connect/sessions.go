@@ -206,7 +206,7 @@ func (c *SessionCache) fly(ctx context.Context, e *sessionEntry, f *sessionFligh
 	began := c.now() // the session's age counts from before it was asked for
 	defer func() {
 		if v := recover(); v != nil {
-			f.issued, f.err = Issued{}, fmt.Errorf("panic while a session was made: %v", v)
+			f.issued, f.err = Issued{}, fmt.Errorf("while a session was made: %w", Panicked(v))
 		}
 		c.land(e, f, began)
 		close(f.done)

@@ -3,9 +3,7 @@ package customresource
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"runtime/debug"
 	"strconv"
 	"sync"
 	"time"
@@ -47,7 +45,7 @@ func (h Handler) Handle(ctx context.Context, e events.SQSEvent) (events.SQSEvent
 	failed := make([]bool, len(e.Records))
 	var all sync.WaitGroup
 	for i, record := range e.Records {
-		all.Go(func() { failed[i] = h.record(ctx, record) != nil })
+		all.Go(func() { failed[i] = h.alone(ctx, record) != nil })
 	}
 	all.Wait()
 	out := events.SQSEventResponse{BatchItemFailures: []events.SQSBatchItemFailure{}}
@@ -57,6 +55,17 @@ func (h Handler) Handle(ctx context.Context, e events.SQSEvent) (events.SQSEvent
 		}
 	}
 	return out, nil
+}
+
+// alone handles one message, whose panic is its own failure wherever it comes from.
+func (h Handler) alone(ctx context.Context, m events.SQSMessage) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = connect.Panicked(v)
+			h.Log.ErrorContext(ctx, "callback failed", slog.String("messageId", m.MessageId), slog.Any("error", err))
+		}
+	}()
+	return h.record(ctx, m)
 }
 
 // record handles one message and logs how that ended.
@@ -115,13 +124,13 @@ func outcome(r *connect.Reply) string {
 }
 
 func (h Handler) parse(body string) (r Request, err error) {
-	defer recovered(&err)
+	defer connect.Recovered(&err)
 	return h.Topics.Parse(body)
 }
 
 // receive asks the domain, except about what cannot be acted upon: that is answered here.
 func (h Handler) receive(ctx context.Context, r Request) (reply *connect.Reply, err error) {
-	defer recovered(&err)
+	defer connect.Recovered(&err)
 	switch {
 	case r.Malformed == nil:
 		return h.Receiver.Receive(ctx, r.CallbackRequest)
@@ -133,16 +142,9 @@ func (h Handler) receive(ctx context.Context, r Request) (reply *connect.Reply, 
 }
 
 func (h Handler) answer(ctx context.Context, to connect.ReplyTo, reply *connect.Reply) (err error) {
-	defer recovered(&err)
+	defer connect.Recovered(&err)
 	if reply == nil {
 		return nil
 	}
 	return h.Answerer.Answer(ctx, to, *reply)
-}
-
-// recovered makes a panic an error of this one message. The stack is part of it, for the log.
-func recovered(err *error) {
-	if v := recover(); v != nil {
-		*err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
-	}
 }

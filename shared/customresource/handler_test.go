@@ -136,7 +136,7 @@ func TestPoisonFailsAlone(t *testing.T) {
 	if len(b.ans.got) != 3 {
 		t.Errorf("answers %+v", b.ans.got)
 	}
-	for _, want := range []string{"out of cheese", "table on fire", "unanswerable", `"messageId":"3"`} {
+	for _, want := range []string{"panic: string", "table on fire", "unanswerable", `"messageId":"3"`} {
 		if !strings.Contains(b.log.String(), want) {
 			t.Errorf("the log lacks %s", want)
 		}

@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
@@ -49,6 +52,26 @@ func TestPanicsAndErrorsTellNoSecret(t *testing.T) {
 					}
 				}
 			}
+		}
+	}
+}
+
+// What is no type of ours hides nothing, so of what code panics with the log has the type alone.
+func TestPanicsTellNothingOfOtherTypes(t *testing.T) {
+	const secret = "canary/secret+key&of=forty characters..."
+	for name, v := range map[string]any{
+		"text": "with " + secret, "bytes": []byte(secret), "an error": errors.New(secret), "a map": map[string]any{"token": secret},
+		"a request": &http.Request{Method: secret, Header: http.Header{"X-Amz-Security-Token": {secret}}}, "a URL's error": &url.Error{URL: secret, Err: io.EOF},
+	} {
+		var log syncBuffer
+		s := newServer([]operation{does(operation{route: "GET /v1/config"}, func(context.Context, call, none) (reply, error) { panic(v) })},
+			slog.New(slog.NewJSONHandler(&log, nil)), time.Now)
+		rec := httptest.NewRecorder()
+		r := httptest.NewRequestWithContext(t.Context(), "GET", "/v1/config", nil)
+		s.ServeHTTP(rec, r.WithContext(Identify(r.Context(), "acme", "anna", allScopes())))
+		if all := log.String() + rec.Body.String(); rec.Code != 500 || !strings.Contains(all, fmt.Sprintf("panic: %T", v)) || !strings.Contains(all, "canary_test.go") ||
+			strings.Contains(all, "canary/secret") || strings.Contains(all, base64.StdEncoding.EncodeToString([]byte(secret[:18]))) {
+			t.Errorf("%s: %d %s", name, rec.Code, all)
 		}
 	}
 }

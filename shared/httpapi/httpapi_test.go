@@ -882,7 +882,7 @@ func TestPanicsAreAnswered(t *testing.T) {
 	if p := read[Problem](t, received{raw: rec.Body.Bytes()}); rec.Code != 500 || p.Code != connect.CodeInternal || strings.Contains(p.Detail, "cheese") {
 		t.Errorf("%d %+v", rec.Code, p)
 	}
-	if !strings.Contains(log.String(), "out of cheese") || !strings.Contains(log.String(), `"status":500`) {
+	if !strings.Contains(log.String(), "panic: string") || strings.Contains(log.String(), "cheese") || !strings.Contains(log.String(), `"status":500`) {
 		t.Errorf("log %s", log.String())
 	}
 }

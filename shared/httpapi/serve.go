@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/url"
 	"reflect"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -262,7 +261,7 @@ func (w *recorder) WriteHeader(status int) {
 
 func (s *server) panicked(w *recorder, r *http.Request, seen *sighting, v any) {
 	s.log.ErrorContext(r.Context(), "panic", slog.String("requestId", seen.requestID), slog.String("route", seen.route),
-		slog.Any("panic", v), slog.String("stack", string(debug.Stack())))
+		slog.Any("error", connect.Panicked(v)))
 	seen.code = connect.CodeInternal
 	if w.status == 0 {
 		writeProblem(w, problemOf(errPanic, seen.requestID))

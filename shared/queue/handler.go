@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime/debug"
 	"strconv"
 	"sync"
 	"time"
@@ -69,7 +68,7 @@ func (h Handler) Handle(ctx context.Context, batch events.SQSEvent) (events.SQSE
 }
 
 func (h Handler) record(ctx context.Context, r events.SQSMessage) (err error) {
-	defer recovered(&err)
+	defer connect.Recovered(&err)
 	job, err := Parse(r.Body, r.Attributes["ApproximateReceiveCount"] != "1")
 	if err != nil {
 		return err
@@ -87,7 +86,7 @@ func (h Handler) try(ctx context.Context, r events.SQSMessage, job connect.Verif
 			h.pause(ctx, r)
 		}
 	}()
-	defer recovered(&err)
+	defer connect.Recovered(&err)
 	return h.Tries.Try(ctx, job)
 }
 
@@ -95,13 +94,6 @@ func (h Handler) pause(ctx context.Context, r events.SQSMessage) {
 	deliveries, _ := strconv.Atoi(r.Attributes["ApproximateReceiveCount"])
 	if err := h.Pauses.Pause(ctx, r.ReceiptHandle, connect.RetryPause(deliveries)); err != nil {
 		h.Log.WarnContext(ctx, "pause not set", "messageId", r.MessageId, "error", err) // the queue's own time is one as well
-	}
-}
-
-// recovered turns a panic into the failure of one message.
-func recovered(err *error) {
-	if p := recover(); p != nil {
-		*err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 	}
 }
 
@@ -139,7 +131,7 @@ func (h Handler) look(ctx context.Context, ids []connect.ConnectionID) (left []c
 		}
 		wg.Go(func() {
 			defer func() { <-places }()
-			defer recovered(&errs[i])
+			defer connect.Recovered(&errs[i])
 			if err := h.Sweeps.Sweep(ctx, id); err != nil {
 				errs[i] = fmt.Errorf("%s: %w", id, err)
 				return

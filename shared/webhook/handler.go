@@ -8,6 +8,8 @@ import (
 	"time"
 
 	lambdaevents "github.com/aws/aws-lambda-go/events"
+
+	"rolecall/shared/connect"
 )
 
 // Pauses before an event is posted again: doubled each time, so that a receiver that is down for an hour costs a dozen
@@ -32,8 +34,8 @@ type Pauses interface {
 }
 
 // Handle posts each message and names the ones that must come again.
-func (h Handler) Handle(ctx context.Context, batch lambdaevents.SQSEvent) (lambdaevents.SQSEventResponse, error) {
-	var out lambdaevents.SQSEventResponse
+func (h Handler) Handle(ctx context.Context, batch lambdaevents.SQSEvent) (out lambdaevents.SQSEventResponse, err error) {
+	defer connect.Recovered(&err)
 	for _, m := range batch.Records {
 		if h.deliver(ctx, m) {
 			continue
@@ -45,7 +47,7 @@ func (h Handler) Handle(ctx context.Context, batch lambdaevents.SQSEvent) (lambd
 
 // deliver says whether the message is done with.
 func (h Handler) deliver(ctx context.Context, m lambdaevents.SQSMessage) bool {
-	err := h.Sender.Send(ctx, []byte(m.Body))
+	err := h.send(ctx, m)
 	tries, _ := strconv.Atoi(m.Attributes["ApproximateReceiveCount"])
 	switch {
 	case err == nil:
@@ -62,6 +64,12 @@ func (h Handler) deliver(ctx context.Context, m lambdaevents.SQSMessage) bool {
 		}
 		return false
 	}
+}
+
+// send posts a message; a panic is its own failure.
+func (h Handler) send(ctx context.Context, m lambdaevents.SQSMessage) (err error) {
+	defer connect.Recovered(&err)
+	return h.Sender.Send(ctx, []byte(m.Body))
 }
 
 // pause is how long a message waits that has been tried so often.

@@ -3,6 +3,7 @@ package refresh
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -23,8 +24,13 @@ func New(c config.Config) func(context.Context) error {
 		Jobs:  queue.Jobs{Client: sqs.NewFromConfig(cfg), SweepURL: c.VerifySweepURL},
 		Clock: time.Now, Interval: c.CheckInterval, Jitter: app.Jitter,
 	}
+	return Ticking(s, log)
+}
+
+// Ticking is the function around the tick. A panic is its error, without what it was given.
+func Ticking(s connect.Sweeping, log *slog.Logger) func(context.Context) error {
 	return func(ctx context.Context) error {
-		queued, err := s.Tick(ctx)
+		queued, err := tick(ctx, s)
 		if err != nil {
 			log.ErrorContext(ctx, "sweep", "queued", queued, "error", err)
 			return err
@@ -32,4 +38,9 @@ func New(c config.Config) func(context.Context) error {
 		log.InfoContext(ctx, "sweep", "queued", queued)
 		return nil
 	}
+}
+
+func tick(ctx context.Context, s connect.Sweeping) (queued int, err error) {
+	defer connect.Recovered(&err)
+	return s.Tick(ctx)
 }

@@ -1,0 +1,245 @@
+package app_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+	sdk "github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
+
+	"rolecall/shared/app/refresh"
+	"rolecall/shared/bus"
+	"rolecall/shared/connect"
+	"rolecall/shared/customresource"
+	"rolecall/shared/queue"
+	"rolecall/shared/webhook"
+)
+
+const panicSecret = "canary/secret+key&of=forty characters..." //nolint:gosec // nobody's
+
+// panicValues are what code could panic with while it has a secret at hand: ours, and what hides nothing.
+func panicValues() []any {
+	secret := connect.NewSecret(panicSecret)
+	held := connect.Credentials{AccessKeyID: "ASIACANARY", SecretAccessKey: secret, SessionToken: secret, Expires: sweepNoon}
+	link, _ := url.Parse("https://s3.example/?X-Amz-Signature=" + url.QueryEscape(panicSecret))
+	return []any{
+		held, &held, connect.Issued{Credentials: held}, connect.CallbackRequest{Token: secret}, fmt.Errorf("with %#v", held),
+		sdk.Credentials{SecretAccessKey: panicSecret, SessionToken: panicSecret}, "made of " + panicSecret, []byte(panicSecret), errors.New(panicSecret),
+		&url.Error{Op: "Put", URL: link.String(), Err: io.EOF}, &http.Request{URL: link, Header: http.Header{"X-Amz-Security-Token": {panicSecret}}},
+		map[string]any{"token": panicSecret},
+	}
+}
+
+// A panicking is everything that functions are given, and panics in the one call that is named.
+type panicking struct {
+	in   string
+	with any
+}
+
+func (p panicking) call(name string) {
+	if p.in == name {
+		panic(p.with)
+	}
+}
+
+func (p panicking) Receive(context.Context, connect.CallbackRequest) (*connect.Reply, error) {
+	p.call("receive")
+	return &connect.Reply{OK: true}, errors.New("to be paused")
+}
+
+func (p panicking) Answer(context.Context, connect.ReplyTo, connect.Reply) error {
+	p.call("answer")
+	return errors.New("to be paused")
+}
+
+func (p panicking) Pause(context.Context, string, time.Duration) error {
+	p.call("pause")
+	return nil
+}
+
+func (p panicking) Try(context.Context, connect.VerifyJob) error {
+	p.call("try")
+	return errors.New("to be paused")
+}
+
+// Sweep looks at a connection: the first of two succeeds, so that the other one is handed back.
+func (p panicking) Sweep(_ context.Context, id connect.ConnectionID) error {
+	p.call("sweep")
+	if strings.HasSuffix(string(id), "1") {
+		return nil
+	}
+	return errors.New("to be handed back")
+}
+
+type panickingJobs struct{ panicking }
+
+func (p panickingJobs) Sweep(context.Context, []connect.ConnectionID, time.Duration) error {
+	p.call("jobs")
+	return nil
+}
+
+type panickingSweep struct {
+	connect.SweepStore
+	panicking
+}
+
+func (p panickingSweep) Cursor(context.Context) (time.Time, error) {
+	p.call("cursor")
+	return time.Time{}, errors.New("no cursor")
+}
+
+func (p panicking) now() time.Time {
+	p.call("clock")
+	return sweepNoon
+}
+
+func (p panicking) secrets(context.Context) ([]string, error) {
+	p.call("secrets")
+	if p.in == "clock" {
+		return []string{panicSecret}, nil
+	}
+	return nil, errors.New("no secrets, so that nothing is posted")
+}
+
+// Do is an HTTP client, whose request is signed.
+func (p panicking) Do(r *http.Request) (*http.Response, error) {
+	if p.in == "request" {
+		panic(r)
+	}
+	p.call("client")
+	return nil, errors.New("no answer")
+}
+
+func (p panicking) read(map[string]events.DynamoDBAttributeValue) (connect.Event, error) {
+	p.call("read")
+	return connect.Event{ID: "evt_1", At: sweepNoon}, nil
+}
+
+func batchOf(body any) events.SQSEvent {
+	text, err := json.Marshal(body)
+	if err != nil {
+		panic(err)
+	}
+	return events.SQSEvent{Records: []events.SQSMessage{{MessageId: "m1", Body: string(text), Attributes: map[string]string{"ApproximateReceiveCount": "2"}}}}
+}
+
+// panickingFunctions are the functions that no HTTP server protects: what they are given, and the calls that may panic.
+func panickingFunctions() map[string]struct {
+	calls  []string
+	invoke func(context.Context, panicking, *slog.Logger) (any, error)
+} {
+	id := "conn_0000000000000000000000000"
+	topics := customresource.Topics{Partition: "aws", Account: "111111111111", Name: "callbacks", Regions: []connect.Region{"eu-west-1"}}
+	topic := "arn:aws:sns:eu-west-1:111111111111:callbacks"
+	request, _ := json.Marshal(map[string]any{
+		"RequestType": "Create", "ServiceToken": topic, "StackId": "arn:aws:cloudformation:eu-west-1:222222222222:stack/s/11111111-aaaa", "RequestId": "r1",
+		"ResponseURL":  "https://cloudformation-custom-resource-response-euwest1.s3-eu-west-1.amazonaws.com/x?X-Amz-Signature=" + url.QueryEscape(panicSecret),
+		"ResourceType": "Custom::RolecallConnection", "LogicalResourceId": "Connection", "ResourceProperties": map[string]any{
+			"ServiceToken": topic, "ConnectionId": id + "0", "CallbackToken": panicSecret, "RoleArn": "arn:aws:iam::222222222222:role/r", "TemplateVersion": "1.0.0",
+		},
+	})
+	notification := map[string]any{"Type": "Notification", "TopicArn": topic, "Message": string(request), "Timestamp": sweepNoon.Format(time.RFC3339)}
+	type run = func(context.Context, panicking, *slog.Logger) (any, error)
+	works := func(body any) run {
+		return func(ctx context.Context, p panicking, log *slog.Logger) (any, error) {
+			return queue.Handler{Tries: p, Sweeps: p, Jobs: panickingJobs{p}, Parallel: 2, Pauses: p, Log: log}.Handle(ctx, batchOf(body))
+		}
+	}
+	return map[string]struct {
+		calls  []string
+		invoke run
+	}{
+		"callback": {[]string{"receive", "answer", "pause", "clock"}, func(ctx context.Context, p panicking, log *slog.Logger) (any, error) {
+			h := customresource.Handler{Topics: topics, Receiver: p, Answerer: p, Pauses: p, Clock: p.now, Log: log}
+			return h.Handle(ctx, batchOf(notification))
+		}},
+		"verify, a try":   {[]string{"try", "pause"}, works(map[string]any{"connectionId": id + "0", "run": 1})},
+		"verify, a sweep": {[]string{"sweep", "jobs"}, works(map[string]any{"connectionIds": []string{id + "1", id + "2"}})},
+		"refresh": {[]string{"cursor"}, func(ctx context.Context, p panicking, log *slog.Logger) (any, error) {
+			s := connect.Sweeping{Store: panickingSweep{panicking: p}, Jobs: panickingJobs{p}, Clock: p.now, Interval: time.Hour, Jitter: func() float64 { return 0 }}
+			return nil, refresh.Ticking(s, log)(ctx)
+		}},
+		"publish": {[]string{"read", "client", "request"}, func(ctx context.Context, p panicking, log *slog.Logger) (any, error) {
+			client := eventbridge.New(eventbridge.Options{Region: "eu-west-1", HTTPClient: p, RetryMaxAttempts: 1, Credentials: sdk.CredentialsProviderFunc(
+				func(context.Context) (sdk.Credentials, error) {
+					return sdk.Credentials{AccessKeyID: "ASIA", SecretAccessKey: panicSecret, SessionToken: panicSecret}, nil
+				})})
+			return bus.Publisher{Client: client, Bus: "rolecall", Read: p.read, Log: log}.Handle(ctx, events.DynamoDBEvent{Records: make([]events.DynamoDBEventRecord, 1)})
+		}},
+		"webhook": {[]string{"secrets", "clock", "pause"}, func(ctx context.Context, p panicking, log *slog.Logger) (any, error) {
+			endpoint, err := webhook.ParseEndpoint("https://hooks.example.com/" + url.PathEscape(panicSecret))
+			if err != nil {
+				return nil, err
+			}
+			h := webhook.Handler{Sender: webhook.NewSender(endpoint, p.secrets, p.now), Pauses: p, Log: log}
+			return h.Handle(ctx, batchOf(map[string]any{"detail": map[string]any{"id": "evt_1"}}))
+		}},
+	}
+}
+
+// syncLog is written by several goroutines.
+type syncLog struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *syncLog) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+// Whatever a function panics with, wherever it is called, it goes on: the panic is the failure of one message or one
+// invocation, told with its place and without what it was given. So no secret is in the log, or in what Lambda is answered,
+// which it logs too. (The functions behind the HTTP API: httpapi.TestPanicsAndErrorsTellNoSecret.)
+func TestPanicsOfFunctionsTellNoSecret(t *testing.T) {
+	part := panicSecret[:20]
+	forms := []string{
+		part, url.QueryEscape(part), url.PathEscape(part), hex.EncodeToString([]byte(part)), base64.StdEncoding.EncodeToString([]byte(part[:18])),
+		strings.Trim(fmt.Sprint([]byte(part)), "[]"),
+	}
+	for name, f := range panickingFunctions() {
+		for _, call := range f.calls {
+			for _, v := range panicValues() {
+				var log syncLog
+				answer, err := f.invoke(t.Context(), panicking{call, v}, slog.New(slog.NewJSONHandler(&log, nil)))
+				all := fmt.Sprintf("%s\n%+v\n%v", &log.text, answer, err)
+				if !strings.Contains(all, "panic: ") || !strings.Contains(all, "panics_test.go") {
+					t.Fatalf("%s, %s with %T: there was no panic, or the log does not say where: %s", name, call, v, all)
+				}
+				for _, form := range forms {
+					if strings.Contains(all, form) {
+						t.Errorf("%s, %s with %T shows %q: %s", name, call, v, form, all)
+					}
+				}
+			}
+		}
+	}
+}
+
+// What the Go runtime says of its own panics is of use, and has nothing of ours.
+func TestFaultsOfTheRuntimeAreTold(t *testing.T) {
+	var none map[string]int
+	fail := func() (err error) {
+		defer connect.Recovered(&err)
+		none["x"] = 1
+		return nil
+	}
+	if err := fail(); err == nil || !strings.Contains(err.Error(), "panic: assignment to entry in nil map") || !strings.Contains(err.Error(), "panics_test.go") {
+		t.Error(err)
+	}
+}
