@@ -26,12 +26,16 @@ func TestAgentOverAnOutage(t *testing.T) {
 		t.Fatal(err)
 	}
 	var away atomic.Bool
+	var handOuts atomic.Int32
 	var tokens sync.Map // that the agent has sent
 	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }}
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		tokens.Store(r.Header.Get("Authorization"), true)
 		if away.Load() {
 			panic(http.ErrAbortHandler) // as a connection that breaks
+		}
+		if strings.HasSuffix(r.URL.Path, "/credentials") {
+			handOuts.Add(1)
 		}
 		proxy.ServeHTTP(w, r)
 	}))
@@ -45,6 +49,10 @@ func TestAgentOverAnOutage(t *testing.T) {
 		t.Fatal(status, first["message"], log)
 	}
 	away.Store(true)
+	if status, held := fetch(t); status != http.StatusOK || held["AccessKeyId"] != first["AccessKeyId"] {
+		t.Error("a short outage is noticed", status, held["message"])
+	}
+	ours.ahead.Store(int64(6 * time.Minute)) // nothing is held for so long
 	if status, refused := fetch(t); status != http.StatusBadGateway || refused["code"] != "AGENT_FAILED" {
 		t.Error(status, refused)
 	}
@@ -59,6 +67,9 @@ func TestAgentOverAnOutage(t *testing.T) {
 		})
 	}
 	all.Wait()
+	if n := handOuts.Load(); n != 2 {
+		t.Errorf("%d hand-outs, not one for all who asked before the outage and one for all after it", n)
+	}
 
 	seen := 0
 	canaries := []string{first["SecretAccessKey"], first["Token"]}

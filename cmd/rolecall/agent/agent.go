@@ -1,6 +1,7 @@
 // Package agent serves credentials on this machine, to programs that know nothing of Rolecall. Any AWS SDK takes them by
 // AWS_CONTAINER_CREDENTIALS_FULL_URI and AWS_CONTAINER_AUTHORIZATION_TOKEN (or …_TOKEN_FILE), and asks again before they end.
-// The agent keeps no credentials: each request is one of Rolecall's, which decides and records it.
+// The agent holds a session in memory for minutes, so that commands that begin and end share one; but for that, each request
+// is one of Rolecall's, which decides and records it.
 package agent
 
 import (
@@ -9,12 +10,14 @@ import (
 	"crypto/subtle"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
 	"strings"
 	"sync"
+	"time"
 
 	"rolecall/cmd/rolecall/api"
 )
@@ -31,7 +34,7 @@ type Source interface {
 // An Agent is an [http.Handler] for one listener on loopback.
 type Agent struct {
 	source Source
-	ask    api.IssueCredentials
+	shelf  *shelf
 	hosts  []string // as a request's Host may name the listener
 	token  string
 	log    *slog.Logger
@@ -40,9 +43,16 @@ type Agent struct {
 	ids map[string]string // of names; a name stays with its connection for ever
 }
 
-// New makes an agent with a token of its own for a listener's address, such as 127.0.0.1:49152. ask is what it asks
-// Rolecall for, whoever asks it.
-func New(address string, source Source, ask api.IssueCredentials, log *slog.Logger) (*Agent, error) {
+// Options are how an agent works. Clock and Log must be set.
+type Options struct {
+	Ask   api.IssueCredentials // what it asks Rolecall for, whoever asks it
+	Hold  time.Duration        // how long a session serves before Rolecall is asked again; 0 asks for each request
+	Clock func() time.Time
+	Log   *slog.Logger
+}
+
+// New makes an agent with a token of its own for a listener's address, such as 127.0.0.1:49152.
+func New(address string, source Source, o Options) (*Agent, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, err
@@ -50,9 +60,13 @@ func New(address string, source Source, ask api.IssueCredentials, log *slog.Logg
 	if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
 		return nil, errors.New("the agent serves this machine alone: listen on 127.0.0.1 or [::1], not on " + address)
 	}
+	if o.Hold < 0 || o.Hold > LongestHold {
+		return nil, fmt.Errorf("a session can be held for %s at most, not for %s", LongestHold, o.Hold)
+	}
 	return &Agent{
-		source: source, ask: ask, hosts: []string{address, "localhost:" + port}, token: rand.Text(), log: log,
-		ids: map[string]string{},
+		source: source, hosts: []string{address, "localhost:" + port}, token: rand.Text(), log: o.Log,
+		shelf: &shelf{source: source, ask: o.Ask, hold: o.Hold, clock: o.Clock, slots: map[string]*slot{}},
+		ids:   map[string]string{},
 	}, nil
 }
 
@@ -105,15 +119,17 @@ func (a *Agent) credentials(w http.ResponseWriter, r *http.Request, name string)
 	ctx := r.Context()
 	id, err := a.find(ctx, name)
 	var out api.Credentials
+	var held bool
 	if err == nil {
-		out, err = a.source.Credentials(ctx, id, a.ask)
+		out, held, err = a.shelf.credentials(ctx, id)
 	}
 	if err != nil {
 		a.log.WarnContext(ctx, "refused", slog.String("connection", name), slog.String("error", err.Error()))
 		passOn(w, err)
 		return
 	}
-	a.log.InfoContext(ctx, "handed out", slog.String("connection", name), slog.String("accessKeyId", out.AccessKeyID), slog.String("expires", out.Expiration))
+	a.log.InfoContext(ctx, "handed out", slog.String("connection", name), slog.String("accessKeyId", out.AccessKeyID), slog.String("expires", out.Expiration),
+		slog.Bool("held", held))
 	write(w, http.StatusOK, out)
 }
 

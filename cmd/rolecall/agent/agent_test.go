@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"rolecall/cmd/rolecall/api"
 )
@@ -36,7 +37,9 @@ func (s *source) Credentials(_ context.Context, id string, ask api.IssueCredenti
 
 func started(t *testing.T, s Source) *Agent {
 	t.Helper()
-	a, err := New("127.0.0.1:4570", s, api.IssueCredentials{DurationSeconds: 3600}, slog.New(slog.DiscardHandler))
+	a, err := New("127.0.0.1:4570", s, Options{
+		Ask: api.IssueCredentials{DurationSeconds: 3600}, Clock: time.Now, Log: slog.New(slog.DiscardHandler),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +128,7 @@ func TestPassesOn(t *testing.T) {
 
 func TestServesThisMachineAlone(t *testing.T) {
 	for _, address := range []string{"0.0.0.0:1", "[::]:1", "192.168.1.2:1", "localhost:1", "nonsense"} {
-		if _, err := New(address, &source{}, api.IssueCredentials{}, slog.New(slog.DiscardHandler)); err == nil {
+		if _, err := New(address, &source{}, Options{}); err == nil {
 			t.Errorf("%s was taken", address)
 		}
 	}

@@ -21,27 +21,40 @@ import (
 
 func (p *Program) agentCommand() *cobra.Command {
 	var address, tokenFile string
+	var hold time.Duration
 	var wanted options
 	c := &cobra.Command{
 		Use:   "agent [NAME...]",
 		Short: "Serve credentials to programs on this machine",
 		Long: "Serves the credentials of all connections on this machine, at /credentials/<name or id>, in the form that AWS SDKs fetch by\n" +
 			"themselves and renew: a program needs two environment variables and no code. Prints them for the connections that are named.\n" +
-			"The agent renews its own access token. It keeps nothing on disk but, with --token-file, a token that only it takes and that\n" +
-			"ends with it. It runs until it is interrupted.",
+			"The agent renews its own access token. It holds a session in memory for --hold, so that commands one after the other share\n" +
+			"one. It keeps nothing on disk but, with --token-file, a token that only it takes and that ends with it. It runs until it is\n" +
+			"interrupted.",
 		Example: "  rolecall agent Production Staging\n" +
 			"  rolecall agent --listen 127.0.0.1:4570 --token-file /run/user/1000/rolecall-token",
 		Args:              cobra.ArbitraryArgs,
 		ValidArgsFunction: p.completeNames,
-		RunE:              func(c *cobra.Command, args []string) error { return p.agent(c, args, address, tokenFile, wanted) },
+		RunE:              func(c *cobra.Command, args []string) error { return p.agent(c, args, serving{address, hold}, tokenFile, wanted) },
 	}
 	c.Flags().StringVar(&address, "listen", "127.0.0.1:0", "address on this machine; port 0 takes any")
+	c.Flags().DurationVar(&hold, "hold", holding, "how long a session serves before Rolecall is asked again, 10m at most; 0 asks for each request")
 	c.Flags().StringVar(&tokenFile, "token-file", "", "write the agent's token to this file, for AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")
 	wanted.add(c)
 	return c
 }
 
-func (p *Program) agent(c *cobra.Command, names []string, address, tokenFile string, wanted options) error {
+// holding is how long a session is held: a command after the other asks Rolecall once, and what is revoked there is handed
+// out here for no longer.
+const holding = 5 * time.Minute
+
+// serving is where an agent listens, and how long it holds what it serves.
+type serving struct {
+	address string
+	hold    time.Duration
+}
+
+func (p *Program) agent(c *cobra.Command, names []string, how serving, tokenFile string, wanted options) error {
 	ask, err := wanted.ask(p)
 	if err != nil {
 		return err
@@ -60,8 +73,9 @@ func (p *Program) agent(c *cobra.Command, names []string, address, tokenFile str
 			return err
 		}
 	}
-	log := slog.New(slog.NewTextHandler(p.Err, nil))
-	server, a, err := serve(c.Context(), s.api, address, ask, log)
+	server, a, err := serve(c.Context(), s.api, how.address, agent.Options{
+		Ask: ask, Hold: how.hold, Clock: p.Clock, Log: slog.New(slog.NewTextHandler(p.Err, nil)),
+	})
 	if err != nil {
 		return err
 	}
@@ -94,7 +108,7 @@ type server struct {
 	ended chan error
 }
 
-func serve(ctx context.Context, source *api.Client, address string, ask api.IssueCredentials, log *slog.Logger) (*server, *agent.Agent, error) {
+func serve(ctx context.Context, source *api.Client, address string, o agent.Options) (*server, *agent.Agent, error) {
 	if host, _, err := net.SplitHostPort(address); err != nil || net.ParseIP(host) == nil {
 		return nil, nil, fmt.Errorf("%q is no address such as 127.0.0.1:4570", address)
 	}
@@ -103,7 +117,7 @@ func serve(ctx context.Context, source *api.Client, address string, ask api.Issu
 	if err != nil {
 		return nil, nil, err
 	}
-	a, err := agent.New(listener.Addr().String(), source, ask, log)
+	a, err := agent.New(listener.Addr().String(), source, o)
 	if err != nil {
 		_ = listener.Close()
 		return nil, nil, err
@@ -148,7 +162,9 @@ func (p *Program) execRenewed(c *cobra.Command, name string, command []string, a
 	if err != nil {
 		return err
 	}
-	server, a, err := serve(context.WithoutCancel(c.Context()), s.api, "127.0.0.1:0", ask, slog.New(slog.DiscardHandler))
+	server, a, err := serve(context.WithoutCancel(c.Context()), s.api, "127.0.0.1:0", agent.Options{
+		Ask: ask, Hold: holding, Clock: p.Clock, Log: slog.New(slog.DiscardHandler),
+	})
 	if err != nil {
 		return err
 	}
