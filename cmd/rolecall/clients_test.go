@@ -11,75 +11,84 @@ import (
 	"testing"
 )
 
-// A client is a program with an AWS SDK that prints the account it works in.
+// A client is a program with an AWS SDK that prints the account it works in; probe succeeds where it is installed.
 type client struct {
 	name           string
 	probe, command []string
 }
 
-func clients(t *testing.T) []client {
+// installed says which version it is, or that nothing is shown of it.
+func (c client) installed(t *testing.T) {
+	t.Helper()
+	if c.probe == nil {
+		return
+	}
+	version, err := exec.CommandContext(t.Context(), c.probe[0], c.probe[1:]...).CombinedOutput()
+	if err != nil {
+		t.Skipf("%s: not installed here, NOT tried", c.name)
+	}
+	t.Logf("%s: %s", c.name, strings.TrimSpace(string(version)))
+}
+
+// as is this test's own binary by the name of one of its programs, with aws-sdk-go-v2.
+func as(t *testing.T, name string) string {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	sdk := filepath.Join(t.TempDir(), "caller") // what scripts call by this name: aws-sdk-go-v2
-	if err := os.Symlink(self, sdk); err != nil {
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.Symlink(self, path); err != nil {
 		t.Fatal(err)
 	}
-	return []client{
+	return path
+}
+
+// Clients as they are installed, with credentials that the program has put into their environment; the AWS CLI, each command of
+// which asks anew, by the other ways, too. (By the agent: TestCommandsShareAHandOut.)
+func TestUnmodifiedClients(t *testing.T) {
+	folder := t.TempDir()
+	cli := client{"AWS CLI", []string{"aws", "--version"}, []string{"aws", "sts", "get-caller-identity", "--query", "Account", "--output", "text"}}
+	sdk := as(t, "caller")
+	environ := newTally(t, 0).machine(folder)
+	for _, c := range []client{
+		cli,
 		{"aws-sdk-go-v2", nil, []string{sdk}},
-		{"AWS CLI", []string{"aws", "--version"}, []string{"aws", "sts", "get-caller-identity", "--query", "Account", "--output", "text"}},
 		{
 			"boto3",
 			[]string{"python3", "-c", "import boto3; print('boto3', boto3.__version__)"},
 			[]string{"python3", "-c", "import boto3; boto3.client('ec2').describe_regions(); print(boto3.client('sts').get_caller_identity()['Account'])"},
 		},
+		{"SDK for JavaScript", []string{"npm", "--version"}, nil}, // its program is installed first
+	} {
+		t.Run(c.name+" by exec", func(t *testing.T) {
+			t.Parallel()
+			c.installed(t)
+			if c.command == nil {
+				c.command = []string{"node", javaScript(t), "0"}
+			}
+			c.run(t, append([]string{filepath.Join(built, "rolecall"), "exec", "Production", "--"}, c.command...), environ)
+		})
+	}
+	for way, prepare := range renewing {
+		if way == "agent" || way == "exec --renew" && os.Getenv("ROLECALL_LONG") == "" {
+			continue
+		}
+		t.Run(cli.name+" by "+way, func(t *testing.T) {
+			t.Parallel()
+			cli.installed(t)
+			before, told := prepare(t, t.TempDir(), environ)
+			cli.run(t, append(before, cli.command...), append(append([]string{}, environ...), told...))
+		})
 	}
 }
 
-// Clients as they are installed, by each way in which the program gives them credentials.
-func TestUnmodifiedClients(t *testing.T) {
-	folder := t.TempDir()
-	environ := []string{"PATH=" + built + string(os.PathListSeparator) + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "AWS_DEFAULT_REGION=eu-west-1", "AWS_REGION=eu-west-1"}
-	for name, value := range environment(filepath.Join(folder, "config")) {
-		environ = append(environ, name+"="+value)
-	}
-	environ = append(environ, "ROLECALL_CLIENT_ID=acme", "ROLECALL_CLIENT_SECRET=local")
-	profile := filepath.Join(folder, "aws-config")
-	if err := os.WriteFile(profile, []byte("[profile production]\ncredential_process = rolecall credential-process Production --reason tests\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	ways := map[string]struct{ before, environ []string }{
-		"exec":               {before: []string{"rolecall", "exec", "Production", "--"}},
-		"exec --renew":       {before: []string{"rolecall", "exec", "--renew", "Production", "--"}},
-		"credential_process": {environ: []string{"AWS_CONFIG_FILE=" + profile, "AWS_PROFILE=production"}},
-		"agent":              {environ: runAgent(t, environ, filepath.Join(folder, "token"))},
-	}
-	for _, c := range clients(t) {
-		if c.probe != nil {
-			version, err := exec.CommandContext(t.Context(), c.probe[0], c.probe[1:]...).CombinedOutput()
-			if err != nil {
-				t.Logf("%s: not installed here, NOT tried", c.name)
-				continue
-			}
-			t.Logf("%s: %s", c.name, strings.TrimSpace(string(version)))
-		}
-		for way, with := range ways {
-			t.Run(c.name+" by "+way, func(t *testing.T) {
-				t.Parallel()
-				command := append(append([]string{}, with.before...), c.command...)
-				if command[0] == "rolecall" {
-					command[0] = filepath.Join(built, "rolecall")
-				}
-				cmd := exec.CommandContext(t.Context(), command[0], command[1:]...)
-				cmd.Env = append(append([]string{}, environ...), with.environ...)
-				out, err := cmd.CombinedOutput()
-				if err != nil || !strings.HasPrefix(string(out), "222222222222") {
-					t.Errorf("%v: %s", err, out)
-				}
-			})
-		}
+func (client) run(t *testing.T, command, environ []string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), command[0], command[1:]...)
+	cmd.Env = environ
+	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "222222222222") {
+		t.Errorf("%v: %s", err, out)
 	}
 }
 

@@ -47,6 +47,7 @@ func TestMain(m *testing.M) {
 		"browse":  func() { os.Exit(say(browse(os.Args[1], os.Getenv("PERSON")))) },
 		"opened":  func() { os.Exit(say(os.WriteFile("opened.txt", []byte(os.Args[1]+"\n"), 0o600))) },
 		"caller":  func() { os.Exit(say(caller())) },
+		"worker":  func() { os.Exit(say(work())) },
 		"roles":   func() { os.Exit(say(roles())) },
 		"showenv": showEnv,
 	})

@@ -29,7 +29,7 @@ import (
 	"rolecall/shared/webhook"
 )
 
-const panicSecret = "canary/secret+key&of=forty characters..." //nolint:gosec // nobody's
+const panicSecret = "canary/secret+key&of=forty characters..."
 
 // panicValues are what code could panic with while it has a secret at hand: ours, and what hides nothing.
 func panicValues() []any {
@@ -37,8 +37,12 @@ func panicValues() []any {
 	held := connect.Credentials{AccessKeyID: "ASIACANARY", SecretAccessKey: secret, SessionToken: secret, Expires: sweepNoon}
 	link, _ := url.Parse("https://s3.example/?X-Amz-Signature=" + url.QueryEscape(panicSecret))
 	return []any{
-		held, &held, connect.Issued{Credentials: held}, connect.CallbackRequest{Token: secret}, fmt.Errorf("with %#v", held),
-		sdk.Credentials{SecretAccessKey: panicSecret, SessionToken: panicSecret}, "made of " + panicSecret, []byte(panicSecret), errors.New(panicSecret),
+		held, &held,
+		connect.Issued{Credentials: held},
+		connect.CallbackRequest{Token: secret},
+		fmt.Errorf("with %#v", held),
+		sdk.Credentials{SecretAccessKey: panicSecret, SessionToken: panicSecret},
+		"made of " + panicSecret, []byte(panicSecret), errors.New(panicSecret),
 		&url.Error{Op: "Put", URL: link.String(), Err: io.EOF}, &http.Request{URL: link, Header: http.Header{"X-Amz-Security-Token": {panicSecret}}},
 		map[string]any{"token": panicSecret},
 	}
@@ -210,7 +214,7 @@ func TestPanicsOfFunctionsTellNoSecret(t *testing.T) {
 	part := panicSecret[:20]
 	forms := []string{
 		part, url.QueryEscape(part), url.PathEscape(part), hex.EncodeToString([]byte(part)), base64.StdEncoding.EncodeToString([]byte(part[:18])),
-		strings.Trim(fmt.Sprint([]byte(part)), "[]"),
+		strings.Trim(fmt.Sprintf("%d", []byte(part)), "[]"),
 	}
 	for name, f := range panickingFunctions() {
 		for _, call := range f.calls {

@@ -35,7 +35,9 @@ func (p *Program) agentCommand() *cobra.Command {
 			"  rolecall agent --listen 127.0.0.1:4570 --token-file /run/user/1000/rolecall-token",
 		Args:              cobra.ArbitraryArgs,
 		ValidArgsFunction: p.completeNames,
-		RunE:              func(c *cobra.Command, args []string) error { return p.agent(c, args, serving{address, hold}, tokenFile, wanted) },
+		RunE: func(c *cobra.Command, args []string) error {
+			return p.agent(c, args, serving{address, hold}, tokenFile, wanted)
+		},
 	}
 	c.Flags().StringVar(&address, "listen", "127.0.0.1:0", "address on this machine; port 0 takes any")
 	c.Flags().DurationVar(&hold, "hold", holding, "how long a session serves before Rolecall is asked again, 10m at most; 0 asks for each request")

@@ -2,13 +2,14 @@ package laptop_test
 
 import (
 	"bytes"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"rolecall/infra/local/clients"
 )
 
 // Unmodified clients in other languages, each a program of its own with the two variables, call STS and EC2 in a
@@ -30,14 +31,21 @@ func TestOtherClients(t *testing.T) {
 		client := otherClient{
 			account: "222222222285", renews: 15*time.Minute + 2*time.Second, version: []string{"python3", "-c", "import boto3; print('boto3', boto3.__version__)"},
 		}
-		client.run(t, 2, "True 222222222285", "python3", filepath.Join("testdata", "client.py"), "2.5")
+		program, err := clients.Python(t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		client.run(t, 2, "True 222222222285", "python3", program, "2.5")
 	})
 	t.Run("SDK for JavaScript", func(t *testing.T) {
 		t.Parallel()
-		client := otherClient{account: "222222222286", renews: 5*time.Minute + 2*time.Second, version: []string{"npm", "pkg", "get", "dependencies", "--prefix", filepath.Join("testdata", "javascript")}}
+		client := otherClient{account: "222222222286", renews: 5*time.Minute + 2*time.Second, version: []string{"npm", "--version"}}
 		client.installed(t)
-		installJavaScript(t)
-		client.run(t, 2, "true 222222222286", "node", filepath.Join("testdata", "javascript", "client.mjs"), "2.5")
+		program, err := clients.JavaScript(t.Context(), filepath.Join("..", "..", "..", "build", "clients"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		client.run(t, 2, "true 222222222286", "node", program, "2.5")
 	})
 }
 
@@ -75,23 +83,5 @@ func (c otherClient) run(t *testing.T, handOuts int64, want string, command ...s
 	}
 	if n := d.handOuts.Load(); n != handOuts {
 		t.Errorf("%d hand-outs, want %d", n, handOuts)
-	}
-}
-
-// installJavaScript installs the SDK as the lock file beside the test has it, unless it is there.
-func installJavaScript(t *testing.T) {
-	t.Helper()
-	dir := filepath.Join("testdata", "javascript")
-	locked, err := os.Stat(filepath.Join(dir, "package-lock.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if done, err := os.Stat(filepath.Join(dir, "node_modules", ".package-lock.json")); err == nil && done.ModTime().After(locked.ModTime()) {
-		return
-	}
-	cmd := exec.CommandContext(t.Context(), "npm", "ci", "--ignore-scripts", "--prefer-offline", "--loglevel=error")
-	cmd.Dir = dir
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatal(fmt.Errorf("npm ci: %w: %s", err, out))
 	}
 }
