@@ -100,8 +100,6 @@ type (
 	done    struct{}
 )
 
-func (r register) isZero() bool { return r == register{} }
-
 func registerModel(initial register) porcupine.Model {
 	return porcupine.Model{
 		Init: func() any { return initial },
@@ -119,7 +117,8 @@ func registerModel(initial register) porcupine.Model {
 			case read:
 				return out == is, is
 			case move:
-				return in.version == is.version+1 && is.status != connect.StatusDeleted, register(in)
+				// What a revocation has done in the account is written down of a deleted connection, too.
+				return in.version == is.version+1 && (is.status != connect.StatusDeleted || in.status == connect.StatusDeleted), register(in)
 			case remove:
 				if is.status != connect.StatusDeleted {
 					is = register{is.version + 1, connect.StatusDeleted}
@@ -163,14 +162,18 @@ func (a *auditor) knows() register { return register{a.read.Version(), a.read.St
 type life struct {
 	t      *testing.T
 	store  *store.Store
-	held   *connect.SessionCache
+	held   [processes]*connect.SessionCache
 	id     connect.ConnectionID
 	tenant connect.TenantID
 	ticks  atomic.Int64
 	recorder
 
 	initial register
+	events  map[connect.EventType]int // committed while callers raced; under the recorder's lock
 }
+
+// processes is how many serve one connection, each with sessions of its own.
+const processes = 3
 
 // now is six minutes later whenever it is asked for, so that every denial counts.
 func (l *life) now() time.Time { return noon.Add(time.Duration(l.ticks.Add(1)) * 6 * time.Minute) }
@@ -184,10 +187,10 @@ func (stamped) Session(_ context.Context, a connect.SessionAsk) (connect.Issued,
 	}}, nil
 }
 
-// issue asks by one cache for all callers, as one process does: what it holds must not outlive the version it was made for.
+// issue asks by the cache of a caller's process, which others ask too: what it holds must not outlive the version it was made for.
 func (l *life) issue(caller int) {
 	a := &auditor{Store: l.store}
-	u := connect.Issuing{Clock: l.now, Store: a, Sessions: l.held}
+	u := connect.Issuing{Clock: l.now, Store: a, Sessions: l.held[caller%processes]}
 	call := l.clock.Add(1)
 	got, err := u.Issue(context.Background(), connect.IssueRequest{Tenant: l.tenant, ID: string(l.id), Caller: "svc"})
 	switch {
@@ -239,11 +242,62 @@ func (l *life) move(caller int) {
 	}
 	call = l.clock.Add(1)
 	err = l.store.Commit(context.Background(), *ch)
-	switch {
-	case err == nil:
-		l.did(caller, call, move{ch.Connection().Version(), ch.Connection().Status()}, done{})
-	case !errors.Is(err, connect.ErrConflict):
+	if err == nil {
+		l.moved(caller, call, *ch)
+	} else if !errors.Is(err, connect.ErrConflict) {
 		l.t.Errorf("commit: %v", err)
+	}
+}
+
+func (l *life) moved(caller int, call int64, ch connect.Change) {
+	l.did(caller, call, move{ch.Connection().Version(), ch.Connection().Status()}, done{})
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, e := range ch.Events() {
+		l.events[e.Type]++
+	}
+}
+
+// A mover keeps each of the changes by which its caller's one call does its work.
+type mover struct {
+	*store.Store
+	l      *life
+	caller int
+}
+
+func (m mover) Commit(ctx context.Context, ch connect.Change) error {
+	call := m.l.clock.Add(1)
+	err := m.Store.Commit(ctx, ch)
+	if err == nil {
+		m.l.moved(m.caller, call, ch)
+	}
+	return err
+}
+
+// willing is the customer's account, where the role may deny its older sessions.
+type willing struct{}
+
+func (willing) AssumeRole(_ context.Context, r connect.AssumeRequest) (connect.Session, error) {
+	return connect.Session{Account: r.RoleARN.Account(), Credentials: connect.Credentials{Expires: noon}}, nil
+}
+
+func (willing) DenyOlder(context.Context, connect.Credentials, connect.RoleARN, connect.Region, time.Time) error {
+	return nil
+}
+
+func (willing) AllowOlder(context.Context, connect.Credentials, connect.RoleARN, connect.Region) error {
+	return nil
+}
+
+// revoke has all sessions of the connection end, as `POST …/revoke-sessions` does.
+func (l *life) revoke(caller int) {
+	u := connect.Verifications{
+		Store: mover{l.store, l, caller}, Verifier: connect.Verifier{Assumer: willing{}}, Revoker: willing{}, Clock: l.now,
+	}
+	_, err := u.Revoke(context.Background(), connect.Target{Tenant: l.tenant, ID: string(l.id), By: "ada"})
+	var refused *connect.Error
+	if err != nil && !errors.Is(err, connect.ErrConflict) && (!errors.As(err, &refused) || refused.Kind != connect.KindConflict) {
+		l.t.Errorf("revoke: %v", err)
 	}
 }
 
@@ -258,10 +312,7 @@ func (l *life) next(c connect.Connection) (*connect.Change, error) {
 		v, _ := c.Trial()
 		return some(c.Tried(v.Run, v.Attempt, good(noon), 0, l.now()))
 	case connect.StatusEnabled:
-		if rand.IntN(4) == 0 && !l.initial.isZero() {
-			return some(c.Revoke(l.now(), "ada"))
-		}
-		if rand.IntN(3) == 0 && s.Strikes > 1 {
+		if rand.IntN(2) == 0 && l.initial.version != 0 { // once callers race
 			return l.receive(c, connect.RequestDelete, s.Stack.ID)
 		}
 		return l.recheck(c, connect.Failed)
@@ -309,8 +360,10 @@ func stackOf(t *testing.T, launch int) connect.StackID {
 func newLife(t *testing.T, s *store.Store, tenant connect.TenantID) *life {
 	t.Helper()
 	c := commit(t, s, create(t, tenant, "one"), nil)
-	l := &life{t: t, store: s, id: c.ID(), tenant: tenant}
-	l.held = connect.NewSessionCache(stamped{}, 100, func() time.Time { return noon })
+	l := &life{t: t, store: s, id: c.ID(), tenant: tenant, events: map[connect.EventType]int{}}
+	for i := range l.held {
+		l.held[i] = connect.NewSessionCache(stamped{}, 100, func() time.Time { return noon })
+	}
 	for c.Status() != connect.StatusEnabled || c.Snapshot().Strikes < 2 { // the next denial degrades it
 		ch, err := l.next(c)
 		if err != nil || ch == nil {
@@ -329,19 +382,25 @@ func (l *life) count(by map[string]int) {
 			by["moved to "+string(in.status)]++
 		case issue:
 			by[fmt.Sprintf("%T", op.Output)]++
+		case remove:
+			by["store_test.remove"]++
 		}
+	}
+	for kind, n := range l.events {
+		by[string(kind)] += n
 	}
 	by["calls"] += len(l.ops)
 }
 
-// Credentials are issued only at an instant at which the connection is enabled, by a session of that very version: however
-// a role degrades and recovers, sessions are revoked, a stack is deleted and launched again, and the connection is deleted
+// Credentials are issued only at an instant at which the connection is enabled, by a session of that very version, whichever of
+// several processes is asked: however a role degrades and recovers, sessions are revoked, a stack is deleted and launched again, and the connection is deleted
 // meanwhile.
 func TestHistoryOfIssuing(t *testing.T) {
 	s := newStore(t)
 	callers, rounds := size()
 	count := map[string]int{}
-	for history := range rounds / roundsEach {
+	// What is to happen is drawn by lot: the histories go on until each of it has.
+	for history := 0; history < rounds/roundsEach || (missing(count) != "" && history < 10*rounds/roundsEach); history++ {
 		lives := make([]*life, callers/crowd)
 		for i := range lives {
 			lives[i] = newLife(t, s, connect.TenantID(fmt.Sprintf("tenant-%d-%d", history, i)))
@@ -354,6 +413,8 @@ func TestHistoryOfIssuing(t *testing.T) {
 				switch {
 				case deletes && nth == last:
 					l.remove(caller)
+				case rand.IntN(5) == 0:
+					l.revoke(caller)
 				case rand.IntN(2) == 0:
 					l.move(caller)
 				default:
@@ -362,16 +423,30 @@ func TestHistoryOfIssuing(t *testing.T) {
 			}
 		})
 		for _, l := range lives {
-			l.issue(callers) // long after the end
+			for process := range processes {
+				l.issue(process) // long after the end
+			}
 			l.check(t, registerModel(l.initial))
 			l.count(count)
 		}
 	}
 	t.Logf("%d callers, %d rounds: %v", callers, rounds, count)
-	if count["store_test.issued"] == 0 || count["store_test.refused"] == 0 ||
-		count["moved to degraded"]+count["moved to disconnected"] == 0 {
-		t.Error("nothing happened in any history")
+	if what := missing(count); what != "" {
+		t.Errorf("in no history there was %s: %v", what, count)
 	}
+}
+
+// missing is what has happened in no history.
+func missing(count map[string]int) string {
+	for _, what := range []string{
+		"store_test.issued", "store_test.refused", "store_test.remove", string(connect.EventSessionsRevoked), string(connect.EventSessionsDenied),
+		string(connect.EventDisconnected), string(connect.EventDegraded),
+	} {
+		if count[what] == 0 {
+			return what
+		}
+	}
+	return ""
 }
 
 type (
