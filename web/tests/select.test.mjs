@@ -51,6 +51,25 @@ test('select: search, scopes, keyboard, and the form’s value', async ({ page }
   await page.getByRole('button', { name: /Choose an account/ }).waitFor();
 });
 
+test('select: for one scope, the account that is connected is that scope’s, and there is no second one', async ({ context, page }) => {
+  const tenant = unique('one').replace(/\W/g, '-');
+  await connected(tenant, 'Elsewhere', [{ level: 'project', id: 'shop' }]);
+  await embed(page, tenant, { element: 'rolecall-select', 'a-name': 'connection', 'a-scope': 'project:web' });
+  await page.getByRole('button', { name: /Choose an account/ }).click();
+  await page.getByText('No account is connected yet.').waitFor();
+  await page.getByRole('button', { name: 'Connect a new account' }).click();
+  const widget = page.locator('rolecall-connect');
+  await begin(widget, 'For web');
+  await createStack(context, widget, account());
+  await widget.getByRole('button', { name: 'Done' }).click();
+  await page.getByRole('button', { name: 'Account: For web' }).click();
+  await page.getByRole('option', { name: /For web/ }).waitFor();
+  await page.getByRole('option', { name: /Elsewhere/ }).waitFor({ state: 'detached' });
+  await page.getByRole('button', { name: 'Connect a new account' }).waitFor({ state: 'detached' });
+  const { items } = (await api('GET', '/v1/connections?scope=project:web', undefined, tenant)).body;
+  assert.deepEqual(items.map((c) => c.name), ['For web']);
+});
+
 test('select: connects a new account and selects it', async ({ context, page }) => {
   const tenant = unique('new').replace(/\W/g, '-');
   await embed(page, tenant, { element: 'rolecall-select', 'a-name': 'connection' });

@@ -7,7 +7,7 @@ import { remedy, type Failure } from '../parts/failure.js';
 import { fixed } from '../parts/fix.js';
 import { cross, tick, warning } from '../parts/icons.js';
 import { ago, exact } from '../parts/time.js';
-import { permissionLabel } from '../parts/words.js';
+import { permissionLabel, scopeOf } from '../parts/words.js';
 import { Flow, allMethods, isTaken, newKey, type Method } from './flow.js';
 import { guide } from './guides.js';
 import { details, keysBody, methodChoices, type Draft } from './forms.js';
@@ -18,7 +18,7 @@ import { layout, theme } from './styles.js';
  * `<rolecall-connect>` connects one customer account, from its name to Enabled.
  *
  * Attributes: `api-base`, `permission-set`, `default-region`, `name`, `methods` (of stack role cli terraform keys),
- * `connection-id` (take that one up), `theme` (light or dark; else the page's). Property `tokenProvider`.
+ * `connection-id` (take that one up), `scope` (such as "project:web": what it makes applies there), `theme` (light or dark; else the page's). Property `tokenProvider`.
  * Events: `connected` {connection}, `failed` {connection, reason}, `closed` {connection}.
  */
 export class RolecallConnect extends LitElement {
@@ -30,6 +30,7 @@ export class RolecallConnect extends LitElement {
   @property({ attribute: 'connection-id' }) connectionId = '';
   @property() name = '';
   @property() methods = '';
+  @property() scope = '';
   @property({ attribute: false }) tokenProvider?: TokenProvider;
 
   @state() private config?: Config;
@@ -345,7 +346,7 @@ export class RolecallConnect extends LitElement {
     const flow = this.flow;
     await this.during('create', async () => {
       await flow.create(
-        { name: d.name.trim(), defaultRegion: d.region, permissions: d.permissions, ...(d.method === 'keys' && keysBody(d)) },
+        { name: d.name.trim(), defaultRegion: d.region, permissions: d.permissions, ...(this.scope && { scopes: [scopeOf(this.scope)] }), ...(d.method === 'keys' && keysBody(d)) },
         d.method === 'keys' ? '' : this.key,
       );
       this.draft = { ...d, keys: {} };

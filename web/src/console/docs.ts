@@ -102,6 +102,7 @@ class DocsPage extends Page {
           ['api-base', 'Where the API is; the page’s own origin without it.'],
           ['permission-set, default-region, name', 'What the form is filled with. Sets and Regions are in Settings.'],
           ['methods', 'Which ways of connecting are offered, the first one chosen: stack role cli terraform keys.'],
+          ['scope', 'Where what it makes applies, such as project:web. Of <rolecall-select>: those connections alone.'],
           ['connection-id', 'Take this connection up; without it the widget takes up what was under way in this browser.'],
           ['theme', 'light or dark; the page’s color-scheme without it.'],
           ['tokenProvider (property)', '({refresh}) → token or promise. refresh is true when the API has refused the last token.'],

@@ -52,7 +52,7 @@ export function verdictWord(check: Pick<Check, 'verdict' | 'code'>): string {
 const events: Record<string, string> = {
   'connection.created': 'Connection created',
   'connection.launched': 'New link prepared',
-  'connection.stack_started': 'Stack started in the customer’s account',
+  'connection.stack_started': 'Stack started',
   'connection.role_reported': 'Role reported',
   'connection.verification_begun': 'Verification begun again',
   'connection.verification_tried': 'Tried; will try again',
@@ -91,7 +91,7 @@ export function eventLabel(type: string): string {
 }
 
 export function eventTone(event: Event): Word['tone'] {
-  if (/enabled|verified|recovered|proven|role_changed/.test(event.type)) return 'good';
+  if (/enabled|verified|recovered|proven|role_changed|upgraded/.test(event.type)) return 'good';
   if (/failed|denied|degraded|still_answers/.test(event.type)) return 'bad';
   return /deleted|disconnected|expired|created/.test(event.type) ? 'quiet' : 'busy';
 }
@@ -117,4 +117,10 @@ export const scopeLevels: Record<Scope['level'], string> = { organization: 'Orga
 /** scopeText is a scope as people write it: "project:web", or the level alone for the organization. */
 export function scopeText(s: { level: string; id?: string | undefined }): string {
   return s.id ? `${s.level}:${s.id}` : s.level;
+}
+
+/** scopeOf reads what scopeText writes. */
+export function scopeOf(text: string): Scope {
+  const [level, ...id] = text.split(':');
+  return { level: level as Scope['level'], ...(id.length && { id: id.join(':') }) };
 }

@@ -12,8 +12,8 @@ const pageSize = 50;
 /**
  * `<rolecall-select>` is a form control that chooses a connection that can be used: its value is the id of an enabled one.
  *
- * Attributes: `name`, `value`, `required`, `disabled`, `api-base`, `scope` (such as "project:web": those alone), `placeholder`,
- * `theme`; `permission-set`, `default-region` and `methods` go to the widget. Property `tokenProvider`.
+ * Attributes: `name`, `value`, `required`, `disabled`, `api-base`, `scope` (such as "project:web", or "project" for
+ * any: those alone, and a new account is connected for that one), `placeholder`, `theme`; `permission-set`, `default-region` and `methods` go to the widget. Property `tokenProvider`.
  * Events: `change`; and those of the widget, while it is open.
  */
 export class RolecallSelect extends LitElement {
@@ -194,6 +194,11 @@ export class RolecallSelect extends LitElement {
     e.stopPropagation();
   }
 
+  /** single tells that the scope asked for is one, which one connection at most can have. */
+  private get single(): boolean {
+    return this.scope.includes(':') || this.scope === 'organization';
+  }
+
   private shut(): void {
     this.open = false;
     this.renderRoot.querySelector<HTMLElement>('.field')?.focus();
@@ -214,8 +219,7 @@ export class RolecallSelect extends LitElement {
   }
 
   private connected(e: CustomEvent<{ connection: Connection }>): void {
-    const wanted = this.scope;
-    if (!wanted || e.detail.connection.scopes.some((s) => scopeText(s) === wanted)) this.choose(e.detail.connection);
+    this.choose(e.detail.connection);
   }
 
   private closed(): void {
@@ -232,7 +236,7 @@ export class RolecallSelect extends LitElement {
       ${this.open ? this.popup(label) : nothing}
       ${this.connecting ? html`<dialog aria-label="Connect an AWS account" @cancel=${() => (this.connecting = false)}>
         <rolecall-connect api-base=${this.apiBase} permission-set=${this.permissionSet} default-region=${this.defaultRegion} methods=${this.methods}
-          theme=${this.getAttribute('theme') ?? nothing} .tokenProvider=${this.tokenProvider} @connected=${this.connected} @closed=${this.closed}></rolecall-connect></dialog>` : nothing}`;
+          scope=${this.single ? this.scope : ''} theme=${this.getAttribute('theme') ?? nothing} .tokenProvider=${this.tokenProvider} @connected=${this.connected} @closed=${this.closed}></rolecall-connect></dialog>` : nothing}`;
   }
 
   private popup(label: string): TemplateResult {
@@ -252,7 +256,7 @@ export class RolecallSelect extends LitElement {
             @click=${() => this.choose(c)} @pointermove=${() => (this.active = i)}>${c.id === this.value ? tick() : html`<span></span>`}<span>${c.name}</span><small>${c.accountId}${c.scopes.length ? ` · ${c.scopes.map(scopeText).join(', ')}` : ''}</small></li>`)}</ul>
           ${list.length ? nothing : html`<p class="say" role="status">${this.q || this.within ? 'Nothing matches.' : 'No account is connected yet.'}</p>`}
           ${this.more ? html`<p class="say">There are more: search by name.</p>` : nothing}`}
-      <button type="button" class="new" @click=${this.connect}>${plus()} Connect a new account</button>
+      ${this.single && !this.q && list.length ? nothing : html`<button type="button" class="new" @click=${this.connect}>${plus()} Connect a new account</button>`}
     </div>`;
   }
 }
