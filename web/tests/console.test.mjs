@@ -92,9 +92,19 @@ test('console: delete asks for the name', async ({ page }) => {
   await accessible(page, 'the widget for a deleted connection');
 });
 
+/** leaves are the texts of a document; numbers are shown in other units. */
+function leaves(value) {
+  if (typeof value === 'string') return [value];
+  return value && typeof value === 'object' ? Object.values(value).flatMap(leaves) : [];
+}
+
 test('console: settings, documentation, and a path that is none', async ({ page }) => {
   await signIn(page, 'Ada', '/settings');
   await page.getByText('arn:aws:iam::111111111111:role/rolecall/*').waitFor();
+  // All that config says is there, to the letter.
+  const config = (await api('GET', '/v1/config')).body;
+  const shown = await page.locator('main').textContent();
+  for (const text of leaves(config)) assert.ok(shown.includes(text), `settings lack ${text}`);
   await accessible(page, 'settings');
   await shoot(page, '23-settings');
   await page.getByRole('link', { name: 'Docs' }).click();

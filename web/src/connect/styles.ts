@@ -88,7 +88,7 @@ export const layout = css`
   .choice .icon { color: var(--_soft); }
   .choice strong { font-weight: 600; }
   .choice small { grid-column: 3; color: var(--_soft); font-size: 0.8125rem; }
-  .tag { font-size: 0.75rem; font-weight: 600; color: var(--_accent); border: 1px solid currentColor; border-radius: 99px; padding: 0.0625rem 0.5rem; margin-inline-start: 0.375rem; white-space: nowrap; }
+  .tag { font-size: 0.75rem; font-weight: 600; color: var(--_accent); border: 1px solid currentColor; border-radius: 99px; padding: 0.0625rem 0.5rem; margin-inline-start: 0.125rem; white-space: nowrap; }
 
   details { border-top: 1px solid var(--_line); padding-top: 0.75rem; }
   summary { cursor: pointer; font-weight: 600; display: inline-flex; align-items: center; gap: 0.375rem; list-style: none; border-radius: 4px; }

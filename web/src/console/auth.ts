@@ -51,7 +51,7 @@ export class Auth {
   async load(): Promise<string | undefined> {
     if (location.pathname === signedInPath) {
       const user = await this.manager.signinCallback(location.href).catch((error: unknown) => {
-        throw new Problem(0, 'NOT_SIGNED_IN', notSignedIn(error), 'Sign in again.');
+        throw new Problem(0, 'NOT_SIGNED_IN', notSignedIn(error));
       });
       this.user = user ?? undefined;
       const state = user?.state as { path?: unknown } | undefined;

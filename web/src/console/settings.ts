@@ -32,16 +32,20 @@ class SettingsPage extends Page {
         ${c.permissionSets.map((p, i) => html`<li><h3>${p.title || permissionLabel(p.name)} ${i === 0 ? html`<span class="chip">Default</span>` : nothing} <code class="soft">${p.name}</code></h3>
           <p>${c.platformName} ${p.description}.</p>${p.warning ? html`<p class="soft small">${p.warning}</p>` : nothing}
           ${p.managedPolicies.length ? html`<p class="small">AWS’s policies: ${p.managedPolicies.map((m) => html`<code class="chip">${m}</code> `)}</p>` : nothing}
+          ${p.policyUrl ? html`<p class="small">Its policy: <code>${p.policyUrl}</code> <rolecall-copy compact .text=${p.policyUrl} label="Copy: policy of ${permissionLabel(p.name)}"></rolecall-copy> ${p.policyDigest ? html`<span class="soft">version ${p.policyDigest}</span>` : nothing}</p>` : nothing}
           ${p.deniedActions.length ? html`<details class="small"><summary>${p.deniedActions.length} actions denied all the same</summary><p class="actions-list">${p.deniedActions.map((a) => html`<code>${a}</code> `)}</p></details>` : nothing}</li>`)}
       </ul></div></section>
       <section class="panel"><header><h2>Regions</h2></header><div class="in"><p class="soft">Where customers can create their stack; the first one is Rolecall’s own.</p><div class="chips">${c.regions.map((r) => html`<span class="chip mono">${r}</span>`)}</div></div></section>
       <section class="panel"><header><h2>Sessions</h2></header><div class="in"><dl class="facts">
         ${fact('By default', minutes(c.sessionLimits.defaultSeconds))}${fact('At least', minutes(c.sessionLimits.leastSeconds))}${fact('At most', minutes(c.sessionLimits.longestSeconds))}
       </dl></div></section>
-      <section class="panel"><header><h2>Template</h2></header><div class="in"><dl class="facts wide">
-        ${fact('Version', c.template.version)}${fact('URL', c.template.url, true)}${fact('SHA-256', c.template.sha256, true)}
-      </dl></div></section>`;
+      ${published('CloudFormation template', c.template)}${published('Terraform module', c.terraformModule)}`;
   }
+}
+
+function published(title: string, t: Config['template']): TemplateResult {
+  return html`<section class="panel"><header><h2>${title}</h2></header><div class="in"><dl class="facts wide">
+    ${fact('Version', t.version)}${fact('URL', t.url, true)}${fact('SHA-256', t.sha256, true)}</dl></div></section>`;
 }
 
 function minutes(seconds: number): string {
