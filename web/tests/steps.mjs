@@ -123,7 +123,7 @@ export async function accessible(page, what) {
 export async function shoot(page, name, { full = true } = {}) {
   const size = page.viewportSize();
   for (const [suffix, scheme, width, height] of [['light', 'light', 1280, 860], ['dark', 'dark', 1280, 860], ['360', 'light', 360, 740]]) {
-    await page.emulateMedia({ colorScheme: scheme });
+    await page.emulateMedia({ colorScheme: scheme, reducedMotion: 'reduce' }); // no colour on its way to another
     await page.setViewportSize({ width, height });
     if (full) await page.evaluate(() => window.scrollTo(0, 0)); // else what is sticky stands in the middle
     await page.waitForTimeout(60); // a frame or two, for the new size
@@ -134,7 +134,7 @@ export async function shoot(page, name, { full = true } = {}) {
     }
     await page.screenshot({ path: join(env.screenshots, `${name}-${suffix}.png`), fullPage: full });
   }
-  await page.emulateMedia({ colorScheme: null });
+  await page.emulateMedia({ colorScheme: null, reducedMotion: null });
   await page.setViewportSize(size);
 }
 
