@@ -2,6 +2,7 @@ package connect_test
 
 import (
 	"context"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -194,5 +195,24 @@ func TestARoleByHandAndAPolicyThatChanges(t *testing.T) {
 	b.now = b.now.Add(time.Hour)
 	if s := report(); s.Version != version {
 		t.Errorf("nothing new makes version %d of %d", s.Version, version)
+	}
+}
+
+// The link that updates a stack is of the stack's own partition and Region.
+func TestUpdateLinksOfEveryPartition(t *testing.T) {
+	for stackARN, console := range map[string]string{
+		"arn:aws:cloudformation:eu-north-1:222222222222:stack/one/1":           "https://eu-north-1.console.aws.amazon.com/",
+		"arn:aws-us-gov:cloudformation:us-gov-east-1:222222222222:stack/one/1": "https://console.amazonaws-us-gov.com/",
+		"arn:aws-cn:cloudformation:cn-northwest-1:222222222222:stack/one/1":    "https://console.amazonaws.cn/",
+	} {
+		id := stack(t, stackARN)
+		s := in(t, connect.StatusEnabled).Snapshot()
+		s.Partition, s.Stack = id.Partition(), connect.Stack{ID: id, TemplateVersion: "1.0.0"}
+		d := offering(currentPolicy)
+		d.Platform.Partition = id.Partition()
+		u := d.StackUpdate(t.Context(), must[connect.Connection](t)(connect.Restore(s)))
+		if u == nil || !strings.HasPrefix(u.UpdateURL, console+"cloudformation/home?region="+string(id.Region())+"#/stacks/update/template?stackId="+url.QueryEscape(stackARN)) {
+			t.Errorf("%s: %+v", stackARN, u)
+		}
 	}
 }

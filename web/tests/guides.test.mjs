@@ -62,6 +62,8 @@ test('guides: the Terraform text is the API’s, and its role connects', async (
   const { widget, c } = await guided(page, unique('By Terraform'), 'Terraform');
   await same(page, widget, 'main.tf', c.launch.terraform);
   assert.ok(c.launch.terraform.includes(c.externalId));
+  await widget.getByText('Or call the published module').click();
+  await same(page, widget, 'module.tf', c.launch.terraformModule);
   await accessible(page, 'the Terraform guide');
   await shoot(page, '71-terraform');
   const arn = await applied(c.launch.terraform, account());
