@@ -37,6 +37,8 @@ type VerifyJob struct {
 	Run          int64
 	Attempt      int
 	ReplyTo      *ReplyTo // nil where nobody waits, or the answer has been given
+	// Contender is tried instead of a run of the connection's; nil for none.
+	Contender *Contender
 	// Farewell asks for no try: a stack's Delete waits until the role can be deleted.
 	Farewell bool
 	// Redelivered says that an earlier delivery of the same message did not end well. Not part of the message.

@@ -227,10 +227,26 @@ func (c Change) Event() Event { return c.event }
 // Events tell of all steps of the change, in their order.
 func (c Change) Events() []Event { return append(slices.Clone(c.earlier), c.event) }
 
-// then makes one change of two steps, of which the first makes the connection.
+// then makes one change of two steps. The second one neither claims nor releases scopes.
 func (c Change) then(next Change) Change {
 	next.earlier, next.expect, next.name, next.scopeClaims = c.Events(), c.expect, c.name, c.scopeClaims
-	return next
+	if next.joins.IsZero() {
+		next.joins = c.joins
+	}
+	if next.fence == nil {
+		next.fence = c.fence
+	}
+	return next.withRolesOf(c)
+}
+
+// withRolesOf adds the roles that an earlier step claims and releases; what that one claims and this one releases is neither.
+func (c Change) withRolesOf(earlier Change) Change {
+	released := slices.DeleteFunc(slices.Clone(c.releases), func(r RoleARN) bool { return r == earlier.claim })
+	if c.claim.IsZero() && len(released) == len(c.releases) {
+		c.claim = earlier.claim
+	}
+	c.releases = append(slices.Clone(earlier.releases), released...)
+	return c
 }
 
 // Expect is the version that the stored connection must have; 0 means that it must not exist.

@@ -46,7 +46,7 @@ const (
 
 // Limits of enrolments. Whoever reads a token can report made-up accounts, so what one can bring about has an end.
 const (
-	MaxEnrolmentAccounts = 5000 // accounts that one enrolment takes
+	MaxEnrolmentAccounts = 5000 // accounts of one enrolment that are written down before they are proven
 	MaxEnrolments        = 20   // active ones of a tenant
 	maxUnits             = 50   // their ids fit one parameter of CloudFormation, which takes 4,096 characters
 )

@@ -365,8 +365,8 @@ func (u Retries) Retry(ctx context.Context, tenant TenantID, id string, by Actor
 
 func (u Retries) again(ctx context.Context, m Member, by Actor, out *Retried) error {
 	switch {
-	case out.More || m.State != MemberFailed || m.Reason.Code == CodeOrganizationMismatch:
-		return nil // who does not belong there fails again
+	case out.More || m.State != MemberFailed || m.Reason.Code == CodeOrganizationMismatch || m.Own == "":
+		return nil // who does not belong there fails again, and so does who was turned away
 	case len(out.Verifying)+len(out.Redeploy) == mostRetried:
 		out.More = true
 		return nil

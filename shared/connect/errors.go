@@ -95,7 +95,6 @@ const (
 	CodeRoleStillAnswers      Code = "ROLE_STILL_ANSWERS"
 	CodeEnrolmentNotFound     Code = "ENROLMENT_NOT_FOUND"
 	CodeEnrolmentRevoked      Code = "ENROLMENT_REVOKED"
-	CodeEnrolmentFull         Code = "ENROLMENT_FULL"
 	CodeEnrolmentLimit        Code = "ENROLMENT_LIMIT"
 	CodeEnrolmentUnsupported  Code = "ENROLMENT_UNSUPPORTED"
 	CodeOrganizationInvalid   Code = "ORGANIZATION_INVALID"

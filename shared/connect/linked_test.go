@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
@@ -56,6 +57,7 @@ func (o *organization) tries(w *willing, out *outbox, now *time.Time) connect.Ve
 	clock := func() time.Time { return *now }
 	return connect.Verifications{
 		Store: o, Jobs: out, Sweeps: out, Answerer: out, Clock: clock, Jitter: func() float64 { return 0 },
+		Contests: connect.Contests{Store: o, Random: rand.NewChaCha8([32]byte{77})},
 		Verifier: connect.Verifier{
 			Platform: platform(), Assumer: w, Inspector: w, Clock: clock, Organizations: directory{id: "o-a1b2c3d4e5"},
 		},

@@ -12,6 +12,7 @@ type Membership struct {
 	Enrolment    Enrolment
 	Member       *Member // nil where the account has not reported before
 	StackDeleted bool    // the stack's Delete has come already
+	StackSeen    int64   // changes whenever a report of the stack is taken; 0 where none ever was
 }
 
 // A MemberChange is a step of an account's membership that makes no change of its own connection: the account is linked to
@@ -19,6 +20,7 @@ type Membership struct {
 type MemberChange struct {
 	member  Member
 	deleted bool
+	seen    int64
 	event   *Event
 }
 
@@ -27,6 +29,9 @@ func (c MemberChange) Member() Member { return c.member }
 
 // StackDeleted says that the member's stack has gone: no later word of it counts.
 func (c MemberChange) StackDeleted() bool { return c.deleted }
+
+// StackSeen must still be what it was when the membership was read, where the change is of the stack alone.
+func (c MemberChange) StackSeen() int64 { return c.seen }
 
 // Event is a note for the timeline of the connection that is linked; nil where there is none.
 func (c MemberChange) Event() *Event { return c.event }
@@ -38,7 +43,8 @@ type MemberStore interface {
 	// Serving is a connection of the tenant's that is enabled or degraded for the account; ok is false where there is
 	// none. One that no enrolment made and that has just become so may be missed.
 	Serving(ctx context.Context, tenant TenantID, account AccountID) (c Connection, ok bool, err error)
-	// Admit counts one more account of an enrolment; ErrEnrolmentFull where there were most of them already.
+	// Admit counts one more account of an enrolment that has proven nothing; ErrEnrolmentFull where there were most of them
+	// already.
 	Admit(ctx context.Context, id EnrolmentID, most int) error
 	// CommitMember writes the change; ErrConflict where the account or the stack is no longer as it was read.
 	CommitMember(ctx context.Context, ch MemberChange) error
@@ -49,13 +55,11 @@ type Members struct {
 	Store  MemberStore
 	Tokens EnrolmentTokens
 	Random io.Reader
+	Limit  *Ration // of contenders; nil for none
 }
 
-// ErrEnrolmentFull says that an enrolment has taken as many accounts as it may.
-var ErrEnrolmentFull = &Error{
-	Kind: KindConflict, Code: CodeEnrolmentFull, Message: "this enrolment has taken as many accounts as it may",
-	Fix: "Ask the platform for another enrolment, for other organizational units.",
-}
+// ErrEnrolmentFull says that as many accounts have reported to an enrolment as are written down before they are proven.
+var ErrEnrolmentFull = errors.New("the enrolment takes no further account that has proven nothing")
 
 var (
 	errEnrolmentRevoked = &Error{
@@ -110,10 +114,10 @@ func (u Callbacks) member(ctx context.Context, id EnrolmentID, r CallbackRequest
 		return u.memberReports(ctx, m, m.Member.Own, r)
 	case r.Callback.Type == RequestDelete:
 		return &Reply{OK: true}, u.leave(ctx, m, r.Callback)
-	case m.Enrolment.s.Status == EnrolmentRevoked:
-		return nil, errEnrolmentRevoked
 	case m.StackDeleted:
 		return nil, errStackDeleted
+	case m.Enrolment.s.Status == EnrolmentRevoked:
+		return nil, u.turnAway(ctx, m, r.Callback)
 	}
 	return u.join(ctx, m, r)
 }
@@ -128,11 +132,20 @@ func (u Callbacks) memberReports(ctx context.Context, m Membership, id Connectio
 		switch {
 		case c.s.Status == StatusDeleted:
 			return nil, errMemberDeleted
+		case m.StackDeleted:
+			return nil, errStackDeleted
 		case m.Enrolment.s.Status == EnrolmentRevoked && c.s.Stack.ID != r.Callback.StackID:
 			return nil, errEnrolmentRevoked
+		case c.s.Stack.ID != r.Callback.StackID && c.serves(r.Callback.RoleARN):
+			return &Reply{OK: true}, nil
+		case c.s.Stack.ID != r.Callback.StackID && (c.s.Status == StatusVerifying || c.s.Status == StatusDegraded):
+			if err := u.admitContender(ctx, m.Enrolment); err != nil {
+				return nil, err
+			}
+			return u.contend(ctx, m.Enrolment, r)
 		}
 	}
-	d, err := u.decide(ctx, c, fence, r.Callback)
+	d, err := u.decide(ctx, m, c, fence, r.Callback)
 	if err != nil {
 		return nil, err
 	}
@@ -146,9 +159,9 @@ func (u Callbacks) memberReports(ctx context.Context, m Membership, id Connectio
 }
 
 // decide looks first whether another connection has come to serve the account, where this one has nothing under way.
-func (u Callbacks) decide(ctx context.Context, c Connection, f Fence, r Callback) (Decision, error) {
+func (u Callbacks) decide(ctx context.Context, m Membership, c Connection, f Fence, r Callback) (Decision, error) {
 	if r.Type == RequestDelete {
-		return u.parts(ctx, c, f, r)
+		return u.parts(ctx, m, c, f, r)
 	}
 	if c.mayRebind() == nil && c.s.Version > 1 { // version 1 has just been made, since there was none
 		to, ok, err := u.Members.Store.Serving(ctx, c.s.TenantID, c.s.enrolledAccount())
@@ -163,8 +176,11 @@ func (u Callbacks) decide(ctx context.Context, c Connection, f Fence, r Callback
 }
 
 // parts takes a Delete. The connection that this one gave way to is told that it is no longer linked.
-func (u Callbacks) parts(ctx context.Context, c Connection, f Fence, r Callback) (Decision, error) {
+func (u Callbacks) parts(ctx context.Context, m Membership, c Connection, f Fence, r Callback) (Decision, error) {
 	d := c.Receive(f, r, u.Clock())
+	if d.Change == nil && c.s.Stack.ID != r.StackID && !m.StackDeleted && !f.Deleted {
+		return d, u.forget(ctx, m, r)
+	}
 	if d.Change == nil || c.s.LinkedTo == "" {
 		return d, nil
 	}
@@ -176,8 +192,9 @@ func (u Callbacks) parts(ctx context.Context, c Connection, f Fence, r Callback)
 	return d, nil
 }
 
-// mayRebind says whether another stack of the same account may take the connection over: only once the old one serves no
-// more and is not on trial. Else any account that reads the token could move others' connections away from their stacks.
+// mayRebind says whether another stack of the same account may take the connection over with its mere report: only once the
+// old one serves no more and is not on trial. Else any account that reads the token could move others' connections away
+// from their stacks. While the old one is on trial or degraded, the new one is a [Contender].
 func (c Connection) mayRebind() *Error {
 	switch c.s.Status {
 	case StatusPending, StatusFailed, StatusDisconnected, StatusExpired:
@@ -187,14 +204,44 @@ func (c Connection) mayRebind() *Error {
 	return errAccountConnected
 }
 
+// forget remembers that a stack is gone which is not the connection's: what it reported is on trial, or still to come.
+func (u Callbacks) forget(ctx context.Context, m Membership, r Callback) error {
+	return u.Members.Store.CommitMember(ctx, MemberChange{deleted: true, seen: m.StackSeen, member: Member{
+		EnrolmentID: m.Enrolment.s.ID, AccountID: r.StackID.Account(), StackID: r.StackID,
+	}})
+}
+
+// turnAway refuses an account that comes when the enrolment has been revoked. Where there is room, its line says so.
+func (u Callbacks) turnAway(ctx context.Context, m Membership, r Callback) error {
+	if m.Member == nil {
+		err := u.Members.Store.Admit(ctx, m.Enrolment.s.ID, MaxEnrolmentAccounts)
+		if errors.Is(err, ErrEnrolmentFull) {
+			return errEnrolmentRevoked
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if m.Member == nil || m.Member.State == MemberFailed {
+		if err := u.Members.Store.CommitMember(ctx, MemberChange{member: Member{
+			EnrolmentID: m.Enrolment.s.ID, AccountID: r.StackID.Account(), State: MemberFailed, Reason: errEnrolmentRevoked.Reason(),
+			StackID: r.StackID, RolledBack: true, UpdatedAt: u.Clock(),
+		}}); err != nil {
+			return err
+		}
+	}
+	return errEnrolmentRevoked
+}
+
 // leave takes the Delete of a stack that has no connection of its own: a link ends, or the stack is remembered so that a
 // report which comes late connects nothing.
 func (u Callbacks) leave(ctx context.Context, m Membership, r Callback) error {
-	if m.StackDeleted || (m.Member != nil && m.Member.StackID != r.StackID) {
+	linked := m.Member != nil && m.Member.State == MemberLinked
+	if m.StackDeleted || (linked && m.Member.StackID != r.StackID) {
 		return nil
 	}
-	ch := MemberChange{deleted: true, member: Member{EnrolmentID: m.Enrolment.s.ID, AccountID: r.StackID.Account(), StackID: r.StackID}}
-	if m.Member != nil {
+	ch := MemberChange{deleted: true, seen: m.StackSeen, member: Member{EnrolmentID: m.Enrolment.s.ID, AccountID: r.StackID.Account(), StackID: r.StackID}}
+	if linked {
 		c, _, err := u.Store.ConnectionAndFence(ctx, m.Member.ConnectionID, r.StackID)
 		if err != nil {
 			return err
@@ -211,10 +258,9 @@ func (u Callbacks) join(ctx context.Context, m Membership, r CallbackRequest) (*
 	if role := r.Callback.RoleARN.Account(); role != account {
 		return nil, accountMismatch(role, account)
 	}
-	if m.Member == nil {
-		if err := u.Members.Store.Admit(ctx, e.s.ID, MaxEnrolmentAccounts); err != nil {
-			return nil, err
-		}
+	full, err := u.full(ctx, m)
+	if err != nil {
+		return nil, err
 	}
 	found, ok, err := u.Members.Store.Serving(ctx, e.s.TenantID, account)
 	if err != nil {
@@ -223,11 +269,27 @@ func (u Callbacks) join(ctx context.Context, m Membership, r CallbackRequest) (*
 	if ok {
 		return &Reply{OK: true}, u.link(ctx, m, found, r.Callback)
 	}
+	if full {
+		return u.contend(ctx, e, r)
+	}
 	id, err := u.connectMember(ctx, e, r.Callback.StackID)
 	if err != nil {
 		return nil, err
 	}
 	return u.memberReports(ctx, m, id, r)
+}
+
+// full says that there is no room for an account that reports for the first time. Then it costs a contender's part of what
+// its tenant may have in a minute.
+func (u Callbacks) full(ctx context.Context, m Membership) (bool, error) {
+	if m.Member != nil {
+		return false, nil
+	}
+	err := u.Members.Store.Admit(ctx, m.Enrolment.s.ID, MaxEnrolmentAccounts)
+	if errors.Is(err, ErrEnrolmentFull) {
+		return true, u.admitContender(ctx, m.Enrolment)
+	}
+	return false, err
 }
 
 // link remembers that another connection serves the account. The stack's own role is of no use then: nobody assumes it.

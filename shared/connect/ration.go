@@ -13,6 +13,7 @@ type Rationed string
 const (
 	RationedCredentials   Rationed = "credentials"
 	RationedVerifications Rationed = "verifications"
+	RationedContenders    Rationed = "contenders"
 )
 
 // A LeaseStore gives out parts of what a tenant may have in a minute.
@@ -42,10 +43,10 @@ type lease struct {
 // block is how much is leased at a time: 0.02 writes for each hand-out, 0.1 for each verification, of which each takes at
 // least five requests by itself.
 func (r *Ration) block() int {
-	if r.Of == RationedVerifications {
-		return 10
+	if r.Of == RationedCredentials {
+		return 50
 	}
-	return 50
+	return 10
 }
 
 // Admit counts one. A refusal says when to try again, and costs nothing until then. A nil Ration admits all.

@@ -35,6 +35,7 @@ type Verifications struct {
 	Jitter   func() float64 // in [-1,1]
 	Interval time.Duration  // between two checks of an enabled connection; a day at most
 	Limit    *Ration        // of what tenants themselves ask for; nil for none
+	Contests Contests       // of reports that compete for an account
 }
 
 // probeTime bounds one try's questions to AWS, so that there is time left to commit and to answer. What has not been
@@ -48,6 +49,9 @@ const answerAgain = 15 * time.Second
 // not. It can be repeated: a try that has been made is not made again. A connection that does not exist any more is
 // nobody's to verify.
 func (u Verifications) Try(ctx context.Context, job VerifyJob) error {
+	if job.Contender != nil {
+		return u.contested(ctx, job)
+	}
 	c, err := u.Store.Connection(ctx, job.ConnectionID)
 	if errors.Is(err, ErrNotFound) {
 		return nil

@@ -126,7 +126,6 @@ func Codes() []CodeInfo {
 		{connect.CodeUnitsInvalid, http.StatusBadRequest, "These are not 1 to 50 ids of roots or organizational units."},
 		{connect.CodeNameRuleInvalid, http.StatusBadRequest, "The rule for names does not hold {accountId} once, or makes names that cannot be."},
 		{connect.CodeEnrolmentRevoked, 0, "The enrolment has been revoked and takes no further account."},
-		{connect.CodeEnrolmentFull, 0, "The enrolment has taken as many accounts as it may."},
 		{connect.CodeAccountConnected, 0, "The account is already connected, by another stack or another connection."},
 		{connect.CodeOrganizationMismatch, 0, "The account is not in the organization that was enrolled."},
 		{connect.CodeOrganizationDenied, 0, "The role may not say which organization its account belongs to."},

@@ -27,7 +27,7 @@ type Enrolment struct {
 	Permissions           string           `json:"permissions"`
 	DefaultRegion         string           `json:"defaultRegion"`
 	NameRule              string           `json:"nameRule"`
-	MostAccounts          int              `json:"mostAccounts" doc:"How many accounts it takes."`
+	MostAccounts          int              `json:"mostAccounts" doc:"How many accounts may report before it is proven that they belong to the organization. Those that do are connected beyond it, too."`
 	CreatedAt             time.Time        `json:"createdAt"`
 	CreatedBy             string           `json:"createdBy"`
 	RevokedAt             *time.Time       `json:"revokedAt,omitempty"`
@@ -68,7 +68,7 @@ type Enrolments struct {
 type EnrolledAccount struct {
 	AccountID    string    `json:"accountId" example:"222222222222"`
 	Status       string    `json:"status" enum:"connecting,enabled,degraded,failed,disconnected,deleted,linked"`
-	ConnectionID string    `json:"connectionId"`
+	ConnectionID string    `json:"connectionId,omitempty" doc:"Absent for an account that came when the enrolment had been revoked."`
 	Reason       *Reason   `json:"reason,omitempty" doc:"Why it failed, or is not as it should be."`
 	RolledBack   bool      `json:"rolledBack" doc:"Its stack is gone after a failure: only the customer can deploy it again; see retry."`
 	StackID      string    `json:"stackId,omitempty"`
@@ -133,7 +133,8 @@ func (a api) enrolmentOperations() []operation {
 		}, a.revokeEnrolment),
 		does(operation{
 			route: "GET /v1/enrolments/{id}/accounts", id: "listEnrolledAccounts", summary: "An enrolment's accounts, by account",
-			about:   "Accounts that have not reported yet, or were refused before they got a connection, are not among them.",
+			about: "Accounts that have not reported yet are not among them; neither are those whose report named no role of theirs, another " +
+				"token, or a permission set that is not on offer: their stacks' own events say why.",
 			answers: []answer{{status: http.StatusOK, body: reflect.TypeFor[EnrolledAccounts]()}},
 		}, a.enrolledAccounts),
 	}

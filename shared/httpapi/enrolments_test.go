@@ -105,9 +105,9 @@ func TestAnEnrolmentsLife(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.enrolments.members[id] = []connect.Member{
-		{EnrolmentID: id, AccountID: "222222222222", ConnectionID: "conn_1", State: connect.MemberEnabled, StackID: stack, UpdatedAt: w.now},
+		{EnrolmentID: id, AccountID: "222222222222", ConnectionID: "conn_1", Own: "conn_1", State: connect.MemberEnabled, StackID: stack, UpdatedAt: w.now},
 		{
-			EnrolmentID: id, AccountID: "333333333333", ConnectionID: "conn_2", State: connect.MemberFailed, RolledBack: true, UpdatedAt: w.now,
+			EnrolmentID: id, AccountID: "333333333333", ConnectionID: "conn_2", Own: "conn_2", State: connect.MemberFailed, RolledBack: true, UpdatedAt: w.now,
 			Reason: connect.Reason{Code: connect.CodeOrganizationDenied, Message: "not there", Fix: "Leave."},
 		},
 	}

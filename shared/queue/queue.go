@@ -17,12 +17,13 @@ const maxDelay = 15 * time.Minute
 
 // A message is a job as it stands in a queue. The queues are encrypted at rest; the reply's URL is in no other place.
 type message struct {
-	ConnectionID  string   `json:"connectionId,omitempty"`
-	Run           int64    `json:"run,omitempty"`
-	Attempt       int      `json:"attempt,omitempty"`
-	Farewell      bool     `json:"farewell,omitempty"`
-	Reply         *replyTo `json:"reply,omitempty"`
-	ConnectionIDs []string `json:"connectionIds,omitempty"`
+	ConnectionID  string     `json:"connectionId,omitempty"`
+	Run           int64      `json:"run,omitempty"`
+	Attempt       int        `json:"attempt,omitempty"`
+	Farewell      bool       `json:"farewell,omitempty"`
+	Contender     *contender `json:"contender,omitempty"`
+	Reply         *replyTo   `json:"reply,omitempty"`
+	ConnectionIDs []string   `json:"connectionIds,omitempty"`
 }
 
 type replyTo struct {
@@ -44,6 +45,7 @@ type Jobs struct {
 // Verify implements connect.Jobs.
 func (j Jobs) Verify(ctx context.Context, job connect.VerifyJob, delay time.Duration) error {
 	m := message{ConnectionID: string(job.ConnectionID), Run: job.Run, Attempt: job.Attempt, Farewell: job.Farewell}
+	m.Contender = toContender(job.Contender)
 	if r := job.ReplyTo; r != nil {
 		m.Reply = &replyTo{r.URL.Reveal(), r.StackID, r.RequestID, r.LogicalID, r.PhysicalID, r.Until.Unix()}
 	}
@@ -90,14 +92,19 @@ func Parse(body string, redelivered bool) (Job, error) {
 	if err := json.Unmarshal([]byte(body), &m); err != nil {
 		return Job{}, fmt.Errorf("job: %w", err)
 	}
-	if m.ConnectionID == "" {
+	if m.ConnectionID == "" && m.Contender == nil {
 		return sweepJob(m.ConnectionIDs)
 	}
-	id, err := connect.ParseConnectionID(m.ConnectionID)
-	if err != nil {
+	job := &connect.VerifyJob{Run: m.Run, Attempt: m.Attempt, Farewell: m.Farewell, Redelivered: redelivered}
+	var err error
+	if m.ConnectionID != "" {
+		if job.ConnectionID, err = connect.ParseConnectionID(m.ConnectionID); err != nil {
+			return Job{}, fmt.Errorf("job: %w", err)
+		}
+	}
+	if job.Contender, err = m.Contender.contender(); err != nil {
 		return Job{}, fmt.Errorf("job: %w", err)
 	}
-	job := &connect.VerifyJob{ConnectionID: id, Run: m.Run, Attempt: m.Attempt, Farewell: m.Farewell, Redelivered: redelivered}
 	if r := m.Reply; r != nil {
 		job.ReplyTo = &connect.ReplyTo{
 			URL: connect.NewSecret(r.URL), StackID: r.StackID, RequestID: r.RequestID, LogicalID: r.LogicalID, PhysicalID: r.PhysicalID,

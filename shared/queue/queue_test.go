@@ -102,7 +102,7 @@ func id(n int) connect.ConnectionID {
 
 func fullJob() connect.VerifyJob {
 	return connect.VerifyJob{
-		ConnectionID: id(1), Run: 1<<53 + 1, Attempt: 8, Farewell: true, Redelivered: true,
+		ConnectionID: id(1), Run: 1<<53 + 1, Attempt: 8, Farewell: true, Redelivered: true, Contender: fullContender(),
 		ReplyTo: &connect.ReplyTo{
 			URL:       connect.NewSecret(canary),
 			StackID:   "arn:aws:cloudformation:eu-west-1:222222222222:stack/one/11111111-aaaa",
@@ -112,8 +112,33 @@ func fullJob() connect.VerifyJob {
 	}
 }
 
+func same[T comparable](a, b T) bool { return a == b }
+
+// fullContender has all that a report can say.
+func fullContender() *connect.Contender {
+	stack, err := connect.ParseStackID("arn:aws:cloudformation:eu-west-1:222222222222:stack/one/11111111-aaaa")
+	if err != nil {
+		panic(err)
+	}
+	role, err := connect.ParseRoleARN("arn:aws:iam::222222222222:role/path/R")
+	if err != nil {
+		panic(err)
+	}
+	return &connect.Contender{
+		EnrolmentID: "enr_01ka000000000000000000demx", Verdict: &connect.Reply{OK: true, Reason: connect.Reason{Code: "C", Message: "m", Fix: "f"}}, StartedAt: time.Date(2026, 11, 21, 12, 0, 0, int(time.Millisecond), time.UTC),
+		Report: connect.Callback{
+			Type: connect.RequestCreate, Resource: connect.ResourceMember, StackID: stack, LogicalID: "Member", RequestID: "request", Launch: 1,
+			RoleARN: role, TemplateVersion: "1.0.0", SentAt: time.Date(2026, 11, 21, 11, 59, 59, 0, time.UTC),
+			Grant: connect.Grant{
+				Permissions: "custom", Withdrawn: true, ExternalID: "rce-x-222222222222", PolicyDigest: "d1",
+				BoundaryARN: "arn:aws:iam::222222222222:policy/B",
+			},
+		},
+	}
+}
+
 func TestAJobArrivesWhole(t *testing.T) {
-	for _, v := range []any{fullJob(), *fullJob().ReplyTo} { // a field that is new must be tried too
+	for _, v := range []any{fullJob(), *fullJob().ReplyTo, *fullContender(), fullContender().Report, fullContender().Report.Grant} { // a field that is new must be tried too
 		for i, value := 0, reflect.ValueOf(v); i < value.NumField(); i++ {
 			if value.Field(i).IsZero() {
 				t.Fatalf("the sample has no %s", value.Type().Field(i).Name)
@@ -121,8 +146,8 @@ func TestAJobArrivesWhole(t *testing.T) {
 		}
 	}
 	w := newWorld(t)
-	bare := connect.VerifyJob{ConnectionID: id(2), Run: 1}
-	for _, job := range []connect.VerifyJob{fullJob(), bare} {
+	bare, alone := connect.VerifyJob{ConnectionID: id(2), Run: 1}, connect.VerifyJob{Contender: fullContender()}
+	for _, job := range []connect.VerifyJob{fullJob(), bare, alone} {
 		if err := w.jobs.Verify(t.Context(), job, 0); err != nil {
 			t.Fatal(err)
 		}
@@ -135,7 +160,7 @@ func TestAJobArrivesWhole(t *testing.T) {
 			t.Fatal(err)
 		}
 		// Secrets compare by what they hide.
-		if diff := cmp.Diff(queue.Job{Try: &job}, got); diff != "" {
+		if diff := cmp.Diff(queue.Job{Try: &job}, got, cmp.Comparer(same[connect.RoleARN]), cmp.Comparer(same[connect.StackID])); diff != "" {
 			t.Errorf("job (-sent +received):\n%s", diff)
 		}
 		if first, err := queue.Parse(bodies[0], false); err != nil || first.Try.Redelivered {

@@ -236,3 +236,125 @@ func servedOnce(t *testing.T, s *store.Store, all []connect.Enrolment, accounts 
 		t.Errorf("%d accounts served, %d linked", len(serving), linked)
 	}
 }
+
+// Many stacks report one account at once, of which one is there; some say so twice. All that is on trial is tried at the same
+// time, until nothing is left to try: the one that is there is the account's, and every other one has been told so.
+func TestTheStackThatIsThereWinsTheRace(t *testing.T) {
+	const stacks, real = 16, 11
+	for _, seats := range []int{0, connect.MaxEnrolmentAccounts} {
+		s, m, now := newStore(t), &members{prefixes: map[string]string{}}, noon
+		clock := func() time.Time { return now }
+		e := ruled(t, s, "acme", "Contended")
+		m.prefixes["there"] = e.Snapshot().Prefix
+		callbacks := connect.Callbacks{
+			Store: s, Jobs: m, Clock: clock, Account: "111111111111", Offers: []connect.Permissions{"read-only"},
+			Members: connect.Members{Store: full{s, seats}, Tokens: anyToken{}, Random: crand.Reader},
+		}
+		tries := connect.Verifications{
+			Store: s, Jobs: m, Sweeps: m, Answerer: m, Clock: clock, Jitter: func() float64 { return 0 },
+			Contests: connect.Contests{Store: s, Random: crand.Reader},
+			Verifier: connect.Verifier{
+				Platform: connect.Platform{Partition: "aws", Account: "111111111111"}, Assumer: m, Inspector: m, Organizations: m, Clock: clock,
+			},
+		}
+		atOnce(2*stacks, func(n int) {
+			name := fmt.Sprintf("madeup-%d", n%stacks)
+			if n%stacks == real {
+				name = "there-1"
+			}
+			r := connect.CallbackRequest{
+				EnrolmentID: string(e.ID()), RoleARN: "arn:aws:iam::222222222222:role/" + name, ReplyTo: connect.ReplyTo{StackID: name},
+				Callback: connect.Callback{
+					Type: connect.RequestCreate, Resource: connect.ResourceMember, StackID: memberStack(t, "222222222222", n%stacks),
+					LogicalID: "Member", RequestID: fmt.Sprint("r", n%stacks), SentAt: noon,
+				},
+			}
+			_, err := callbacks.Receive(context.Background(), r)
+			for again := 0; errors.Is(err, connect.ErrConflict) && again < 50; again++ {
+				_, err = callbacks.Receive(context.Background(), r)
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		})
+		now = noon.Add(2 * time.Minute) // past all patience
+		for len(m.jobs) > 0 {
+			waiting := m.jobs
+			m.jobs = nil
+			atOnce(len(waiting), func(n int) {
+				err := tries.Try(context.Background(), waiting[n])
+				for again := 0; errors.Is(err, connect.ErrConflict) && again < 50; again++ {
+					err = tries.Try(context.Background(), waiting[n])
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		page, err := s.EnrolmentMembers(t.Context(), e.ID(), connect.EventQuery{Limit: 10})
+		if err != nil || len(page.Items) != 1 || page.Items[0].State != connect.MemberEnabled {
+			t.Fatalf("%+v, %v", page.Items, err)
+		}
+		c, err := s.Connection(t.Context(), page.Items[0].Own)
+		if err != nil || c.Snapshot().RoleARN.String() != "arn:aws:iam::222222222222:role/there-1" || c.Snapshot().Stack.ID != memberStack(t, "222222222222", real) {
+			t.Errorf("%+v, %v", c.Snapshot(), err)
+		}
+		fine := 0
+		for _, a := range m.answers {
+			if a.OK {
+				fine++
+			}
+		}
+		if fine == 0 || fine == len(m.answers) {
+			t.Errorf("%d of %d stacks were told that all is well", fine, len(m.answers))
+		}
+	}
+}
+
+// full is a store in which so many accounts of an enrolment have reported already.
+type full struct {
+	*store.Store
+	seats int
+}
+
+func (f full) Admit(ctx context.Context, id connect.EnrolmentID, most int) error {
+	if f.seats >= most {
+		return connect.ErrEnrolmentFull
+	}
+	return f.Store.Admit(ctx, id, most)
+}
+
+// Who comes when the enrolment has been revoked gets a line that says so, which neither its stack's Delete nor a repetition
+// changes, and no connection.
+func TestWhoComesTooLateHasALine(t *testing.T) {
+	s := newStore(t)
+	e := enrolled(t, s, "acme", noon)
+	if err := s.CommitEnrolment(t.Context(), e.Revoke("ada", noon)); err != nil {
+		t.Fatal(err)
+	}
+	callbacks := connect.Callbacks{
+		Store: s, Clock: func() time.Time { return noon }, Account: "111111111111", Offers: []connect.Permissions{"read-only"},
+		Members: connect.Members{Store: s, Tokens: anyToken{}, Random: crand.Reader},
+	}
+	for i, kind := range []connect.RequestType{connect.RequestCreate, connect.RequestCreate, connect.RequestDelete, connect.RequestDelete} {
+		reply, err := callbacks.Receive(t.Context(), connect.CallbackRequest{
+			EnrolmentID: string(e.ID()), RoleARN: "arn:aws:iam::222222222222:role/One", Callback: connect.Callback{
+				Type: kind, Resource: connect.ResourceMember, StackID: memberStack(t, "222222222222", 1), LogicalID: "Member",
+				RequestID: fmt.Sprint("r", i), SentAt: noon,
+			},
+		})
+		if err != nil || reply == nil || reply.OK != (kind == connect.RequestDelete) || (!reply.OK && reply.Reason.Code != connect.CodeEnrolmentRevoked) {
+			t.Fatalf("%s: %+v, %v", kind, reply, err)
+		}
+	}
+	page, err := s.EnrolmentMembers(t.Context(), e.ID(), connect.EventQuery{Limit: 10})
+	if err != nil || len(page.Items) != 1 {
+		t.Fatalf("%+v, %v", page.Items, err)
+	}
+	if m := page.Items[0]; m.State != connect.MemberFailed || m.Reason.Code != connect.CodeEnrolmentRevoked || m.Own != "" || m.ConnectionID != "" {
+		t.Errorf("%+v", m)
+	}
+	if list, err := s.Connections(t.Context(), "acme", connect.ListQuery{Limit: 10}); err != nil || len(list.Items) != 0 {
+		t.Errorf("%d connections, %v", len(list.Items), err)
+	}
+}

@@ -134,7 +134,8 @@ func memberOf(id connect.EnrolmentID, i item) (connect.Member, error) {
 // A memberStackRecord remembers a stack of an account: one that was deleted never connects it.
 type memberStackRecord struct {
 	key
-	Deleted bool `dynamodbav:"deleted"`
+	Deleted bool  `dynamodbav:"deleted"`
+	Seen    int64 `dynamodbav:"seen"`
 }
 
 // Enrolment reads one enrolment consistently.
@@ -270,7 +271,7 @@ func (s *Store) Membership(ctx context.Context, id connect.EnrolmentID, stack co
 	if err := attributevalue.UnmarshalMap(found[sk.SK], &seen); err != nil {
 		return m, fmt.Errorf("stack of enrolment %s: %w", id, err)
 	}
-	m.StackDeleted = seen.Deleted
+	m.StackDeleted, m.StackSeen = seen.Deleted, seen.Seen
 	return m, nil
 }
 
@@ -371,22 +372,30 @@ func (s *Store) Admit(ctx context.Context, id connect.EnrolmentID, most int) err
 // CommitMember writes a membership without a connection of its own.
 func (s *Store) CommitMember(ctx context.Context, ch connect.MemberChange) error {
 	b, m := builder{table: s.Table}, ch.Member()
-	stack := memberStackRecord{memberStackKey(m.EnrolmentID, m.StackID), ch.StackDeleted()}
+	stack := memberStackRecord{key: memberStackKey(m.EnrolmentID, m.StackID), Deleted: ch.StackDeleted(), Seen: seenLinked}
 	switch {
 	case m.State != "":
 		b.put(toMember(m), notItsOwn, nil, refusedWith(connect.ErrConflict))
-		b.joins(stack)
+		if m.State == connect.MemberLinked {
+			b.joins(stack)
+		}
 	case m.ConnectionID != "":
 		b.forget(m)
 		b.put(stack, "", nil, nil)
-	default:
+	case ch.StackSeen() == 0:
 		b.putNew(stack, connect.ErrConflict)
+	default:
+		stack.Seen = ch.StackSeen()
+		b.put(stack, "seen = :seen", item{":seen": number(stack.Seen)}, refusedWith(connect.ErrConflict))
 	}
 	if e := ch.Event(); e != nil {
 		b.note(*e)
 	}
 	return s.commit(ctx, b)
 }
+
+// seenLinked marks a stack whose report was taken for a link; with a connection's version added, one that bound the stack.
+const seenLinked = 1
 
 // notItsOwn keeps the connection that the enrolment made for an account from being forgotten.
 const notItsOwn = "attribute_not_exists(ownId)"
@@ -398,13 +407,14 @@ func (b *builder) member(ch connect.Change) {
 	if !ok {
 		return
 	}
-	stack := ch.Joins()
-	if stack.IsZero() {
+	if ch.Expect() == 0 {
+		b.put(toMember(m), notItsOwn, nil, refusedWith(connect.ErrConflict))
+	} else {
 		b.put(toMember(m), "", nil, nil)
-		return
 	}
-	b.put(toMember(m), notItsOwn, nil, refusedWith(connect.ErrConflict))
-	b.joins(memberStackRecord{memberStackKey(m.EnrolmentID, stack), false})
+	if stack := ch.Joins(); !stack.IsZero() {
+		b.joins(memberStackRecord{key: memberStackKey(m.EnrolmentID, stack), Seen: seenLinked + ch.Connection().Version()})
+	}
 }
 
 func (b *builder) joins(stack memberStackRecord) {

@@ -292,6 +292,9 @@ func TestEveryMethodAndOutcome(t *testing.T) {
 		}
 	}
 	rows = append(rows, otherRows()...)
+	for _, r := range accountRows() {
+		rows = append(rows, func(t *testing.T) verdict { return r.run(t) })
+	}
 	verdicts := make([]verdict, len(rows))
 	var all sync.WaitGroup
 	for i, row := range rows {

@@ -125,7 +125,7 @@ func TestAnOrganization(t *testing.T) {
 	began := time.Now()
 	theirs.createOrganizationStack(e)
 	outsider := customer{t, "399999999999", "eu-west-1"}
-	outsider.presents(e)
+	outsider.presents(e, "stolen")
 
 	eventually(t, 3*time.Minute, "45 accounts enabled", func() bool { return acme.enrolment(e.ID).Progress.Enabled == 45 })
 	t.Logf("stack created → 45 accounts enabled in %s", time.Since(began).Round(time.Millisecond))
@@ -164,7 +164,10 @@ func TestAnOrganization(t *testing.T) {
 	}
 	t.Logf("\n%s", table(append(verdicts, late)))
 	after := acme.enrolment(e.ID)
-	if _, there := acme.accounts(e.ID)[member(52)]; there || after.Status != "revoked" || after.Launch != nil || after.Progress.Enabled != 48 {
+	if line := acme.accounts(e.ID)[member(52)]; line.Status != "failed" || line.ConnectionID != "" || line.Reason == nil || line.Reason.Code != late.code {
+		t.Errorf("the line of the account that came too late: %+v", line)
+	}
+	if after.Status != "revoked" || after.Launch != nil || after.Progress.Enabled != 48 {
 		t.Errorf("after revocation: %+v", after)
 	}
 
@@ -206,7 +209,7 @@ func (c customer) createOrganizationStack(e enrolment) {
 }
 
 // presents makes the stack that the stack set makes in each account, in an account where it does not belong.
-func (c customer) presents(e enrolment) {
+func (c customer) presents(e enrolment, stack string) {
 	c.t.Helper()
 	var from connection
 	answer{body: fmt.Appendf(nil, `{"launch":{"templateUrl":%q}}`, e.Launch.TemplateURL)}.into(c.t, &from)
@@ -227,7 +230,7 @@ func (c customer) presents(e enrolment) {
 		in[name] = e.Launch.Parameters[name]
 	}
 	if _, err := c.cloudFormation().CreateStack(context.Background(), &cloudformation.CreateStackInput{
-		StackName: aws.String("stolen"), TemplateBody: &doc.Resources.Accounts.Properties.TemplateBody, Parameters: parameters(in),
+		StackName: &stack, TemplateBody: &doc.Resources.Accounts.Properties.TemplateBody, Parameters: parameters(in),
 		Capabilities: []types.Capability{types.CapabilityCapabilityIam},
 	}); err != nil {
 		c.t.Fatal(err)

@@ -29,11 +29,12 @@ func New(c config.Config) (func(context.Context, events.SQSEvent) (events.SQSEve
 	}
 	cfg := app.AWS(c)
 	table := &store.Store{Client: dynamodb.NewFromConfig(cfg), Table: c.Table}
+	contenders := &connect.Ration{Store: table, Clock: time.Now, Of: connect.RationedContenders, PerMinute: connect.MaxContenders}
 	tokens := token.MAC{Client: kms.NewFromConfig(cfg), KeyARN: c.MACKeyARN}
 	queues := sqs.NewFromConfig(cfg)
 	h := customresource.Handler{
 		Receiver: connect.Callbacks{
-			Store: table, Tokens: tokens, Members: connect.Members{Store: table, Tokens: tokens, Random: rand.Reader},
+			Store: table, Tokens: tokens, Members: connect.Members{Store: table, Tokens: tokens, Random: rand.Reader, Limit: contenders},
 			Jobs:  queue.Jobs{Client: queues, NowURL: c.VerifyNowURL},
 			Clock: time.Now, Account: c.Platform.Account, Offers: offers(manifest),
 		},

@@ -3,6 +3,7 @@ package verify
 
 import (
 	"context"
+	"crypto/rand"
 	"net/http"
 	"time"
 
@@ -53,8 +54,9 @@ func parallelAt(rate float64) int { return max(1, int(rate/5)) }
 func Verifications(c config.Config, cfg aws.Config, manifest templates.Manifest) connect.Verifications {
 	jobs := jobs(c, cfg)
 	inspector := customer.Inspector{HTTP: app.PlainClient(), Clock: time.Now, Endpoint: c.Endpoint}
+	table := &store.Store{Client: dynamodb.NewFromConfig(cfg), Table: c.Table}
 	return connect.Verifications{
-		Store: &store.Store{Client: dynamodb.NewFromConfig(cfg), Table: c.Table},
+		Store: table, Contests: connect.Contests{Store: table, Random: rand.Reader},
 		Verifier: connect.Verifier{
 			Platform: c.Platform, Assumer: customer.Assumer{Client: sts.NewFromConfig(cfg)}, Clock: time.Now, Expects: expectations(manifest),
 			Inspector: inspector, Organizations: inspector,
