@@ -292,6 +292,7 @@ func (h *history) check(before connect.Connection, sts string) {
 	if sts == "down" && !ended && was.Status == connect.StatusEnabled && (s.Status == connect.StatusDegraded || s.Strikes > was.Strikes) {
 		h.t.Fatal("AWS's own failure demoted it")
 	}
+	h.resolves(s)
 	if int64(len(h.changes())) != s.Version-1 {
 		h.t.Fatalf("%d events of change for version %d", len(h.changes()), s.Version)
 	}

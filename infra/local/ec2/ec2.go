@@ -44,7 +44,11 @@ func (s *Service) OptIn(account, region string, on bool) {
 	s.opted[account][region] = on
 }
 
-func (s *Service) isOptedIn(account, region string) bool {
+// MustOptIn says that the Region is off for every account that has not opted in to it.
+func (s *Service) MustOptIn(region string) bool { return slices.Contains(closedRegions(), region) }
+
+// IsOptedIn says that the account has opted in to the Region.
+func (s *Service) IsOptedIn(account, region string) bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.opted[account][region]
@@ -58,7 +62,7 @@ func (s *Service) Needs(call *wire.Call) ([]wire.Need, error) {
 	if call.Operation != describeRegions {
 		return nil, unknownOperation(call)
 	}
-	if slices.Contains(closedRegions(), call.Region) && !s.isOptedIn(call.Principal.Account, call.Region) {
+	if s.MustOptIn(call.Region) && !s.IsOptedIn(call.Principal.Account, call.Region) {
 		return nil, &wire.Error{
 			Code: "AuthFailure", Status: http.StatusUnauthorized,
 			Message: "AWS was not able to validate the provided access credentials",

@@ -1,6 +1,7 @@
 package iam_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/xml"
 	"errors"
@@ -21,9 +22,10 @@ const (
 
 // A world is the service with a clock that the test moves, called as the front door calls it.
 type world struct {
-	t   *testing.T
-	iam *iam.Service
-	now time.Time
+	t      *testing.T
+	iam    *iam.Service
+	now    time.Time
+	region string // where calls go; eu-west-1 by default
 }
 
 func newWorld(t *testing.T) *world {
@@ -67,7 +69,7 @@ func (w *world) call(p wire.Principal, operation string, pairs ...string) (strin
 	if service == "sts" {
 		svc = w.iam.STS()
 	}
-	call := &wire.Call{Service: service, Operation: op, Region: "eu-west-1", Principal: p, Form: params(pairs...)}
+	call := &wire.Call{Service: service, Operation: op, Region: cmp.Or(w.region, "eu-west-1"), Principal: p, Form: params(pairs...)}
 	needs, err := svc.Needs(call)
 	if err != nil {
 		return "", err

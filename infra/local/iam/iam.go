@@ -28,6 +28,8 @@ type Service struct {
 	keys     map[string]*accessKey // by access key id
 	sessions map[string]*session   // by access key id
 	sweepAt  int                   // number of sessions at which ended ones are forgotten
+	regions  Regions
+	stsOff   map[string]bool // by account and Region
 }
 
 var (
@@ -44,6 +46,7 @@ func New(clock func() time.Time) *Service {
 		aws:        awsPolicies(),
 		accounts:   map[string]*accountState{},
 		keys:       map[string]*accessKey{},
+		stsOff:     map[string]bool{},
 		sessions:   map[string]*session{},
 		sweepAt:    minSweep,
 	}

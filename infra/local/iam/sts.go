@@ -147,6 +147,9 @@ func (t *STS) assumeRole(call *wire.Call) (any, error) {
 		return nil, err
 	}
 	account, _, _, _ := roleFromARN(r.arn)
+	if err := s.mayIssue(account, p.Account, call.Region); err != nil {
+		return nil, err
+	}
 	if q.scope, err = s.readScope(call.Form, account, q.tags); err != nil {
 		return nil, err
 	}
@@ -387,6 +390,9 @@ func (t *STS) sessionToken(call *wire.Call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := s.mayIssue(call.Principal.Account, call.Principal.Account, call.Region); err != nil {
+		return nil, err
+	}
 	creds := s.open(session{kind: tokenSession, principal: call.Principal, ownerID: s.entityID(call.Principal.ARN)}, d)
 	return struct{ Credentials credentialsXML }{creds.xml()}, nil
 }
@@ -445,6 +451,9 @@ func (t *STS) federationToken(call *wire.Call) (any, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.longLived(p, "GetFederationToken"); err != nil {
+		return nil, err
+	}
+	if err := s.mayIssue(p.Account, p.Account, call.Region); err != nil {
 		return nil, err
 	}
 	sc, err := s.readScope(call.Form, p.Account, tags)

@@ -204,13 +204,15 @@ func (l *Laptop) assemble(life context.Context) error {
 
 // openDoor registers every service that AWS clients can reach.
 func (l *Laptop) openDoor() {
+	regions := ec2.New()
+	l.IAM.KnowRegions(regions)
 	l.door = wire.NewServer(wire.Config{
 		Authenticator: l.IAM, Authorizer: l, Secrets: l.IAM.Secret, Clock: l.options.Clock, Faults: l.Faults, Log: l.options.Log,
 	})
 	l.Journal = l.door.Journal()
 	for name, s := range map[string]wire.Service{
 		"iam": l.IAM, "sts": l.IAM.STS(), "dynamodb": l.DynamoDB, "sqs": l.SQS, "sns": l.SNS, "events": l.Events,
-		"kms": l.kms, "s3": l.s3, "lambda": l.Lambda, "cloudformation": l.stackSets, "ec2": ec2.New(),
+		"kms": l.kms, "s3": l.s3, "lambda": l.Lambda, "cloudformation": l.stackSets, "ec2": regions,
 		"organizations": l.Organizations,
 	} {
 		l.door.Register(name, s)

@@ -3,6 +3,7 @@ package laptop_test
 import (
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -63,4 +64,36 @@ func TestADefaultRegionThatIsNotEnabled(t *testing.T) {
 	if got.Status != "enabled" || !slices.Contains(got.Regions, "eu-west-1") || slices.Contains(got.Regions, "eu-south-1") {
 		t.Errorf("%s, Regions %v", got.Status, got.Regions)
 	}
+}
+
+// A customer who has switched STS off for Rolecall's Region is told so, with what to do about it, and not that AWS is down: while
+// the role is on trial, and when credentials are asked for. It says nothing about the role, so nothing is held against it.
+func TestSTSThatIsSwitchedOff(t *testing.T) {
+	t.Parallel()
+	const account, code = "222222223303", "STS_REGION_DISABLED"
+	acme := as(t, "acme-sts-off")
+	pocket.IAM.SwitchSTS(account, "eu-west-1", false)
+	c := acme.create("Switched off")
+	theirs := customer{t, account, c.Launch.Region}
+	theirs.launch(c, nil)
+	var got connection
+	eventually(t, 60*time.Second, "a reason", func() bool { got = acme.get(c.ID); return got.StatusReason != nil })
+	if got.Status != "verifying" || got.StatusReason.Code != code || !strings.Contains(got.StatusReason.Fix, "Account settings") {
+		t.Errorf("%s: %+v", got.Status, got.StatusReason)
+	}
+	pocket.IAM.SwitchSTS(account, "eu-west-1", true)
+	theirs.await(c.Launch.StackName, types.StackStatusCreateComplete, 2*time.Minute)
+
+	pocket.IAM.SwitchSTS(account, "eu-west-1", false)
+	var p problem
+	acme.want(http.StatusConflict, "GET", "/v1/connections/"+c.ID+"/credentials", "").into(t, &p)
+	if p.Code != code || !strings.Contains(p.Fix, "Account settings") {
+		t.Errorf("%+v", p)
+	}
+	acme.want(http.StatusOK, "POST", "/v1/connections/"+c.ID+"/verify", "")
+	if got = acme.get(c.ID); got.Status != "enabled" {
+		t.Errorf("then it is %s", got.Status)
+	}
+	pocket.IAM.SwitchSTS(account, "eu-west-1", true)
+	acme.want(http.StatusOK, "GET", "/v1/connections/"+c.ID+"/credentials", "")
 }
