@@ -292,6 +292,10 @@ func TestEveryMethodAndOutcome(t *testing.T) {
 		}
 	}
 	rows = append(rows, otherRows()...)
+	keys := as(t, "acme-method-keys")
+	for _, r := range keyRows(t, newAccount(), newAccount()) {
+		rows = append(rows, func(t *testing.T) verdict { return r.verdict(t, keys) })
+	}
 	for _, r := range accountRows() {
 		rows = append(rows, func(t *testing.T) verdict { return r.run(t) })
 	}

@@ -95,5 +95,7 @@ func TestSTSThatIsSwitchedOff(t *testing.T) {
 		t.Errorf("then it is %s", got.Status)
 	}
 	pocket.IAM.SwitchSTS(account, "eu-west-1", true)
-	acme.want(http.StatusOK, "GET", "/v1/connections/"+c.ID+"/credentials", "")
+	eventually(t, 60*time.Second, "credentials, once the refusal stands no more", func() bool {
+		return acme.call("GET", "/v1/connections/"+c.ID+"/credentials", "").status == http.StatusOK
+	})
 }
