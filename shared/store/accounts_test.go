@@ -240,7 +240,7 @@ func servedOnce(t *testing.T, s *store.Store, all []connect.Enrolment, accounts 
 // Many stacks report one account at once, of which one is there; some say so twice. All that is on trial is tried at the same
 // time, until nothing is left to try: the one that is there is the account's, and every other one has been told so.
 func TestTheStackThatIsThereWinsTheRace(t *testing.T) {
-	const stacks, real = 16, 11
+	const stacks, there = 16, 11
 	for _, seats := range []int{0, connect.MaxEnrolmentAccounts} {
 		s, m, now := newStore(t), &members{prefixes: map[string]string{}}, noon
 		clock := func() time.Time { return now }
@@ -259,7 +259,7 @@ func TestTheStackThatIsThereWinsTheRace(t *testing.T) {
 		}
 		atOnce(2*stacks, func(n int) {
 			name := fmt.Sprintf("madeup-%d", n%stacks)
-			if n%stacks == real {
+			if n%stacks == there {
 				name = "there-1"
 			}
 			r := connect.CallbackRequest{
@@ -296,7 +296,7 @@ func TestTheStackThatIsThereWinsTheRace(t *testing.T) {
 			t.Fatalf("%+v, %v", page.Items, err)
 		}
 		c, err := s.Connection(t.Context(), page.Items[0].Own)
-		if err != nil || c.Snapshot().RoleARN.String() != "arn:aws:iam::222222222222:role/there-1" || c.Snapshot().Stack.ID != memberStack(t, "222222222222", real) {
+		if err != nil || c.Snapshot().RoleARN.String() != "arn:aws:iam::222222222222:role/there-1" || c.Snapshot().Stack.ID != memberStack(t, "222222222222", there) {
 			t.Errorf("%+v, %v", c.Snapshot(), err)
 		}
 		fine := 0

@@ -10,8 +10,8 @@ import (
 // optIns has one Region that must be opted in to, and the accounts that have.
 type optIns map[string]bool
 
-func (optIns) MustOptIn(region string) bool                   { return region == "eu-south-1" }
-func (o optIns) IsOptedIn(account string, region string) bool { return o[account] }
+func (optIns) MustOptIn(region string) bool       { return region == "eu-south-1" }
+func (o optIns) IsOptedIn(account, _ string) bool { return o[account] }
 
 // STS makes no session of an account that has switched it off for the Region. A Region that must be opted in to is off for
 // every account that has not, the asking one included; in us-east-1 it is always on.
