@@ -64,6 +64,17 @@ var mutants = []mutant{
 	{"Regions are not required", "checks.go", "CheckExternalIDRequired, CheckExternalIDMatched, CheckRegions}", "CheckExternalIDRequired, CheckExternalIDMatched}"},
 	{"a wrong external ID is not required to be denied", "checks.go", "CheckExternalIDRequired, CheckExternalIDMatched, CheckRegions}", "CheckExternalIDRequired, CheckRegions}"},
 	{"no external ID is not required to be denied", "checks.go", "CheckExternalIDRequired, CheckExternalIDMatched, CheckRegions}", "CheckExternalIDMatched, CheckRegions}"},
+	{"a role is held to a policy that it was not made for", "permissions.go", "s.PolicyDigest != \"\" && want.PolicyDigest != \"\" && s.PolicyDigest != want.PolicyDigest", "false"},
+	{"a role is held to no policy", "permissions.go", "s.PolicyDigest != \"\" && want.PolicyDigest != \"\" && s.PolicyDigest != want.PolicyDigest", "true"},
+	{"a stack's word of its policy does not count", "verification.go", "if c.s.Stack.ID.IsZero() && o.PolicyDigest", "if o.PolicyDigest"},
+	{"a changed policy is no update", "upgrade.go", "if d.policyChanged(c, newer) {", "if false {"},
+	{"a policy is changed though it is the same", "upgrade.go", "|| c.s.PolicyDigest == current {", "{"},
+	{"a stack set's stack is updated by itself", "upgrade.go", `const stackSetInstance = "StackSet-"`, `const stackSetInstance = "Other-"`},
+	{"an organization's stack takes an account's template", "upgrade.go", "if c.s.EnrolmentID != \"\" {", "if false {"},
+	{"an updated policy is not looked at", "callback.go", " || c.s.PolicyDigest != s.PolicyDigest {", " {"},
+	{"a key's end is told from its beginning", "accesskey.go", "!now.Before(ending) && now.Before(k.ExpiresAt)", "now.Before(k.ExpiresAt)"},
+	{"a key's end is told again and again", "accesskey.go", " || !k.EndingAt.IsZero() {", " {"},
+	{"nobody looks before a key ends", "connection.go", "if k.EndingAt.IsZero() {\n\t\tend", "if false {\n\t\tend"},
 }
 
 // Temporary keys that have ended are refused by the clock, whatever AWS says of them.

@@ -77,6 +77,21 @@ func TestAChangedPolicyIsAnUpdate(t *testing.T) {
 	}
 }
 
+// A stack of a template that does not report its policy is not taken to have the current one, which its role was held to.
+func TestAnOlderTemplatesPolicyIsNotKnown(t *testing.T) {
+	w := newWorld(created(t))
+	w.receive(granting(t, connect.RequestCreate, "r1", 1, connect.PermissionsCustom))
+	o := good(w.now)
+	o.PolicyDigest = currentPolicy
+	w.verify(t, o)
+	if s := w.c.Snapshot(); s.Status != connect.StatusEnabled || s.PolicyDigest != "" {
+		t.Fatalf("%s with %q", s.Status, s.PolicyDigest)
+	}
+	if ch, changed := w.c.Rechecked(o, connect.ActorRolecall, w.now.Add(time.Hour)); changed {
+		t.Errorf("a look at it changes %+v", ch.Event())
+	}
+}
+
 // The stack's Update moves the digest, has the role looked at, and a rollback moves it back.
 func TestAnUpdateMovesThePolicy(t *testing.T) {
 	w := ofCustom(t, "1.2.0", earlierPolicy)
