@@ -128,7 +128,8 @@ func (c *customResources) ask(ctx context.Context, requestType string, r *Resour
 	if err != nil {
 		return customResponse{}, false, fmt.Errorf("custom resource request: %w", err)
 	}
-	if err := send(ctx, message); err != nil {
+	// Whatever happens to the stack meanwhile: a request that has begun goes out.
+	if err := send(context.WithoutCancel(ctx), message); err != nil {
 		return customResponse{}, false, sendFailure(err)
 	}
 	c.config.Log.DebugContext(ctx, "custom resource request sent", "stack", r.StackID, "resource", r.LogicalID, "request", id)

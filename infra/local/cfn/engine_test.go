@@ -3,8 +3,10 @@ package cfn
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -784,5 +786,26 @@ func TestNames(t *testing.T) {
 	r.StackName = strings.Repeat("x", 100)
 	if got := r.Name(64); len(got) != 64 || !strings.HasSuffix(got, "-0A1B2C3D4E5F") {
 		t.Error(got)
+	}
+}
+
+// What waits for nothing begins together: one that fails at once does not keep another from beginning.
+func TestAFailureAtOnceKeepsNoRootFromBeginning(t *testing.T) {
+	t.Parallel()
+	g := graph{"waits": {"bad"}}
+	for i := range 50 {
+		g[fmt.Sprint("root", i)] = nil
+	}
+	g["bad"] = nil
+	var begun atomic.Int64
+	failed := g.run(t.Context(), true, func(_ context.Context, name string) error {
+		begun.Add(1)
+		if name == "waits" {
+			t.Error("what waits for a failure has begun")
+		}
+		return errors.New("at once")
+	})
+	if begun.Load() != 51 || len(failed) != 51 {
+		t.Errorf("%d have begun, %d have failed", begun.Load(), len(failed))
 	}
 }

@@ -398,10 +398,11 @@ func (g graph) only(keep func(name string) bool) graph {
 }
 
 // run does something for every member, each as soon as all it waits for is done, independent ones at the same time.
-// What waits for a failed member is not done. With stop, a failure also cancels the members under way and keeps others
-// from starting. The names of those that failed come back sorted.
-func (g graph) run(ctx context.Context, stop bool, do func(ctx context.Context, name string) error) []string {
-	ctx, cancel := context.WithCancel(ctx)
+// What waits for a failed member is not done. With stop, a failure also cancels the members under way and keeps those from
+// starting that had to wait: what waits for nothing has begun by then, as in AWS. The names of those that failed come back
+// sorted.
+func (g graph) run(whole context.Context, stop bool, do func(ctx context.Context, name string) error) []string {
+	ctx, cancel := context.WithCancel(whole)
 	defer cancel()
 	done := make(map[string]chan struct{}, len(g))
 	for name := range g {
@@ -420,7 +421,7 @@ func (g graph) run(ctx context.Context, stop bool, do func(ctx context.Context, 
 				<-done[need]
 			}
 			mu.Lock()
-			skip := ctx.Err() != nil || slices.ContainsFunc(needs, func(need string) bool { return skipped[need] })
+			skip := whole.Err() != nil || (len(needs) > 0 && ctx.Err() != nil) || slices.ContainsFunc(needs, func(need string) bool { return skipped[need] })
 			skipped[name] = skip
 			mu.Unlock()
 			if skip {
