@@ -65,10 +65,13 @@ func (p *Program) agent(c *cobra.Command, names []string, how serving, tokenFile
 	if err != nil {
 		return err
 	}
+	var regions []string
 	for _, name := range names { // and so a passphrase is asked for now, not when a program comes
-		if _, err := s.api.Find(c.Context(), name); err != nil {
+		found, err := s.api.Find(c.Context(), name)
+		if err != nil {
 			return err
 		}
+		regions = append(regions, strings.Join(regionOf(found, ""), " "))
 	}
 	if len(names) == 0 {
 		if _, err := s.access.Token(c.Context()); err != nil {
@@ -93,8 +96,8 @@ func (p *Program) agent(c *cobra.Command, names []string, how serving, tokenFile
 	if len(names) == 0 {
 		p.print("# %s<name or id>\nexport %s\n", a.URL(""), authorization)
 	}
-	for _, name := range names {
-		p.print("# %s\nexport AWS_CONTAINER_CREDENTIALS_FULL_URI=%s\nexport %s\n", oneLine(name), quoted(a.URL(name)), authorization)
+	for i, name := range names {
+		p.print("# %s\nexport AWS_CONTAINER_CREDENTIALS_FULL_URI=%s\nexport %s\nexport %s\n", oneLine(name), quoted(a.URL(name)), authorization, regions[i])
 	}
 	select {
 	case <-c.Context().Done():

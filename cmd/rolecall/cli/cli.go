@@ -54,6 +54,9 @@ func (p *Program) Run(ctx context.Context, args []string) int {
 	root := p.root()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
+	if _, _, unknown := root.Find(args); err != nil && unknown != nil {
+		err = &usageError{problem: unknown.Error()}
+	}
 	var exit Exit
 	var misuse *usageError
 	switch {
@@ -62,7 +65,7 @@ func (p *Program) Run(ctx context.Context, args []string) int {
 	case errors.As(err, &exit):
 		return int(exit)
 	case errors.As(err, &misuse):
-		p.say("rolecall: %s\nrolecall %s --help tells more", misuse.problem, misuse.command)
+		p.say("rolecall: %s\n%s --help tells more", misuse.problem, strings.TrimSpace("rolecall "+misuse.command))
 		return 2
 	default:
 		p.say("rolecall: %s", err)
