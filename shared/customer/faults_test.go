@@ -199,7 +199,11 @@ func mustNotLeak(t *testing.T, err error) {
 func TestNobodyListens(t *testing.T) {
 	server := httptest.NewServer(http.NotFoundHandler())
 	server.Close()
-	for name, ask := range asks(t, server.URL, http.DefaultClient) {
+	of := asks(t, server.URL, http.DefaultClient)
+	for name, ask := range keyAsks(t, server.URL, http.DefaultClient) {
+		of["by key: "+name] = ask
+	}
+	for name, ask := range of {
 		err := ask(t.Context())
 		if kind(err) != connect.KindUnavailable {
 			t.Errorf("%s: error %v, want unavailable", name, err)

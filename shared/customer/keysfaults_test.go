@@ -145,18 +145,6 @@ func codeOf(err error) connect.Code {
 	return ""
 }
 
-func TestNobodyListensToKeys(t *testing.T) {
-	server := httptest.NewServer(http.NotFoundHandler())
-	server.Close()
-	for name, ask := range keyAsks(t, server.URL, http.DefaultClient) {
-		err := ask(t.Context())
-		if kind(err) != connect.KindUnavailable {
-			t.Errorf("%s: error %v, want unavailable", name, err)
-		}
-		mustNotLeak(t, err)
-	}
-}
-
 // A key is sent to nobody but the endpoint that is asked.
 func TestKeysFollowNoRedirect(t *testing.T) {
 	followed := false
