@@ -58,7 +58,7 @@ func specs() []spec {
 	return []spec{
 		{fnAPI, "Rolecall: connections, launches, timeline. Cannot assume roles.", apiTimeout, "/", []string{
 			envTable, envPartition, envAccount, envName, envClaim, envRegions, envMACKey, envTemplateURL, envTemplateVersion, envTemplateSHA,
-			envModuleSHA, envSealingKey, envInterval, envCustom, envOrganizationURL, envOrganizationSHA, envVerifyRate, envPending,
+			envModuleSHA, envSealingKey, envInterval, envCustom, envOrganizationURL, envOrganizationSHA, envVerifyRate, envPending, envIssuer,
 		}},
 		{fnBroker, "Rolecall: verifies now and issues credentials.", brokerTimeout, assumingPath, []string{
 			envTable, envPartition, envAccount, envName, envClaim, envRegions, envMACKey, envTemplateURL, envTemplateVersion, envTemplateSHA,
@@ -106,6 +106,7 @@ const (
 	envIssueRate       = "ROLECALL_ISSUE_RATE"
 	envVerifyRate      = "ROLECALL_VERIFY_RATE"
 	envPending         = "ROLECALL_MOST_PENDING"
+	envIssuer          = "ROLECALL_ISSUER"
 	envSTSRate         = "ROLECALL_STS_RATE"
 	envBus             = "ROLECALL_BUS_NAME"
 	envCustom          = "ROLECALL_CUSTOM_PERMISSIONS" // only where the platform has a permission set of its own
@@ -137,6 +138,7 @@ func (p *platform) values() map[string]*string {
 		envIssueRate:       jsii.String(strconv.Itoa(p.cfg.issuesPerMinute)),
 		envVerifyRate:      jsii.String(strconv.Itoa(p.cfg.verifications)),
 		envPending:         jsii.String(strconv.Itoa(p.cfg.pending)),
+		envIssuer:          jsii.String(p.cfg.issuer),
 		envSTSRate:         jsii.String(strconv.Itoa(p.cfg.stsRate)),
 		envBus:             p.bus.EventBusName(),
 		envCustom:          p.customSet(),

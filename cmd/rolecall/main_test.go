@@ -45,6 +45,7 @@ func (c *movable) Now() time.Time { return time.Now().Add(time.Duration(c.ahead.
 func TestMain(m *testing.M) {
 	testscript.Main(withLaptop{m}, map[string]func(){
 		"browse":  func() { os.Exit(say(browse(os.Args[1], os.Getenv("PERSON")))) },
+		"led":     func() { os.Exit(say(led(os.Args[1], os.Getenv("PERSON")))) },
 		"opened":  func() { os.Exit(say(os.WriteFile("opened.txt", []byte(os.Args[1]+"\n"), 0o600))) },
 		"caller":  func() { os.Exit(say(caller())) },
 		"worker":  func() { os.Exit(say(work())) },
@@ -79,8 +80,12 @@ func (w withLaptop) Run() int {
 	if text, err := build.CombinedOutput(); err != nil {
 		return say(fmt.Errorf("%w\n%s", err, text))
 	}
+	site := filepath.Join(out, "site")
+	if err := errors.Join(os.Mkdir(site, 0o700), os.WriteFile(filepath.Join(site, "index.html"), []byte("<!doctype html>\n"), 0o600)); err != nil {
+		return say(err)
+	}
 	pocket, err = laptop.Start(context.Background(), laptop.Options{
-		Environ: os.Environ(), Root: root, Out: out, APIAddress: "127.0.0.1:0", AWSAddress: "127.0.0.1:0", Clock: clock.Now,
+		Environ: os.Environ(), Root: root, Out: out, APIAddress: "127.0.0.1:0", AWSAddress: "127.0.0.1:0", Clock: clock.Now, Web: site,
 		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	if err != nil {
@@ -181,23 +186,7 @@ var hiddenRE = regexp.MustCompile(`<input type="hidden" name="([^"]*)" value="([
 
 // browse does what a person with a browser does: looks at the page, clicks on a name, and is led back.
 func browse(address, person string) error {
-	page, err := get(address)
-	if err != nil {
-		return err
-	}
-	if !strings.Contains(page, `value="`+person+`"`) {
-		return errors.New("the page does not offer " + person)
-	}
-	form := url.Values{"person": {person}}
-	for _, m := range hiddenRE.FindAllStringSubmatch(page, -1) {
-		form.Set(m[1], strings.NewReplacer("&amp;", "&", "&#43;", "+").Replace(m[2]))
-	}
-	to, err := url.Parse(address)
-	if err != nil {
-		return err
-	}
-	to.RawQuery = ""
-	resp, err := http.PostForm(to.String(), form) //nolint:noctx // a test's; it follows the redirect back to rolecall
+	resp, err := choose(http.DefaultClient, address, person) // it follows the redirect back to rolecall
 	if err != nil {
 		return err
 	}
@@ -207,6 +196,39 @@ func browse(address, person string) error {
 		err = fmt.Errorf("led to %s: %s", resp.Status, text)
 	}
 	return err
+}
+
+// led prints where a person's browser is led that is on another machine.
+func led(address, person string) error {
+	there := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	resp, err := choose(there, address, person)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	_, err = fmt.Println(resp.Header.Get("Location"))
+	return err
+}
+
+// choose presses a person's button on the issuer's page.
+func choose(client *http.Client, address, person string) (*http.Response, error) {
+	page, err := get(address)
+	if err != nil {
+		return nil, err
+	}
+	if !strings.Contains(page, `value="`+person+`"`) {
+		return nil, errors.New("the page does not offer " + person)
+	}
+	form := url.Values{"person": {person}}
+	for _, m := range hiddenRE.FindAllStringSubmatch(page, -1) {
+		form.Set(m[1], strings.NewReplacer("&amp;", "&", "&#43;", "+").Replace(m[2]))
+	}
+	to, err := url.Parse(address)
+	if err != nil {
+		return nil, err
+	}
+	to.RawQuery = ""
+	return client.PostForm(to.String(), form) //nolint:noctx // a test's
 }
 
 func get(address string) (string, error) {

@@ -36,7 +36,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 var environments = map[string][]string{
 	"api": {
 		"TABLE", "PARTITION", "PLATFORM_ACCOUNT", "PLATFORM_NAME", "TENANT_CLAIM", "REGIONS", "MAC_KEY_ARN",
-		"TEMPLATE_URL", "TEMPLATE_VERSION", "TEMPLATE_SHA256", "TERRAFORM_MODULE_SHA256", "SEALING_KEY_ARN", "CHECK_INTERVAL", "VERIFY_RATE", "MOST_PENDING",
+		"TEMPLATE_URL", "TEMPLATE_VERSION", "TEMPLATE_SHA256", "TERRAFORM_MODULE_SHA256", "SEALING_KEY_ARN", "CHECK_INTERVAL", "VERIFY_RATE", "MOST_PENDING", "ISSUER",
 	},
 	"broker": {
 		"TABLE", "PARTITION", "PLATFORM_ACCOUNT", "PLATFORM_NAME", "TENANT_CLAIM", "REGIONS", "MAC_KEY_ARN",
@@ -57,7 +57,7 @@ func values(endpoint string) map[string]string {
 		"TENANT_CLAIM": "tenant_id", "REGIONS": "eu-west-1,us-east-1", "MAC_KEY_ARN": "arn:aws:kms:eu-west-1:111111111111:key/1",
 		"TEMPLATE_URL": "https://templates.example/1.0.0/connection.yaml", "TEMPLATE_VERSION": "1.0.0", "TEMPLATE_SHA256": "abc", "TERRAFORM_MODULE_SHA256": "def",
 		"TOPIC_NAME": "rolecall-callbacks", "BUS_NAME": "rolecall", "CHECK_INTERVAL": "24h", "STS_RATE": "60",
-		"CONNECTIONS_CLAIM": "connections", "ISSUE_RATE": "600", "VERIFY_RATE": "300", "MOST_PENDING": "1000",
+		"CONNECTIONS_CLAIM": "connections", "ISSUE_RATE": "600", "VERIFY_RATE": "300", "MOST_PENDING": "1000", "ISSUER": "https://login.example.com/",
 		"SEALING_KEY_ARN": "arn:aws:kms:eu-west-1:111111111111:key/3", "ACCESS_KEY_MAX_AGE_DAYS": "90",
 		"CALLBACKS_QUEUE_URL":    endpoint + "/111111111111/rolecall-callbacks",
 		"VERIFY_NOW_QUEUE_URL":   endpoint + "/111111111111/rolecall-verify-now",
@@ -99,7 +99,7 @@ func needs(t testing.TB, function string) []config.Need {
 		"Table": config.Table, "Platform": config.Platform, "Presentation": config.Presentation, "Callbacks": config.Callbacks,
 		"VerifyNow": config.VerifyNow, "VerifySweep": config.VerifySweep, "CheckInterval": config.CheckInterval, "STSRate": config.STSRate, "Bus": config.Bus,
 		"Webhook": config.Webhook, "Sealing": config.Sealing, "KeyMaxAge": config.KeyMaxAge,
-		"Issuing": config.Issuing, "VerifyRate": config.VerifyRate, "Pending": config.Pending,
+		"Issuing": config.Issuing, "VerifyRate": config.VerifyRate, "Pending": config.Pending, "Issuer": config.Issuer,
 	}
 	path := filepath.Join("../../functions", function, "main.go")
 	file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)

@@ -20,6 +20,7 @@ type Config struct {
 	Platform     connect.Platform
 	PlatformName string
 	TenantClaim  string
+	Issuer       string           // of the API's tokens
 	Regions      []connect.Region // home first
 	// ConnectionsClaim names the claim that restricts a token to some connections.
 	ConnectionsClaim string
@@ -75,6 +76,7 @@ const (
 	Issuing
 	VerifyRate
 	Pending
+	Issuer // to tell clients where to sign in
 	Bus
 	Webhook
 )
@@ -132,6 +134,8 @@ func (r *reader) read(c *Config, n Need) {
 		c.VerifyRate = r.number("ROLECALL_VERIFY_RATE", 20)
 	case Pending:
 		c.MostPending = r.number("ROLECALL_MOST_PENDING", 20)
+	case Issuer:
+		c.Issuer = r.text("ROLECALL_ISSUER")
 	case Bus:
 		c.Bus = r.text("ROLECALL_BUS_NAME")
 	case Webhook:

@@ -15,7 +15,7 @@ import (
 
 var everything = []config.Need{
 	config.Table, config.Platform, config.Presentation, config.Callbacks, config.VerifyNow, config.VerifySweep,
-	config.CheckInterval, config.STSRate, config.Issuing, config.Bus, config.Webhook, config.Sealing, config.KeyMaxAge,
+	config.CheckInterval, config.STSRate, config.Issuing, config.Issuer, config.Bus, config.Webhook, config.Sealing, config.KeyMaxAge,
 	config.VerifyRate, config.Pending,
 }
 
@@ -46,6 +46,7 @@ var environment = map[string]string{
 	"ROLECALL_ISSUE_RATE":              "6000",
 	"ROLECALL_VERIFY_RATE":             "300",
 	"ROLECALL_MOST_PENDING":            "1000",
+	"ROLECALL_ISSUER":                  "https://login.example.com/",
 	"ROLECALL_BUS_NAME":                "rolecall",
 	"ROLECALL_WEBHOOK_ENDPOINT":        "https://hooks.example.com/",
 	"ROLECALL_WEBHOOK_KEY_ARN":         "arn:aws:kms:eu-west-1:011111111111:key/2",
@@ -78,7 +79,7 @@ func TestLoadReadsEveryVariable(t *testing.T) {
 	want := config.Config{
 		Table:        "table",
 		Platform:     connect.Platform{Partition: connect.PartitionAWS, Account: "011111111111"},
-		PlatformName: "Acme & Söhne", TenantClaim: "https://acme.example/tenant",
+		PlatformName: "Acme & Söhne", Issuer: "https://login.example.com/", TenantClaim: "https://acme.example/tenant",
 		Regions:       []connect.Region{"eu-west-1", "us-east-1"},
 		MACKeyARN:     "arn:aws:kms:eu-west-1:011111111111:key/1",
 		SealingKeyARN: "arn:aws:kms:eu-west-1:011111111111:key/3", KeyMaxAge: 90 * 24 * time.Hour,
@@ -128,6 +129,7 @@ func TestEachNeedAsksForItsOwnVariables(t *testing.T) {
 		"issuing":        {config.Issuing, []string{"ROLECALL_CONNECTIONS_CLAIM", "ROLECALL_ISSUE_RATE"}},
 		"verify rate":    {config.VerifyRate, []string{"ROLECALL_VERIFY_RATE"}},
 		"pending":        {config.Pending, []string{"ROLECALL_MOST_PENDING"}},
+		"issuer":         {config.Issuer, []string{"ROLECALL_ISSUER"}},
 		"bus":            {config.Bus, []string{"ROLECALL_BUS_NAME"}},
 		"webhook": {config.Webhook, []string{
 			"ROLECALL_WEBHOOK_ENDPOINT", "ROLECALL_WEBHOOK_KEY_ARN", "ROLECALL_WEBHOOK_SECRETS", "ROLECALL_WEBHOOK_QUEUE_URL",

@@ -21,6 +21,7 @@ type APIParts struct {
 	Enrolments  connect.Enrolments
 	// EnrolmentTokens are shown with enrolments' launches.
 	EnrolmentTokens connect.EnrolmentTokens
+	Issuer          string // of the tokens that the API takes
 	Log             *slog.Logger
 }
 
@@ -82,6 +83,7 @@ func (a api) operations() []operation {
 			route: "GET /openapi.json", id: "getOpenAPI", summary: "This document",
 			answers: []answer{{status: http.StatusOK, about: "OpenAPI 3.1", body: reflect.TypeFor[map[string]any]()}},
 		}, a.openAPI),
+		a.metadataOperation(),
 		does(operation{
 			route: "GET /v1/config", id: "getConfig", summary: "What the platform offers",
 			about:   "What a page needs to know before it offers to connect an account.",

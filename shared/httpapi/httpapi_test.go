@@ -90,7 +90,7 @@ func newWorld(t *testing.T) *world {
 		Connections: connect.Connections{Store: w.store, Scopes: w.store, Deployment: deployment, Clock: clock, Random: rand.Reader},
 		Intakes:     connect.Intakes{Store: w.store, Deployment: deployment, Clock: clock, Random: rand.Reader},
 		Enrolments:  connect.Enrolments{Store: w.enrolments, Deployment: deployment, Clock: clock, Random: rand.Reader},
-		Tokens:      w.tokens, EnrolmentTokens: w.tokens, Log: log,
+		Tokens:      w.tokens, EnrolmentTokens: w.tokens, Issuer: "https://login.example.com/", Log: log,
 	})
 	maker := connect.SessionMaker{Store: w.store, Assumer: w.account, Clock: clock, EventID: rand.Text}
 	issuing := connect.Issuing{Clock: clock, Store: w.store, Scopes: w.store, Sessions: maker}
@@ -589,6 +589,28 @@ func TestOpenAPIIsServedToAnyone(t *testing.T) {
 	var doc map[string]any
 	if err := json.Unmarshal(res.raw, &doc); err != nil || doc["openapi"] != "3.1.0" {
 		t.Error(doc["openapi"], err)
+	}
+}
+
+// A client that knows the API's address alone finds out where to sign in. The address is the one that the gateway was asked
+// by, whatever the client says of it; it says so to whoever holds no token.
+func TestWhereToSignIn(t *testing.T) {
+	w := newWorld(t)
+	for want, header := range map[string]map[string]string{
+		"https://example.com": {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "attacker.example", "Forwarded": "host=attacker.example"},
+		"http://example.com":  {"X-Forwarded-Proto": "http"},
+	} {
+		res := w.want(ask{method: "GET", path: "/.well-known/oauth-protected-resource", tenant: "-", header: header}, 200)
+		var got map[string]any
+		if err := json.Unmarshal(res.raw, &got); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(map[string]any{
+			"resource": want, "resource_name": "Acme", "authorization_servers": []any{"https://login.example.com/"}, "bearer_methods_supported": []any{"header"},
+			"scopes_supported": []any{"connections:read", "connections:write", "credentials:issue"},
+		}, got); diff != "" {
+			t.Error(diff)
+		}
 	}
 }
 

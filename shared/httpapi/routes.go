@@ -29,6 +29,7 @@ type Route struct {
 func Routes() []Route {
 	return []Route{
 		{"GET", "/openapi.json", API, ""},
+		{"GET", "/.well-known/oauth-protected-resource", API, ""},
 		{"GET", "/v1/config", API, ScopeRead},
 		{"POST", "/v1/connections", API, ScopeWrite},
 		{"GET", "/v1/connections", API, ScopeRead},

@@ -45,6 +45,7 @@ type answer struct {
 type call struct {
 	caller Caller
 	digest string // of method, path and body: two requests with one Idempotency-Key must have the same
+	origin string // the API's own URL, as it was asked
 }
 
 // A reply is how an operation ended well.
@@ -181,7 +182,7 @@ func (s *server) handle(r *http.Request, seen *sighting) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	c.digest = digest(r, body)
+	c.digest, c.origin = digest(r, body), origin(r)
 	return s.operations[seen.route].serve(r.Context(), c, r, body)
 }
 

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 
@@ -16,7 +17,7 @@ func (p *Program) loginCommand() *cobra.Command {
 		Use:   "login",
 		Short: "Sign in",
 		Long: "Signs you in with your browser, and keeps the sign-in sealed: in the system's keyring or, where there is none, under a\n" +
-			"passphrase. A machine signs in with a client id and a client secret, from ROLECALL_CLIENT_SECRET or a file; with these in its\n" +
+			"passphrase. Over SSH use --no-browser: it works with a browser anywhere. A machine signs in with a client id and a client secret, from ROLECALL_CLIENT_SECRET or a file; with these in its\n" +
 			"environment it need not sign in at all.",
 		Example: "  rolecall login\n" +
 			"  rolecall login --no-browser\n" +
@@ -24,7 +25,7 @@ func (p *Program) loginCommand() *cobra.Command {
 			"  rolecall login --client-id nightly --client-secret-file secret.txt",
 		RunE: func(c *cobra.Command, _ []string) error { return p.login(c, noBrowser) },
 	}
-	c.Flags().BoolVar(&noBrowser, "no-browser", false, "only print the address; open it in a browser on this machine yourself")
+	c.Flags().BoolVar(&noBrowser, "no-browser", false, "only print the address, for a browser anywhere; on another machine, paste here where it ends")
 	c.Flags().String("client-secret-file", "", "file with a machine's client secret; - reads it from standard input (ROLECALL_CLIENT_SECRET_FILE)")
 	return c
 }
@@ -40,9 +41,11 @@ func (p *Program) login(c *cobra.Command, noBrowser bool) error {
 	if s.access.Secret != "" {
 		return p.machineLogin(c, s)
 	}
-	tokens, err := s.access.Client.Browser(c.Context(), func(address string) error {
+	tokens, err := s.access.Client.Browser(c.Context(), func(address string, answer func(string) error) error {
 		p.say("Sign in at\n\n  %s\n", address)
 		if noBrowser {
+			p.say("On another machine the browser ends at an address that it cannot open: paste that here.")
+			go p.paste(answer)
 			return nil
 		}
 		if err := p.Open(c.Context(), address); err != nil {
@@ -65,6 +68,18 @@ func (p *Program) login(c *cobra.Command, noBrowser bool) error {
 	}
 	p.say("Signed in to %s as %s.", s.settings.Text(settings.API), who)
 	return nil
+}
+
+// paste hands over what the person types until it is the answer. It may outlive the sign-in, for nothing ends a read of a terminal.
+func (p *Program) paste(answer func(string) error) {
+	lines := bufio.NewScanner(p.In)
+	for lines.Scan() {
+		err := answer(lines.Text())
+		if err == nil {
+			return
+		}
+		p.say("That is not it: %s.", err)
+	}
 }
 
 func (p *Program) machineLogin(c *cobra.Command, s *session) error {

@@ -32,7 +32,7 @@ func Names() []string { return []string{API, Issuer, ClientID, Audience, Scopes}
 func About(name string) string {
 	return map[string]string{
 		API:      "URL of Rolecall's HTTP API",
-		Issuer:   "URL of the OIDC issuer; for an API on this machine, its own /oidc by default, else what its /config.json says",
+		Issuer:   "URL of the OIDC issuer; by default the one that the API names",
 		ClientID: "client at the issuer",
 		Audience: "audience to ask the issuer for, where it wants to be asked",
 		Scopes:   "scopes to ask the issuer for",
@@ -123,7 +123,7 @@ func (f *File) Resolve(profile string, flags map[string]string, getenv func(stri
 		} else if text := f.Profiles[profile][name]; text != "" {
 			out[name] = Value{text, "file"}
 		} else {
-			out[name] = Value{fallback(name, out), "default"}
+			out[name] = Value{fallback(name), "default"}
 		}
 	}
 	for _, name := range []string{API, Issuer} {
@@ -139,14 +139,10 @@ func (f *File) Resolve(profile string, flags map[string]string, getenv func(stri
 
 func isSeparator(r rune) bool { return r == ' ' || r == ',' || r == '\t' }
 
-func fallback(name string, sofar Settings) string {
+func fallback(name string) string {
 	switch name {
 	case API:
 		return defaultAPI
-	case Issuer:
-		if u, err := url.Parse(sofar.Text(API)); err == nil && isHere(u) { // `make dev` has an issuer of its own
-			return strings.TrimRight(sofar.Text(API), "/") + "/oidc"
-		}
 	case ClientID:
 		return defaultClient
 	case Scopes:

@@ -35,7 +35,7 @@ func TestWhatGoesBeforeWhat(t *testing.T) {
 	if got, err := file.Resolve("default", nil, nowhere); err != nil || got[ClientID] != (Value{"file", "file"}) || got[API].Text != "https://file.example" {
 		t.Errorf("%v %v", got, err)
 	}
-	if got, err := file.Resolve("other", nil, nowhere); err != nil || got[API].Text != "http://localhost:8080" || got[Issuer].Text != "http://localhost:8080/oidc" {
+	if got, err := file.Resolve("other", nil, nowhere); err != nil || got[API].Text != "http://localhost:8080" || got[Issuer].Text != "" {
 		t.Errorf("%v %v", got, err)
 	}
 	if err := file.Set("default", map[string]string{ClientID: ""}); err != nil {

@@ -69,7 +69,7 @@ func (d *desk) program() *Access {
 
 func (d *desk) signIn(t *testing.T) {
 	t.Helper()
-	tokens, err := d.client.Browser(t.Context(), func(address string) error {
+	tokens, err := d.client.Browser(t.Context(), func(address string, _ func(string) error) error {
 		go func() { visit(t, approve(t, address), same) }()
 		return nil
 	})

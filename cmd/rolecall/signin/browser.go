@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
@@ -19,7 +20,9 @@ import (
 const patience = 5 * time.Minute
 
 // Browser signs a person in. show is given the address of the issuer's page; it should not wait for the browser to end.
-func (c Client) Browser(ctx context.Context, show func(address string) error) (Tokens, error) {
+// A browser on another machine does not reach this one: it is led to an address that leads nowhere, and answer takes that
+// address. What is not the answer that is waited for is an error, and changes nothing.
+func (c Client) Browser(ctx context.Context, show func(address string, answer func(address string) error) error) (Tokens, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	ctx, p, err := c.discover(ctx)
@@ -54,7 +57,7 @@ func (c Client) Browser(ctx context.Context, show func(address string) error) (T
 	if c.Audience != "" {
 		options = append(options, oauth2.SetAuthURLParam("audience", c.Audience))
 	}
-	if err := show(config.AuthCodeURL(back.state, options...)); err != nil {
+	if err := show(config.AuthCodeURL(back.state, options...), back.pasted); err != nil {
 		return Tokens{}, err
 	}
 	select {
@@ -106,14 +109,8 @@ func (b *callback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
-	if subtle.ConstantTimeCompare([]byte(q.Get("state")), []byte(b.state)) != 1 || !b.fromIssuer(q) || (q.Get("code") == "") == (q.Get("error") == "") {
-		b.say(w, http.StatusBadRequest, "This is not the answer that was waited for.")
-		return
-	}
-	select {
-	case b.came <- q:
-	default:
-		b.say(w, http.StatusBadRequest, "The answer has come already.")
+	if err := b.take(q); err != nil {
+		b.say(w, http.StatusBadRequest, err.Error())
 		return
 	}
 	select {
@@ -124,6 +121,27 @@ func (b *callback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		b.say(w, http.StatusOK, "You are signed in. You can close this page.")
 	case <-r.Context().Done():
+	}
+}
+
+// pasted takes the browser's way back from the person.
+func (b *callback) pasted(address string) error {
+	u, err := url.Parse(strings.TrimSpace(address))
+	if err != nil || u.Host != b.host || u.Path != "/callback" {
+		return fmt.Errorf("the address begins with http://%s/callback?", b.host)
+	}
+	return b.take(u.Query())
+}
+
+func (b *callback) take(q url.Values) error {
+	if subtle.ConstantTimeCompare([]byte(q.Get("state")), []byte(b.state)) != 1 || !b.fromIssuer(q) || (q.Get("code") == "") == (q.Get("error") == "") {
+		return errors.New("this is not the answer that was waited for")
+	}
+	select {
+	case b.came <- q:
+		return nil
+	default:
+		return errors.New("the answer has come already")
 	}
 }
 

@@ -89,7 +89,7 @@ func with(address string, change func(url.Values)) string {
 func TestOnlyTheAnswerCounts(t *testing.T) {
 	c := issuer(t, unchanged)
 	said := make(chan string, 1)
-	got, err := c.Browser(t.Context(), func(address string) error {
+	got, err := c.Browser(t.Context(), func(address string, _ func(string) error) error {
 		go func() {
 			back := approve(t, address)
 			root := strings.TrimSuffix(back[:strings.Index(back, "?")], "/callback")
@@ -137,7 +137,7 @@ func TestAnotherSignInsToken(t *testing.T) {
 		})
 	})
 	nonce = "of-another-sign-in"
-	_, err := c.Browser(t.Context(), func(address string) error {
+	_, err := c.Browser(t.Context(), func(address string, _ func(string) error) error {
 		go func() {
 			if code, text := visit(t, approve(t, address), same); code != http.StatusBadRequest || strings.Contains(text, "You are signed in") {
 				t.Errorf("%d %s", code, text)
@@ -150,10 +150,43 @@ func TestAnotherSignInsToken(t *testing.T) {
 	}
 }
 
+// A browser on another machine is led to where nobody listens. The person brings the address, and it is judged as if the
+// browser had come.
+func TestTheAnswerIsPasted(t *testing.T) {
+	c := issuer(t, unchanged)
+	got, err := c.Browser(t.Context(), func(address string, answer func(string) error) error {
+		back := approve(t, address)
+		for name, strange := range map[string]string{
+			"nothing":        "",
+			"no address":     "%zz",
+			"the page":       address,
+			"another port":   strings.Replace(back, "127.0.0.1:", "127.0.0.1:1", 1),
+			"another path":   strings.Replace(back, "/callback", "/elsewhere", 1),
+			"another state":  with(back, func(q url.Values) { q.Set("state", "guess") }),
+			"another issuer": with(back, func(q url.Values) { q.Set("iss", "https://attacker.example") }),
+			"no code":        with(back, func(q url.Values) { q.Del("code") }),
+		} {
+			if answer(strange) == nil {
+				t.Errorf("%s is taken", name)
+			}
+		}
+		if err := answer("  " + back + "\r\n"); err != nil {
+			t.Error(err)
+		}
+		if answer(back) == nil {
+			t.Error("the answer is taken twice")
+		}
+		return nil
+	})
+	if err != nil || got.Subject != "ada@acme.example" || got.Refresh == "" {
+		t.Errorf("%s %v", got.Subject, err)
+	}
+}
+
 func TestNobodyComes(t *testing.T) {
 	c := issuer(t, unchanged)
 	ctx, cancel := context.WithCancel(t.Context())
-	_, err := c.Browser(ctx, func(string) error { cancel(); return nil })
+	_, err := c.Browser(ctx, func(string, func(string) error) error { cancel(); return nil })
 	if !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
@@ -172,7 +205,10 @@ func TestSecretsAreNotSentInTheClear(t *testing.T) {
 	for name, ask := range map[string]func() error{
 		"machine": func() error { _, err := c.Machine(t.Context(), "hush"); return err },
 		"renewal": func() error { _, err := c.Renew(t.Context(), "hush"); return err },
-		"browser": func() error { _, err := c.Browser(t.Context(), func(string) error { return nil }); return err },
+		"browser": func() error {
+			_, err := c.Browser(t.Context(), func(string, func(string) error) error { return nil })
+			return err
+		},
 	} {
 		if err := ask(); err == nil || !strings.Contains(err.Error(), "not https") || strings.Contains(err.Error(), "hush") {
 			t.Errorf("%s: %v", name, err)

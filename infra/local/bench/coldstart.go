@@ -141,6 +141,7 @@ func environment(api string) []string {
 		"ROLECALL_ISSUE_RATE=6000",
 		"ROLECALL_VERIFY_RATE=300",
 		"ROLECALL_MOST_PENDING=1000",
+		"ROLECALL_ISSUER=https://login.example.com/",
 		"ROLECALL_BUS_NAME=rolecall",
 		"ROLECALL_WEBHOOK_ENDPOINT=https://example.com/rolecall",
 		"ROLECALL_WEBHOOK_KEY_ARN=arn:aws:kms:eu-west-1:111111111111:key/00000000-0000-4000-8000-000000000001",

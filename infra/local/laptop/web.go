@@ -18,10 +18,14 @@ func (l *Laptop) newSite() (http.Handler, error) {
 	return web.NewServer(os.DirFS(l.options.Web), web.NewSettings(l.issuerURL(), web.ClientID), l.options.Origins)
 }
 
-// split parts the API from the site as the deployed distribution does.
+// metadata is where the HTTP API says who issues its tokens.
+const metadata = "/.well-known/oauth-protected-resource"
+
+// split parts the API from the site as the deployed distribution does; but the API's metadata are found at its own address
+// alone, which here is the same.
 func (l *Laptop) split() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if web.IsAPI(r.URL.Path) {
+		if web.IsAPI(r.URL.Path) || r.URL.Path == metadata {
 			l.apis.ServeHTTP(w, r)
 			return
 		}

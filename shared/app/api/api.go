@@ -38,6 +38,6 @@ func New(c config.Config) (front.Function, error) {
 		},
 		Intakes:    connect.Intakes{Store: table, Deployment: deployment, Clock: time.Now, Random: rand.Reader},
 		Enrolments: connect.Enrolments{Store: table, Replays: table, Deployment: deployment, Clock: time.Now, Random: rand.Reader},
-		Tokens:     tokens, EnrolmentTokens: tokens, Log: app.Logger(c),
+		Tokens:     tokens, EnrolmentTokens: tokens, Issuer: c.Issuer, Log: app.Logger(c),
 	})), nil
 }
