@@ -13,11 +13,15 @@ const eventRecords = `{"eventName":["INSERT"],"dynamodb":{"Keys":{"SK":{"S":[{"p
 // knows. A message holds a hundred connections: more than one would keep an invocation from ending in time.
 const sweepConcurrency = 2
 
+// awaitedConcurrency bounds what strangers can set going: whoever has an AWS account can publish to a callback topic, and
+// what they send must not take the account's whole concurrency from the HTTP API.
+const awaitedConcurrency = 100
+
 // addEventSources feeds the functions. Callbacks and work of customers who wait come one by one: a customer's stack that
 // answers slowly holds up no other.
 func (p *platform) addEventSources() {
-	p.fromQueue("CallbackSource", fnCallback, p.callbacks, 0)
-	p.fromQueue("VerifyNowSource", fnVerify, p.verifyNow, 0)
+	p.fromQueue("CallbackSource", fnCallback, p.callbacks, awaitedConcurrency)
+	p.fromQueue("VerifyNowSource", fnVerify, p.verifyNow, awaitedConcurrency)
 	p.fromQueue("VerifySweepSource", fnVerify, p.verifySweep, sweepConcurrency)
 	awslambda.NewCfnEventSourceMapping(p.stack, jsii.String("PublishSource"), &awslambda.CfnEventSourceMappingProps{
 		FunctionName:     p.functions[fnPublish].Ref(),
@@ -39,14 +43,11 @@ func (p *platform) addEventSources() {
 }
 
 func (p *platform) fromQueue(id, function string, queue awssqs.Queue, concurrency int) {
-	props := &awslambda.CfnEventSourceMappingProps{
+	awslambda.NewCfnEventSourceMapping(p.stack, jsii.String(id), &awslambda.CfnEventSourceMappingProps{
 		FunctionName:          p.functions[function].Ref(),
 		EventSourceArn:        queue.QueueArn(),
 		BatchSize:             jsii.Number(1),
 		FunctionResponseTypes: jsii.Strings("ReportBatchItemFailures"),
-	}
-	if concurrency > 0 {
-		props.ScalingConfig = &awslambda.CfnEventSourceMapping_ScalingConfigProperty{MaximumConcurrency: jsii.Number(concurrency)}
-	}
-	awslambda.NewCfnEventSourceMapping(p.stack, jsii.String(id), props)
+		ScalingConfig:         &awslambda.CfnEventSourceMapping_ScalingConfigProperty{MaximumConcurrency: jsii.Number(concurrency)},
+	})
 }

@@ -81,6 +81,11 @@ func (p panicking) Try(context.Context, connect.VerifyJob) error {
 }
 
 // Sweep looks at a connection: the first of two succeeds, so that the other one is handed back.
+func (p panicking) GiveUp(context.Context, connect.VerifyJob) error {
+	p.call("give up")
+	return nil
+}
+
 func (p panicking) Sweep(_ context.Context, id connect.ConnectionID) error {
 	p.call("sweep")
 	if strings.HasSuffix(string(id), "1") {
@@ -171,7 +176,7 @@ func panickingFunctions() map[string]struct {
 			h := customresource.Handler{Topics: topics, Receiver: p, Answerer: p, Pauses: p, Clock: p.now, Log: log}
 			return h.Handle(ctx, batchOf(notification))
 		}},
-		"verify, a try":   {[]string{"try", "pause"}, works(map[string]any{"connectionId": id + "0", "run": 1})},
+		"verify, a try":   {[]string{"try", "give up", "pause"}, works(map[string]any{"connectionId": id + "0", "run": 1})},
 		"verify, a sweep": {[]string{"sweep", "jobs"}, works(map[string]any{"connectionIds": []string{id + "1", id + "2"}})},
 		"refresh": {[]string{"cursor"}, func(ctx context.Context, p panicking, log *slog.Logger) (any, error) {
 			s := connect.Sweeping{Store: panickingSweep{panicking: p}, Jobs: panickingJobs{p}, Clock: p.now, Interval: time.Hour, Jitter: func() float64 { return 0 }}

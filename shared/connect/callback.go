@@ -92,7 +92,38 @@ func (c Connection) Receive(f Fence, r Callback, now time.Time) Decision {
 	if r.Resource == ResourceStackStarted {
 		return c.stackStarted(f, r, now)
 	}
+	if c.s.Reported.tooOften(now) {
+		return refuse(errReportsTooOften)
+	}
 	return c.roleReported(f, r, now)
+}
+
+// Reported counts the reports that were acted upon. Each begins a run, and whoever knows a link can send as many as they
+// like, from any account: without an end to it the platform would ask STS for them as often.
+type Reported struct {
+	Since time.Time
+	Count int
+}
+
+const (
+	reportsWindow = 10 * time.Minute
+	mostReports   = 30 // in a window; a stack that is updated and rolled back makes two
+)
+
+func (r Reported) tooOften(now time.Time) bool {
+	return r.Count >= mostReports && now.Before(r.Since.Add(reportsWindow))
+}
+
+func (r Reported) once(now time.Time) Reported {
+	if now.Before(r.Since.Add(reportsWindow)) {
+		return Reported{Since: r.Since, Count: r.Count + 1}
+	}
+	return Reported{Since: now, Count: 1}
+}
+
+var errReportsTooOften = &Error{
+	Kind: KindLimited, Code: CodeTooManyRequests, Message: "this stack has reported a role too often within ten minutes",
+	Fix: "Wait ten minutes, then create or update the stack again.",
 }
 
 var errStackDeleted = &Error{
@@ -143,7 +174,7 @@ func (c Connection) mayBind(r Callback, now time.Time) *Error {
 func (s *Snapshot) bind(r Callback) {
 	if s.Stack.ID != r.StackID {
 		s.Stack = Stack{ID: r.StackID}
-		s.Launches, s.UsedLaunch, s.Offboarding = nil, s.LastLaunch, nil
+		s.Launches, s.UsedLaunch = nil, s.LastLaunch
 	}
 	if r.TemplateVersion != "" {
 		s.Stack.TemplateVersion = r.TemplateVersion
@@ -195,6 +226,7 @@ func (c Connection) roleReported(f Fence, r Callback, now time.Time) Decision {
 	data["permissions"] = string(c.granted(r))
 	ch := c.change(EventRoleReported, ActorStack, now, data, func(s *Snapshot) {
 		s.bind(r)
+		s.Reported = s.Reported.once(now)
 		s.begin(r.RoleARN, now)
 		s.grant(c.granted(r), r.Grant.PolicyDigest)
 	})
@@ -227,6 +259,7 @@ func (c Connection) sameRole(f Fence, r Callback, now time.Time) Decision {
 			s.Verification = nil // the candidate has been taken back
 		}
 		s.bind(r)
+		s.Reported = s.Reported.once(now)
 		s.grant(c.granted(r), r.Grant.PolicyDigest)
 		if c.s.Permissions != s.Permissions || c.s.Stack != s.Stack || c.s.PolicyDigest != s.PolicyDigest {
 			s.lookSoon(now)

@@ -104,6 +104,7 @@ type Snapshot struct {
 	Verification *Verification
 	LastRun      RunResult
 	AccessKey    *AccessKey   // of a connection by access key that serves
+	Reported     Reported     // how often stacks have reported a role lately
 	Offboarding  *Offboarding // of a connection that has ended, until its role is proven to be refused
 	Revocation   *Revocation  // while the role may bear a policy that denies older sessions
 	Strikes      int          // definitive denials in a row since the role last passed
@@ -403,7 +404,7 @@ func (c Connection) Launch(now time.Time, by Actor) (Change, error) {
 		}
 		if c.s.Status == StatusDisconnected {
 			s.Stack, s.RoleARN, s.AccountID, s.Regions = Stack{}, RoleARN{}, "", nil
-			s.SessionTags, s.Checks, s.StatusReason, s.Offboarding, s.Revocation = false, nil, Reason{}, nil, nil
+			s.SessionTags, s.Checks, s.StatusReason, s.Revocation = false, nil, Reason{}, nil
 			s.Permissions, s.PolicyDigest, s.LinkedTo = s.Requested, "", ""
 		}
 	}), nil
@@ -489,30 +490,34 @@ func (c Connection) Expire(now time.Time) (Change, error) {
 // have been lost, a degraded one may have recovered. Zero is never; an enabled one is found by its slot instead.
 func (c Connection) DueAt() time.Time {
 	due := c.statusDueAt()
-	if r := c.s.Revocation; r != nil && !r.LiftAt.IsZero() && (due.IsZero() || r.LiftAt.Before(due)) {
-		due = r.LiftAt
+	if r := c.s.Revocation; r != nil {
+		due = sooner(due, r.LiftAt)
 	}
 	if v := c.s.Verification; v != nil {
-		if lost := v.NextTryAt.Add(lostRunAfter); due.IsZero() || lost.Before(due) {
-			return lost
-		}
+		due = sooner(due, v.NextTryAt.Add(lostRunAfter))
 	}
 	return due
+}
+
+// sooner is the earlier of two times, of which the zero one is never.
+func sooner(a, b time.Time) time.Time {
+	if a.IsZero() || (!b.IsZero() && b.Before(a)) {
+		return b
+	}
+	return a
 }
 
 func (c Connection) statusDueAt() time.Time {
 	switch c.s.Status {
 	case StatusPending:
-		return c.pendingUntil()
+		return sooner(c.pendingUntil(), c.s.Offboarding.due())
 	case StatusEnabled:
 		return c.nextLook()
 	case StatusDegraded:
 		return c.s.NextVerificationAt
-	case StatusDisconnected, StatusDeleted:
-		if c.s.Offboarding != nil {
-			return c.s.Offboarding.NextAt
-		}
-	case StatusVerifying, StatusFailed, StatusExpired:
+	case StatusDisconnected, StatusExpired, StatusDeleted:
+		return c.s.Offboarding.due()
+	case StatusVerifying, StatusFailed:
 	}
 	return time.Time{}
 }
@@ -529,10 +534,7 @@ func (c Connection) nextLook() time.Time {
 	if k.EndingAt.IsZero() {
 		end = k.endingAt()
 	}
-	if due.IsZero() || end.Before(due) {
-		return end
-	}
-	return due
+	return sooner(due, end)
 }
 
 // lostRun says that the message which should have made a run's next try has not.

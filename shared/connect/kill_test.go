@@ -47,8 +47,28 @@ type mortal struct {
 type queued struct {
 	mu      sync.Mutex
 	jobs    []connect.VerifyJob
+	due     []time.Time // when each job may be delivered
+	now     time.Time
 	answers []connect.Reply
 }
+
+func (q *queued) clock() time.Time {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.now
+}
+
+// until lets time pass.
+func (q *queued) until(t time.Time) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if t.After(q.now) {
+		q.now = t
+	}
+}
+
+// hidden is how long a message that a dead process held stays out of sight: verify-now's.
+const hidden = 2 * time.Minute
 
 func (m mortal) Connection(ctx context.Context, id connect.ConnectionID) (c connect.Connection, err error) {
 	m.call(func() { c, err = m.store.Connection(ctx, id) })
@@ -79,11 +99,11 @@ func (m mortal) RecordCheck(ctx context.Context, id connect.ConnectionID, at tim
 	return err
 }
 
-func (m mortal) Verify(_ context.Context, j connect.VerifyJob, _ time.Duration) error {
+func (m mortal) Verify(_ context.Context, j connect.VerifyJob, delay time.Duration) error {
 	m.call(func() {
 		m.queue.mu.Lock()
 		defer m.queue.mu.Unlock()
-		m.queue.jobs = append(m.queue.jobs, j)
+		m.queue.jobs, m.queue.due = append(m.queue.jobs, j), append(m.queue.due, m.queue.now.Add(delay))
 	})
 	return nil
 }
@@ -115,24 +135,29 @@ func (m mortal) AssumeRole(ctx context.Context, r connect.AssumeRequest) (s conn
 	return s, err
 }
 
-// life runs one request of a stack through callback and verify, with all deliveries that the fuse makes necessary.
-// twice delivers what a dead process held two times at once.
-func life(t *testing.T, cb connect.CallbackRequest, start connect.Connection, f *fuse, twice bool) (*memory, *queued) {
+// life runs one request of a stack through callback and verify, with all deliveries that the fuse makes necessary, each at
+// its time. twice delivers what a dead process held two times at once; wrong is a role that asks for no external ID.
+func life(t *testing.T, cb connect.CallbackRequest, start connect.Connection, f *fuse, twice, wrong bool) (*memory, *queued) {
 	t.Helper()
 	store := newMemory(start)
 	b := newBench(start)
-	q := &queued{}
+	if wrong {
+		b.acct.assume = func(connect.AssumeRequest) error { return nil }
+	}
+	q := &queued{now: noon.Add(time.Second)}
 	m := mortal{fuse: f, store: store, acct: b.acct, queue: q}
-	clock := func() time.Time { return noon.Add(time.Minute) }
-	callbacks := connect.Callbacks{Store: m, Tokens: m, Jobs: m, Clock: clock, Account: platformAccount}
+	callbacks := connect.Callbacks{Store: m, Tokens: m, Jobs: m, Clock: q.clock, Account: platformAccount}
 	verifications := connect.Verifications{
-		Store: m, Jobs: m, Answerer: m, Clock: clock, Jitter: func() float64 { return 0 },
-		Verifier: connect.Verifier{Platform: platform(), Assumer: m, Inspector: b.acct, Clock: clock},
+		Store: m, Jobs: m, Answerer: m, Clock: q.clock, Jitter: func() float64 { return 0 },
+		Verifier: connect.Verifier{Platform: platform(), Assumer: m, Inspector: b.acct, Clock: q.clock},
 	}
 	// deliver handles a message until a process lives to its end.
 	deliver := func(handle func(redelivered bool) error) {
 		for redelivered := false; ; redelivered = true {
 			copies := 1
+			if redelivered {
+				q.until(q.clock().Add(hidden))
+			}
 			if redelivered && twice {
 				copies = 2
 			}
@@ -172,6 +197,7 @@ func life(t *testing.T, cb connect.CallbackRequest, start connect.Connection, f 
 			t.Fatal("jobs multiply")
 		}
 		job := q.jobs[n]
+		q.until(q.due[n])
 		deliver(func(redelivered bool) error {
 			j := job
 			j.Redelivered = redelivered
@@ -181,7 +207,8 @@ func life(t *testing.T, cb connect.CallbackRequest, start connect.Connection, f 
 	return store, q
 }
 
-// Wherever a function dies, the stack is answered, the connection ends in the same state, and its events are whole.
+// Wherever a function dies, the stack is answered in time, and with the truth, also of a wrong role; the connection ends in
+// the same state, and its events are whole.
 func TestKilledAtEveryCall(t *testing.T) {
 	pending := created(t)
 	request := func(kind connect.RequestType) connect.CallbackRequest {
@@ -194,33 +221,38 @@ func TestKilledAtEveryCall(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		kind   connect.RequestType
+		wrong  bool
 		status connect.Status
-		events int
-	}{{connect.RequestCreate, connect.StatusEnabled, 2}, {connect.RequestDelete, connect.StatusDisconnected, 1}} {
+		events int // at most; a wrong role that is found out later is tried less often
+	}{
+		{connect.RequestCreate, false, connect.StatusEnabled, 2},
+		{connect.RequestCreate, true, connect.StatusFailed, 10},
+		{connect.RequestDelete, false, connect.StatusDisconnected, 1},
+	} {
 		whole := &fuse{left: -1}
-		life(t, request(tt.kind), pending, whole, false)
+		life(t, request(tt.kind), pending, whole, false, tt.wrong)
 		for _, after := range []bool{false, true} {
 			for _, twice := range []bool{false, true} {
 				for at := range whole.calls {
-					name := fmt.Sprintf("%s, call %d, after %t, twice %t", tt.kind, at, after, twice)
-					store, q := life(t, request(tt.kind), pending, &fuse{left: at, after: after}, twice)
+					name := fmt.Sprintf("%s, wrong %t, call %d, after %t, twice %t", tt.kind, tt.wrong, at, after, twice)
+					store, q := life(t, request(tt.kind), pending, &fuse{left: at, after: after}, twice, tt.wrong)
 					if got := store.conns[pending.ID()].Status(); got != tt.status {
 						t.Errorf("%s: %s, want %s", name, got, tt.status)
 					}
-					if len(store.events) != tt.events {
-						t.Errorf("%s: %d events, want %d", name, len(store.events), tt.events)
+					if n := len(store.events); n > tt.events || (n < tt.events && !tt.wrong) {
+						t.Errorf("%s: %d events, want %d", name, n, tt.events)
 					}
 					if len(q.answers) == 0 {
 						t.Errorf("%s: the stack is never answered", name)
 					}
 					for _, a := range q.answers {
-						if !a.OK {
+						if a.OK == tt.wrong {
 							t.Errorf("%s: answered %+v", name, a)
 						}
 					}
 				}
 			}
 		}
-		t.Logf("%s: killed at each of %d calls, before and after it, retried once and twice at a time", tt.kind, whole.calls)
+		t.Logf("%s, wrong role %t: killed at each of %d calls, before and after it, retried once and twice at a time", tt.kind, tt.wrong, whole.calls)
 	}
 }

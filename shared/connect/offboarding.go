@@ -18,9 +18,17 @@ func offboardingProbes() []time.Duration {
 	return []time.Duration{5 * time.Minute, time.Hour, 24 * time.Hour, 7 * 24 * time.Hour}
 }
 
-// offboard begins the wait, if the connection has ever served.
+// due is when the role is tried next; zero is never.
+func (o *Offboarding) due() time.Time {
+	if o == nil {
+		return time.Time{}
+	}
+	return o.NextAt
+}
+
+// offboard begins the wait, if the connection has served a role. One that was launched again and has got none yet goes on
+// waiting for the proof about its former role.
 func (s *Snapshot) offboard(now time.Time) {
-	s.Offboarding = nil
 	if s.RoleARN.IsZero() || s.EnabledAt.IsZero() {
 		return
 	}

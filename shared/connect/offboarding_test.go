@@ -67,10 +67,3 @@ func TestWhoNeverServedNeedsNoProof(t *testing.T) {
 		}
 	}
 }
-
-func TestReconnectingEndsTheWait(t *testing.T) {
-	c := must[connect.Change](t)(in(t, connect.StatusDisconnected).Launch(noon, "ada")).Connection()
-	if c.Snapshot().Offboarding != nil {
-		t.Error("still waits")
-	}
-}

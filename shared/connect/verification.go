@@ -38,7 +38,7 @@ func (s *Snapshot) begin(arn RoleARN, now time.Time) {
 	}
 	s.Status, s.StatusReason, s.LinkedTo = StatusVerifying, Reason{}, ""
 	s.RoleARN, s.AccountID = arn, arn.Account()
-	s.Checks, s.Regions, s.SessionTags = nil, nil, false
+	s.Checks, s.Regions, s.SessionTags, s.Offboarding = nil, nil, false, nil
 }
 
 // ReportRole takes a role that the platform was given by hand. It is put on trial at once.
@@ -261,18 +261,19 @@ func (c Connection) struck(o Outcome, reason Reason, by Actor, now time.Time) (C
 	}), true
 }
 
+// mergeChecks keeps what was known of what could not be found out now. But a failure does not outlast a role that lets nobody
+// make that check any more: a verdict that nothing could ever change would keep a mended role degraded for good.
 func mergeChecks(old, fresh []Check) []Check {
 	merged := slices.Clone(old)
 	for _, f := range fresh {
-		if f.Verdict == Unknown {
-			continue
-		}
 		i := slices.IndexFunc(merged, func(c Check) bool { return c.Name == f.Name })
-		if i < 0 {
+		switch {
+		case f.Verdict == Unknown && (i < 0 || merged[i].Verdict != Failed || f.Reason.Code == CodeSTSUnavailable):
+		case i < 0:
 			merged = append(merged, f)
-			continue
+		default:
+			merged[i] = f
 		}
-		merged[i] = f
 	}
 	return merged
 }
@@ -288,11 +289,11 @@ func sameRegions(old, fresh []Region) bool {
 }
 
 // ReplyFor is what a stack is told of a run: ok is false while the run goes on with a denial that may yet turn out well.
-// A run that only AWS's own failures keep open past its deadline is answered with success; the connection stays
-// verifying.
+// A run that only AWS's own failures keep open after its last try is answered with success; the connection stays
+// verifying. The deadline alone says nothing: a try that was denied may be the last that is known, and the deciding one late.
 func (c Connection) ReplyFor(run int64, now time.Time) (r Reply, ok bool) {
 	if v := c.s.Verification; v != nil && v.Run == run {
-		if now.Before(v.Deadline) {
+		if now.Before(v.Deadline) || v.Attempt < len(tries()) {
 			return Reply{}, false
 		}
 		return Reply{OK: true}, true

@@ -72,6 +72,47 @@ func (u Verifications) Try(ctx context.Context, job VerifyJob) error {
 	return u.conclude(ctx, c, job, made)
 }
 
+// lastCall is how long before CloudFormation stops waiting a stack is told of a failure of ours.
+const lastCall = 75 * time.Second
+
+// GiveUp is for a try that failed and may go on failing until nobody listens any more: the stack is told before that. What is
+// known to have come of the run is told as such.
+func (u Verifications) GiveUp(ctx context.Context, job VerifyJob) error {
+	now := u.Clock()
+	waiting := job.ReplyTo.awaited(now)
+	if waiting == nil || now.Before(waiting.Until.Add(-lastCall)) {
+		return nil
+	}
+	return u.Answerer.Answer(ctx, *waiting, u.known(ctx, job, now))
+}
+
+// known is what can be said of a job that failed.
+func (u Verifications) known(ctx context.Context, job VerifyJob, now time.Time) Reply {
+	trouble := Reply{Reason: ErrTrouble.Reason()}
+	switch {
+	case job.Farewell:
+		return Reply{OK: true}
+	case job.Contender != nil && job.Contender.Verdict != nil:
+		return *job.Contender.Verdict
+	case job.Contender != nil:
+		return trouble
+	}
+	c, err := u.Store.Connection(ctx, job.ConnectionID)
+	if err != nil {
+		return trouble
+	}
+	if r, ready := c.ReplyFor(job.Run, now); ready {
+		return r
+	}
+	return trouble
+}
+
+// ErrTrouble is what a stack is told when we keep failing.
+var ErrTrouble = &Error{
+	Kind: KindInternal, Code: CodeInternal, Message: "the platform could not handle the request",
+	Fix: "Try again later: delete this stack and open a new launch from the platform.",
+}
+
 // conclude answers if there is an answer, and queues the next try. A message that is a mere copy queues nothing, or
 // copies would multiply; one that is delivered again may be the last that knows where the answer goes.
 func (u Verifications) conclude(ctx context.Context, c Connection, job VerifyJob, made bool) error {
@@ -336,7 +377,7 @@ func (u Verifications) Sweep(ctx context.Context, id ConnectionID) error {
 	}
 	now := u.Clock()
 	if c.lostRun(now) {
-		return u.Jobs.Verify(ctx, VerifyJob{ConnectionID: id, Run: c.s.Verification.Run, Attempt: c.s.Verification.Attempt}, 0)
+		return u.takeUp(ctx, c)
 	}
 	if c.liftDue(now) {
 		if c, err = u.lift(ctx, c); err != nil {
@@ -353,15 +394,27 @@ func (u Verifications) Sweep(ctx context.Context, id ConnectionID) error {
 				return expireErr
 			}
 			err = u.Store.Commit(ctx, ch)
+			break
 		}
-	case StatusDisconnected, StatusDeleted:
 		err = u.offboardingProbe(ctx, c)
-	case StatusVerifying, StatusFailed, StatusExpired:
+	case StatusDisconnected, StatusExpired, StatusDeleted:
+		err = u.offboardingProbe(ctx, c)
+	case StatusVerifying, StatusFailed:
 	}
 	if errors.Is(err, ErrConflict) {
 		return nil // somebody else has just seen to it
 	}
 	return err
+}
+
+// takeUp goes on with a run whose message was lost. The minute in which it is due goes by unwritten, so that somebody looks
+// again, in case this message is lost as well.
+func (u Verifications) takeUp(ctx context.Context, c Connection) error {
+	v := c.s.Verification
+	if err := u.Jobs.Verify(ctx, VerifyJob{ConnectionID: c.s.ID, Run: v.Run, Attempt: v.Attempt}, 0); err != nil {
+		return err
+	}
+	return u.Sweeps.Sweep(ctx, []ConnectionID{c.s.ID}, degradedInterval)
 }
 
 // sweepServing checks the role or the key of a connection that serves, or served until it degraded.

@@ -84,7 +84,7 @@ func (h Handler) record(ctx context.Context, m events.SQSMessage) error {
 		slog.String("connectionId", r.ReplyTo.PhysicalID))
 	reply, err := h.receive(ctx, r)
 	if err != nil && h.hopeless(r.Callback, deliveries) {
-		reply = &connect.Reply{Reason: errTrouble.Reason()}
+		reply = &connect.Reply{Reason: connect.ErrTrouble.Reason()}
 	}
 	if answerErr := h.answer(ctx, r.ReplyTo, reply); answerErr != nil {
 		err = errors.Join(err, answerErr)
@@ -104,12 +104,6 @@ func (h Handler) record(ctx context.Context, m events.SQSMessage) error {
 // be durable.
 func (h Handler) hopeless(c connect.Callback, deliveries int) bool {
 	return c.Type != connect.RequestDelete && deliveries > 1 && h.Clock().Sub(c.SentAt) >= giveUp
-}
-
-// errTrouble is what a stack is told when we keep failing.
-var errTrouble = &connect.Error{
-	Kind: connect.KindInternal, Code: connect.CodeInternal, Message: "the platform could not handle the request",
-	Fix: "Try again later: delete this stack and open a new launch from the platform.",
 }
 
 func outcome(r *connect.Reply) string {

@@ -17,6 +17,8 @@ import (
 // Tries makes tries that somebody waits for.
 type Tries interface {
 	Try(ctx context.Context, job connect.VerifyJob) error
+	// GiveUp tells who waits for a try that failed, if soon nobody listens any more.
+	GiveUp(ctx context.Context, job connect.VerifyJob) error
 }
 
 // Sweeps looks at connections that are due.
@@ -83,11 +85,22 @@ func (h Handler) record(ctx context.Context, r events.SQSMessage) (err error) {
 func (h Handler) try(ctx context.Context, r events.SQSMessage, job connect.VerifyJob) (err error) {
 	defer func() {
 		if err != nil {
+			h.giveUp(ctx, r, job)
 			h.pause(ctx, r)
 		}
 	}()
 	defer connect.Recovered(&err)
 	return h.Tries.Try(ctx, job)
+}
+
+func (h Handler) giveUp(ctx context.Context, r events.SQSMessage, job connect.VerifyJob) {
+	err := func() (err error) {
+		defer connect.Recovered(&err)
+		return h.Tries.GiveUp(ctx, job)
+	}()
+	if err != nil {
+		h.Log.WarnContext(ctx, "nobody was told", "messageId", r.MessageId, "error", err)
+	}
 }
 
 func (h Handler) pause(ctx context.Context, r events.SQSMessage) {

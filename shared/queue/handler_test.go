@@ -32,6 +32,18 @@ type verifications struct {
 	handed    handed
 	pauses    map[string]time.Duration // by receipt handle
 	pauseFail error
+	givenUp   []connect.VerifyJob
+	giveUp    func() error
+}
+
+func (v *verifications) GiveUp(_ context.Context, job connect.VerifyJob) error {
+	v.mu.Lock()
+	v.givenUp = append(v.givenUp, job)
+	v.mu.Unlock()
+	if v.giveUp == nil {
+		return nil
+	}
+	return v.giveUp()
 }
 
 func (v *verifications) Pause(_ context.Context, receiptHandle string, d time.Duration) error {
@@ -392,5 +404,30 @@ func TestTriesOfABatchRunSideBySide(t *testing.T) {
 		}
 	case <-time.After(10 * time.Second):
 		t.Fatal("one try waits for another")
+	}
+}
+
+// Who waits for a try that failed or panicked may be told so, and one more panic on the way there changes nothing.
+func TestAFailedTryIsGivenUp(t *testing.T) {
+	for name, tt := range map[string]struct {
+		try    func(connect.VerifyJob) error
+		giveUp func() error
+		told   int
+	}{
+		"passes":   {nil, nil, 0},
+		"fails":    {func(connect.VerifyJob) error { return errors.New("no store") }, nil, 1},
+		"panics":   {func(connect.VerifyJob) error { panic("bug") }, nil, 1},
+		"in vain":  {func(connect.VerifyJob) error { panic("bug") }, func() error { return errors.New("no network") }, 1},
+		"the more": {func(connect.VerifyJob) error { panic("bug") }, func() error { panic("another") }, 1},
+	} {
+		v := &verifications{try: tt.try, giveUp: tt.giveUp}
+		var log bytes.Buffer
+		out, err := handler(v, &log).Handle(t.Context(), batch(try(1)))
+		if err != nil || len(v.givenUp) != tt.told || len(out.BatchItemFailures) != tt.told || len(v.pauses) != tt.told {
+			t.Errorf("%s: %v, given up %d, failed %d, paused %d", name, err, len(v.givenUp), len(out.BatchItemFailures), len(v.pauses))
+		}
+		if strings.Contains(log.String(), canary) {
+			t.Errorf("%s: the log has the URL", name)
+		}
 	}
 }

@@ -63,6 +63,11 @@ type offboardingRecord struct {
 	NextAt  string `dynamodbav:"nextAt,omitempty"`
 }
 
+type reportedRecord struct {
+	Since string `dynamodbav:"since"`
+	Count int    `dynamodbav:"count"`
+}
+
 type scopeRecord struct {
 	Level string `dynamodbav:"level"`
 	ID    string `dynamodbav:"id,omitempty"`
@@ -112,6 +117,7 @@ type connectionRecord struct {
 	Verification    *trialRecord       `dynamodbav:"verification,omitempty"`
 	LastRun         *runRecord         `dynamodbav:"lastRun,omitempty"`
 	AccessKey       *accessKeyRecord   `dynamodbav:"accessKey,omitempty"`
+	Reported        *reportedRecord    `dynamodbav:"reported,omitempty"`
 	Offboarding     *offboardingRecord `dynamodbav:"offboarding,omitempty"`
 	Revocation      *revocationRecord  `dynamodbav:"revocation,omitempty"`
 	Strikes         int                `dynamodbav:"strikes"`
@@ -272,6 +278,9 @@ func toConnection(c connect.Connection) connectionRecord {
 			ID: k.ID, Sealed: string(k.Sealed), SetAt: timeText(k.SetAt), ExpiresAt: timeText(k.ExpiresAt), OldAt: timeText(k.OldAt), EndingAt: timeText(k.EndingAt),
 		}
 	}
+	if n := s.Reported; n.Count > 0 {
+		r.Reported = &reportedRecord{Since: timeText(n.Since), Count: n.Count}
+	}
 	if o := s.Offboarding; o != nil {
 		r.Offboarding = &offboardingRecord{RoleARN: o.RoleARN.String(), Attempt: o.Attempt, NextAt: timeText(o.NextAt)}
 	}
@@ -347,6 +356,9 @@ func (r connectionRecord) connection() (connect.Connection, error) {
 		s.AccessKey = &connect.AccessKey{
 			ID: k.ID, Sealed: connect.Sealed(k.Sealed), SetAt: p.time(k.SetAt), ExpiresAt: p.time(k.ExpiresAt), OldAt: p.time(k.OldAt), EndingAt: p.time(k.EndingAt),
 		}
+	}
+	if n := r.Reported; n != nil {
+		s.Reported = connect.Reported{Since: p.time(n.Since), Count: n.Count}
 	}
 	if o := r.Offboarding; o != nil {
 		s.Offboarding = &connect.Offboarding{RoleARN: p.role(o.RoleARN), Attempt: o.Attempt, NextAt: p.time(o.NextAt)}

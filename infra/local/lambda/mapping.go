@@ -24,7 +24,8 @@ type Mapping struct {
 	ReportBatchItemFailures bool
 	FilterPatterns          []string // JSON event patterns, any of which admits a record
 
-	// MaximumConcurrency bounds a queue's simultaneous invocations, 2–1000; 0 means 5, where Lambda starts.
+	// MaximumConcurrency bounds a queue's simultaneous invocations, 2–1000. 0 and more than 5 mean 5: Lambda starts there and
+	// takes more with time, which a laptop has no room for.
 	MaximumConcurrency int
 
 	// FromLatest starts a stream after the records that exist (LATEST) instead of at the first (TRIM_HORIZON).
@@ -190,6 +191,8 @@ func (s *Service) prepare(ctx context.Context, m Mapping) (*mapping, error) {
 	}
 }
 
+const startingConcurrency = 5
+
 func (w *mapping) prepareQueue(ctx context.Context, f Function) error {
 	if w.BatchSize == 0 {
 		w.BatchSize = 10
@@ -200,8 +203,8 @@ func (w *mapping) prepareQueue(ctx context.Context, f Function) error {
 	if w.MaximumConcurrency != 0 && (w.MaximumConcurrency < 2 || w.MaximumConcurrency > 1000) {
 		return invalid("MaximumConcurrency must lie between 2 and 1000")
 	}
-	if w.MaximumConcurrency == 0 {
-		w.MaximumConcurrency = 5
+	if w.MaximumConcurrency == 0 || w.MaximumConcurrency > startingConcurrency {
+		w.MaximumConcurrency = startingConcurrency
 	}
 	if w.service.cfg.Queue == nil {
 		return invalid("no queue service to poll %s", w.SourceARN)
