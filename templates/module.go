@@ -59,15 +59,9 @@ func (m Manifest) forModule(comment string) []byte {
 // Module is the Terraform module as it is published: a zip file, which Terraform takes as a module's source. It holds the
 // platform's own permission set, if there is one. The same files always make the same bytes.
 func Module(p Publication) (Rendered, error) {
-	if err := p.validate(); err != nil {
-		return Rendered{}, err
-	}
-	manifest, err := Permissions()
+	manifest, err := p.manifest()
 	if err != nil {
 		return Rendered{}, err
-	}
-	if p.Custom != nil {
-		manifest = manifest.With(*p.Custom)
 	}
 	entries, err := moduleSource.ReadDir("terraform")
 	if err != nil {

@@ -39,18 +39,12 @@ const maxMember = 51200
 // each of them inside. An error names the value of p that cannot be published; [ErrNoOrganizations] where p's partition
 // has no such stack sets.
 func Organization(p Publication) (Rendered, error) {
-	if err := p.validate(); err != nil {
+	manifest, err := p.manifest()
+	if err != nil {
 		return Rendered{}, err
 	}
 	if p.Partition == "aws-cn" {
 		return Rendered{}, ErrNoOrganizations
-	}
-	manifest, err := Permissions()
-	if err != nil {
-		return Rendered{}, err
-	}
-	if p.Custom != nil {
-		manifest = manifest.With(*p.Custom)
 	}
 	manifest.Always = append(manifest.Always, organizationGrant())
 	words := p.organizationWords(manifest)

@@ -53,15 +53,9 @@ var (
 
 // Connection renders the template that connects one account. An error names the value of p that cannot be published.
 func Connection(p Publication) (Rendered, error) {
-	if err := p.validate(); err != nil {
-		return Rendered{}, err
-	}
-	manifest, err := Permissions()
+	manifest, err := p.manifest()
 	if err != nil {
 		return Rendered{}, err
-	}
-	if p.Custom != nil {
-		manifest = manifest.With(*p.Custom)
 	}
 	text, err := replaceMarks(connectionSource, manifest.blocks(p.Regions))
 	if err != nil {
@@ -88,6 +82,19 @@ func placeholders() []string {
 	return []string{
 		"000000000000", "PLATFORM_NAME", "PLATFORM_TOPIC", "PLATFORM_REGION_LIST", "PLATFORM_PERMISSION_SETS", "TEMPLATE_VERSION",
 	}
+}
+
+// manifest is what is published: the permission sets, the platform's own among them, if there is one. An error names the
+// value of p that cannot be published.
+func (p Publication) manifest() (Manifest, error) {
+	if err := p.validate(); err != nil {
+		return Manifest{}, err
+	}
+	m, err := Permissions()
+	if err == nil && p.Custom != nil {
+		m = m.With(*p.Custom)
+	}
+	return m, err
 }
 
 // validate admits only values that mean the same in YAML, in an ARN and in an ASCII description, whatever stands around
