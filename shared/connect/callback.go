@@ -37,7 +37,8 @@ type Callback struct {
 	RoleARN         RoleARN
 	TemplateVersion string
 	Grant           Grant
-	SentAt          time.Time // SNS's own timestamp: orders a stack's requests however they arrive
+	SignedAt        time.Time // when CloudFormation signed the request's answer address; orders a stack's requests
+	SentAt          time.Time // SNS's own timestamp: orders requests that were signed within the same second
 }
 
 // A Fence is what is remembered of one stack for ever, so that a late or repeated request changes nothing.

@@ -26,6 +26,8 @@ type ReplyTo struct {
 	PhysicalID string
 	// Until is when CloudFormation stops waiting; an answer after that is nobody's.
 	Until time.Time
+	// Expires is when the URL's signature ends. CloudFormation takes no answer after that.
+	Expires time.Time
 }
 
 // AnswerTime is the ServiceTimeout of the template's custom resources: how long CloudFormation waits for an answer.

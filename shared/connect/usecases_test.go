@@ -252,12 +252,14 @@ func TestALostCandidateIsTakenUp(t *testing.T) {
 	}
 }
 
-// Dying between commit and queue leaves a message that is delivered again: the chain goes on, and copies do not breed.
+// Dying between commit and queue leaves a message that is delivered again: the chain goes on. A copy without an answer
+// address does not breed; one with an address is never dropped, for it may be the last that knows where the answer goes.
 func TestRedeliveredTryGoesOn(t *testing.T) {
 	c := in(t, connect.StatusVerifying)
 	b := newBench(c)
 	b.acct.assume = func(connect.AssumeRequest) error { return errDenied }
 	first := b.job(c)
+	first.ReplyTo = nil
 	b.try(t, first)
 	b.try(t, first) // a mere copy
 	if len(b.out.jobs) != 1 {
@@ -265,8 +267,45 @@ func TestRedeliveredTryGoesOn(t *testing.T) {
 	}
 	first.Redelivered = true
 	b.try(t, first)
-	if len(b.out.jobs) != 2 || b.out.jobs[1].Attempt != 1 || b.out.jobs[1].ReplyTo == nil {
+	if len(b.out.jobs) != 2 || b.out.jobs[1].Attempt != 1 {
 		t.Fatalf("jobs %+v", b.out.jobs)
+	}
+	b.try(t, b.job(c)) // whose attempt has been made
+	if n := len(b.out.jobs); n != 3 || b.out.jobs[2].Attempt != 1 || b.out.jobs[2].ReplyTo == nil {
+		t.Fatalf("jobs %+v", b.out.jobs)
+	}
+}
+
+// Whoever presses "verify" while a stack waits makes the run's attempts and queues the next one without the stack's answer
+// address. The stack is answered all the same, by the verdict that they found.
+func TestVerifyPressedWhileAStackWaits(t *testing.T) {
+	for _, proven := range []bool{true, false} {
+		c := in(t, connect.StatusVerifying)
+		b := newBench(c)
+		trusting := b.acct.assume
+		b.acct.assume = func(connect.AssumeRequest) error { return errDenied }
+		stacks := b.job(c)
+		if _, err := b.u.Verify(context.Background(), connect.Target{Tenant: "acme", ID: string(c.ID()), By: "ada"}, 0); err != nil {
+			t.Fatal(err)
+		}
+		b.try(t, stacks)
+		if proven {
+			b.acct.assume = trusting
+		}
+		for range 20 {
+			if len(b.out.answers) > 0 || len(b.out.jobs) == 0 {
+				break
+			}
+			jobs := b.out.jobs
+			b.out.jobs = nil
+			b.now = b.now.Add(30 * time.Second)
+			for _, j := range jobs {
+				b.try(t, j)
+			}
+		}
+		if n := len(b.out.answers); n != 1 || b.out.answers[0].OK != proven {
+			t.Errorf("proven %v: the stack was told %+v", proven, b.out.answers)
+		}
 	}
 }
 

@@ -17,7 +17,12 @@ type VerificationStore interface {
 	RecordCheck(ctx context.Context, id ConnectionID, at time.Time) error
 }
 
-// An Answerer tells CloudFormation how a request ended.
+// ErrAnswerRefused reports that CloudFormation's bucket refused an answer for good: the address was not signed by
+// CloudFormation for this request, or has expired. Nothing that the request says may take effect.
+var ErrAnswerRefused = errors.New("CloudFormation did not ask for this answer")
+
+// An Answerer tells CloudFormation how a request ended. nil proves that CloudFormation made the request; an error that
+// wraps [ErrAnswerRefused] says that it did not; after any other error that is unknown, and the answer may be given again.
 type Answerer interface {
 	Answer(ctx context.Context, to ReplyTo, r Reply) error
 }
@@ -113,8 +118,9 @@ var ErrTrouble = &Error{
 	Fix: "Try again later: delete this stack and open a new launch from the platform.",
 }
 
-// conclude answers if there is an answer, and queues the next try. A message that is a mere copy queues nothing, or
-// copies would multiply; one that is delivered again may be the last that knows where the answer goes.
+// conclude answers if there is an answer, and queues the next try. A message whose try others have made queues nothing, or
+// copies would multiply; but whoever holds an answer address goes on with the run until the stack has been answered, and
+// one that is delivered again may be the last of its run.
 func (u Verifications) conclude(ctx context.Context, c Connection, job VerifyJob, made bool) error {
 	now := u.Clock()
 	waiting := job.ReplyTo.awaited(now)
@@ -124,7 +130,7 @@ func (u Verifications) conclude(ctx context.Context, c Connection, job VerifyJob
 	}
 	v, ok := c.Trial()
 	if ok && v.Run == job.Run {
-		if !made && !job.Redelivered {
+		if !made && !job.Redelivered && waiting == nil {
 			return nil
 		}
 		next := VerifyJob{ConnectionID: c.s.ID, Run: v.Run, Attempt: v.Attempt, ReplyTo: waiting}
