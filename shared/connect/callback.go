@@ -15,10 +15,10 @@ const (
 	RequestDelete RequestType = "Delete"
 )
 
-// A CallbackResource is which of the template's two custom resources speaks.
+// A CallbackResource is which of the templates' custom resources speaks.
 type CallbackResource string
 
-// The custom resources of the customer's template.
+// The custom resources of the customers' templates.
 const (
 	ResourceStackStarted CallbackResource = "Custom::RolecallStackStarted"
 	ResourceConnection   CallbackResource = "Custom::RolecallConnection"
@@ -26,32 +26,62 @@ const (
 	ResourceMember CallbackResource = "Custom::RolecallMember"
 )
 
-// A Callback is a custom resource's request whose token has been verified. All else in it is a stranger's word.
+// A Callback is a custom resource's request. Until CloudFormation has taken our answer to it, it is a stranger's word. Taken,
+// it is proven that CloudFormation made this request of this resource of this stack; what the request says of itself is
+// still the word of whoever controls that stack.
 type Callback struct {
-	Type            RequestType
-	Resource        CallbackResource
-	StackID         StackID
-	LogicalID       string
-	RequestID       string
-	Launch          int // of the token
+	Type         RequestType
+	Resource     CallbackResource
+	StackID      StackID
+	LogicalID    string
+	RequestID    string
+	ConnectionID ConnectionID // that the request names; "" where it names an enrolment, or nothing of ours
+	EnrolmentID  EnrolmentID  // instead of the connection's, of an account of an organization
+	// TokenValid reports whether the request has a valid token of that connection or enrolment; Launch is the number of
+	// the launch that a connection's token belongs to.
+	TokenValid      bool
+	Launch          int
 	RoleARN         RoleARN
 	TemplateVersion string
 	Grant           Grant
-	SignedAt        time.Time // when CloudFormation signed the request's answer address; orders a stack's requests
+	SignedAt        time.Time // when CloudFormation signed the answer's address: orders a stack's requests
 	SentAt          time.Time // SNS's own timestamp: orders requests that were signed within the same second
 }
 
-// A Fence is what is remembered of one stack for ever, so that a late or repeated request changes nothing.
+// ofMember reports whether an account of an organization speaks.
+func (r Callback) ofMember() bool { return r.EnrolmentID != "" }
+
+// A Fence is what is remembered of one stack, so that a late or repeated request changes nothing.
 type Fence struct {
 	StackID StackID
+	Proven  bool // CloudFormation has taken an answer to one of the stack's requests
 	Deleted bool
 	Seen    map[string]Seen // by logical resource id
 }
 
-// Seen is the newest request of one custom resource that was acted upon.
+// Seen is the newest request of one custom resource that took effect.
 type Seen struct {
 	RequestID string
+	SignedAt  time.Time // zero of a request that an earlier version has seen
 	SentAt    time.Time
+}
+
+// after reports whether the request that was seen is a newer one than r.
+func (s Seen) after(r Callback) bool {
+	if s.SignedAt.IsZero() || r.SignedAt.IsZero() || s.SignedAt.Equal(r.SignedAt) {
+		return s.SentAt.After(r.SentAt)
+	}
+	return s.SignedAt.After(r.SignedAt)
+}
+
+// saw is the fence after a request took effect.
+func (f Fence) saw(r Callback) *Fence {
+	seen := maps.Clone(f.Seen)
+	if seen == nil {
+		seen = map[string]Seen{}
+	}
+	seen[r.LogicalID] = Seen{RequestID: r.RequestID, SignedAt: r.SignedAt, SentAt: r.SentAt}
+	return &Fence{StackID: r.StackID, Proven: true, Deleted: f.Deleted || r.Type == RequestDelete, Seen: seen}
 }
 
 // A Reply is what CloudFormation is to be told.
@@ -60,217 +90,131 @@ type Reply struct {
 	Reason Reason
 }
 
-// A Decision is what a callback leads to: a change to commit (or none), and then either a reply at once or, when Reply
-// is nil, a verification run after which to reply.
-type Decision struct {
-	Change *Change
-	Reply  *Reply
-	Run    int64
+func succeed() Reply { return Reply{OK: true} }
+
+func refuse(e *Error) Reply { return Reply{Reason: e.Reason()} }
+
+// A Stack is the customer's CloudFormation stack that the connection is bound to. A stack is bound once CloudFormation has
+// taken an answer to one of its requests; from then on it speaks through the logical ids that are recorded.
+type Stack struct {
+	ID       StackID
+	Launch   int    // whose token bound it; 0 of an account of an organization, and where an earlier version bound it
+	StartID  string // logical id of its Custom::RolecallStackStarted; "" where that has not spoken
+	ReportID string // logical id of its Custom::RolecallConnection or Custom::RolecallMember; "" where that has not spoken
+	// RoleARN is the role that was last proven from this stack, and PreviousRoleARN the one before, to which a rollback returns.
+	RoleARN, PreviousRoleARN RoleARN
+	TemplateVersion          string
+	// PermissionsBoundaryARN is the policy that limits the role; "" where there is none, or the template does not say.
+	PermissionsBoundaryARN string
 }
 
-func succeed() Decision { return Decision{Reply: &Reply{OK: true}} }
+// templatesStartID is the logical id of Custom::RolecallStackStarted in every published template. It tells the ids of a fence apart,
+// which does not say whose they are.
+const templatesStartID = "StackStarted"
 
-func refuse(e *Error) Decision { return Decision{Reply: &Reply{Reason: e.Reason()}} }
-
-// Receive decides upon a callback; f is the fence of the callback's stack, the zero value where there is none yet.
-// Every Delete is answered with success: a customer must be able to delete a stack whatever has become of us.
-func (c Connection) Receive(f Fence, r Callback, now time.Time) Decision {
-	switch {
-	case r.Type == RequestDelete:
-		return c.receiveDelete(f, r, now)
-	case c.s.Status == StatusDeleted:
-		return refuse(ErrNotFound)
-	case f.Deleted:
-		return refuse(errStackDeleted)
-	case f.Seen[r.LogicalID].RequestID == r.RequestID:
-		return c.repeat(r)
-	case f.Seen[r.LogicalID].SentAt.After(r.SentAt):
-		return succeed() // a newer request of the same resource has been acted upon
+// logicalIDs are the recorded one of a kind of resource, and that of the other kind.
+func (s Stack) logicalIDs(of CallbackResource) (own, other string) {
+	if of == ResourceStackStarted {
+		return s.StartID, s.ReportID
 	}
-	if err := c.mayBind(r, now); err != nil {
-		return refuse(err)
-	}
-	if r.Resource == ResourceStackStarted {
-		return c.stackStarted(f, r, now)
-	}
-	if c.s.Reported.tooOften(now) {
-		return refuse(errReportsTooOften)
-	}
-	return c.roleReported(f, r, now)
+	return s.ReportID, s.StartID
 }
 
-// Reported counts the reports that were acted upon. Each begins a run, and whoever knows a link can send as many as they
-// like, from any account: without an end to it the platform would ask STS for them as often.
-type Reported struct {
-	Since time.Time
-	Count int
+// has reports whether a role was proven from this stack and may be what the stack has now.
+func (s Stack) has(r RoleARN) bool {
+	return !r.IsZero() && (s.RoleARN == r || s.PreviousRoleARN == r)
 }
 
-const (
-	reportsWindow = 10 * time.Minute
-	mostReports   = 30 // in a window; a stack that is updated and rolled back makes two
-)
-
-func (r Reported) tooOften(now time.Time) bool {
-	return r.Count >= mostReports && now.Before(r.Since.Add(reportsWindow))
+// proves records that a role was proven from this stack.
+func (s *Stack) proves(r RoleARN) {
+	if s.RoleARN != r {
+		s.RoleARN, s.PreviousRoleARN = r, s.RoleARN
+	}
 }
 
-func (r Reported) once(now time.Time) Reported {
-	if now.Before(r.Since.Add(reportsWindow)) {
-		return Reported{Since: r.Since, Count: r.Count + 1}
+// speaks reports whether the request is one of the connection's own stack, through a logical id that is recorded. A stack that
+// an earlier version bound has the ids of its fence. A valid token of the launch that bound the stack adds an id where none of
+// its kind is recorded: whoever reads a log may borrow the answer address of another resource of the same stack.
+func (c Connection) speaks(f Fence, r Callback) bool {
+	s := c.s.Stack
+	if s.ID.IsZero() || s.ID != r.StackID {
+		return false
 	}
-	return Reported{Since: now, Count: 1}
+	own, other := s.logicalIDs(r.Resource)
+	if own != "" || r.LogicalID == other {
+		return own == r.LogicalID
+	}
+	if _, seen := f.Seen[r.LogicalID]; seen && (r.LogicalID == templatesStartID) == (r.Resource == ResourceStackStarted) {
+		return true
+	}
+	return r.TokenValid && (r.ofMember() || s.Launch == 0 || r.Launch == s.Launch)
 }
 
-var errReportsTooOften = &Error{
-	Kind: KindLimited, Code: CodeTooManyRequests, Message: "this stack has reported a role too often within ten minutes",
-	Fix: "Wait ten minutes, then create or update the stack again.",
-}
-
-var errStackDeleted = &Error{
-	Kind: KindConflict, Code: CodeStackDeleted, Message: "this stack is being deleted",
-	Fix: "Launch again from the platform.",
-}
-
-// repeat answers a request that was acted upon before, from what has become of it.
-func (c Connection) repeat(r Callback) Decision {
-	v := c.s.Verification
-	switch {
-	case r.Resource == ResourceStackStarted:
-		return succeed()
-	case v != nil && v.RoleARN == r.RoleARN:
-		return Decision{Run: v.Run}
-	case c.s.LastRun.RoleARN == r.RoleARN && !c.s.LastRun.Passed:
-		return Decision{Reply: &Reply{Reason: c.s.LastRun.Reason}}
-	}
-	return succeed()
-}
-
-// mayBind says whether the callback's stack is, or may become, the connection's.
-func (c Connection) mayBind(r Callback, now time.Time) *Error {
-	if c.s.Stack.ID == r.StackID && c.s.Status != StatusExpired {
-		return nil
-	}
-	if r.Resource == ResourceMember {
-		return c.mayRebind()
-	}
-	if r.Launch <= c.s.UsedLaunch {
-		return &Error{
-			Kind: KindConflict, Code: CodeLaunchUsed, Message: "this launch link has already been used by another stack",
-			Fix: "Delete this stack and open a new launch from the platform.",
-		}
-	}
-	for _, l := range c.s.Launches {
-		if l.Number == r.Launch && now.Before(l.ExpiresAt) {
-			return nil
-		}
-	}
-	return &Error{
-		Kind: KindConflict, Code: CodeLaunchExpired, Message: "this launch link has expired",
-		Fix: "Delete this stack and open a new launch from the platform.",
-	}
+// recorded reports whether the request needs no token: its logical id is recorded.
+func (c Connection) recorded(f Fence, r Callback) bool {
+	r.TokenValid = false
+	return c.speaks(f, r)
 }
 
 // bind makes the callback's stack the connection's; every launch made so far is used up with it.
 func (s *Snapshot) bind(r Callback) {
 	if s.Stack.ID != r.StackID {
-		s.Stack = Stack{ID: r.StackID}
+		s.Stack = Stack{ID: r.StackID, Launch: r.Launch}
 		s.Launches, s.UsedLaunch = nil, s.LastLaunch
 	}
 	if r.TemplateVersion != "" {
 		s.Stack.TemplateVersion = r.TemplateVersion
 	}
-	if r.Resource == ResourceConnection && r.Type != RequestDelete {
+	if r.Resource == ResourceStackStarted {
+		s.Stack.StartID = r.LogicalID
+		return
+	}
+	s.Stack.ReportID = r.LogicalID
+	if r.Type != RequestDelete {
 		s.Stack.PermissionsBoundaryARN = r.Grant.BoundaryARN
 	}
-}
-
-func (f Fence) saw(r Callback) *Fence {
-	seen := maps.Clone(f.Seen)
-	if seen == nil {
-		seen = map[string]Seen{}
-	}
-	seen[r.LogicalID] = Seen{RequestID: r.RequestID, SentAt: r.SentAt}
-	return &Fence{StackID: r.StackID, Deleted: f.Deleted || r.Type == RequestDelete, Seen: seen}
 }
 
 func stackData(r Callback) map[string]any {
 	return map[string]any{"stackId": r.StackID.String(), "region": string(r.StackID.Region())}
 }
 
-func (c Connection) stackStarted(f Fence, r Callback, now time.Time) Decision {
-	if c.s.Stack.ID == r.StackID {
-		return succeed()
-	}
-	ch := c.change(EventStackStarted, ActorStack, now, stackData(r), func(s *Snapshot) { s.bind(r) })
-	ch.fence = f.saw(r)
-	d := succeed()
-	d.Change = &ch
-	return d
-}
-
-func (c Connection) roleReported(f Fence, r Callback, now time.Time) Decision {
-	if err := c.mayTakeRole(r.RoleARN); err != nil {
-		return refuse(err)
-	}
-	if r.StackID.Account() != r.RoleARN.Account() {
-		return refuse(accountMismatch(r.RoleARN.Account(), r.StackID.Account()))
-	}
-	if err := c.mayTakeGrant(r); err != nil {
-		return refuse(err)
-	}
-	if c.namesOwnRole(r) {
-		return c.sameRole(f, r, now)
-	}
-	data := stackData(r)
-	data["roleArn"], data["templateVersion"] = r.RoleARN.String(), r.TemplateVersion
-	data["permissions"] = string(c.granted(r))
-	ch := c.change(EventRoleReported, ActorStack, now, data, func(s *Snapshot) {
-		s.bind(r)
-		s.Reported = s.Reported.once(now)
-		s.begin(r.RoleARN, now)
-		s.grant(c.granted(r), r.Grant.PolicyDigest)
-	})
-	ch.fence = f.saw(r)
-	return Decision{Change: &ch, Run: ch.after.Verification.Run}
-}
-
-// namesOwnRole says that the request changes nothing about which role the connection has.
-func (c Connection) namesOwnRole(r Callback) bool {
-	return c.serves(r.RoleARN) || (r.Type == RequestUpdate && c.s.RoleARN == r.RoleARN)
-}
-
-// serves says that arn is the role whose credentials are handed out now.
+// serves reports whether arn is the role whose credentials are issued now.
 func (c Connection) serves(arn RoleARN) bool {
 	return c.s.RoleARN == arn && (c.s.Status == StatusEnabled || c.s.Status == StatusDegraded)
 }
 
-// sameRole answers a request that names the role the connection already has, as CloudFormation's own rollback does. It is
-// kept like any other, so that an older request that comes late cannot undo it.
-func (c Connection) sameRole(f Fence, r Callback, now time.Time) Decision {
-	data := stackData(r)
-	data["from"], data["templateVersion"] = c.s.Stack.TemplateVersion, r.TemplateVersion
-	data["fromPermissions"], data["permissions"] = string(c.s.Permissions), string(c.granted(r))
-	data["permissionsBoundaryArn"] = r.Grant.BoundaryARN
-	if c.s.PolicyDigest != r.Grant.PolicyDigest {
-		data["fromPolicyDigest"], data["policyDigest"] = c.s.PolicyDigest, r.Grant.PolicyDigest
+// mayBind reports whether the callback's launch may bind a stack.
+func (c Connection) mayBind(r Callback, now time.Time) *Error {
+	if r.Launch <= c.s.UsedLaunch {
+		return errLaunchUsed
 	}
-	ch := c.change(EventStackUpdated, ActorStack, now, data, func(s *Snapshot) {
-		if s.Status != StatusVerifying {
-			s.Verification = nil // the candidate has been taken back
+	for _, l := range c.s.Launches {
+		if l.Number == r.Launch && now.Before(l.ExpiresAt) {
+			return nil
 		}
-		s.bind(r)
-		s.Reported = s.Reported.once(now)
-		s.grant(c.granted(r), r.Grant.PolicyDigest)
-		if c.s.Permissions != s.Permissions || c.s.Stack != s.Stack || c.s.PolicyDigest != s.PolicyDigest {
-			s.lookSoon(now)
-		}
-	})
-	ch.fence = f.saw(r)
-	d := succeed()
-	d.Change = &ch
-	return d
+	}
+	return errLaunchExpired
 }
+
+var (
+	errLaunchUsed = &Error{
+		Kind: KindConflict, Code: CodeLaunchUsed, Message: "this launch link has already been used by another stack",
+		Fix: "Delete this stack and open a new launch from the platform.",
+	}
+	errLaunchExpired = &Error{
+		Kind: KindConflict, Code: CodeLaunchExpired, Message: "this launch link has expired",
+		Fix: "Delete this stack and open a new launch from the platform.",
+	}
+	errStackDeleted = &Error{
+		Kind: KindConflict, Code: CodeStackDeleted, Message: "this stack is being deleted",
+		Fix: "Launch again from the platform.",
+	}
+	errTokenInvalid = &Error{
+		Kind: KindInvalid, Code: CodeTokenInvalid, Message: "the stack's token is not one of this connection's",
+		Fix: "Launch the stack from the platform's link, with its parameters unchanged.",
+	}
+)
 
 // mayTakeRole refuses what could never be this connection's role.
 func (c Connection) mayTakeRole(arn RoleARN) *Error {
@@ -297,52 +241,6 @@ func accountMismatch(got, want AccountID) *Error {
 		Message: "the role belongs to account " + string(got) + ", but account " + string(want) + " was expected",
 		Fix:     "Use a role of account " + string(want) + ", or create a connection of its own for the other account.",
 	}
-}
-
-func (c Connection) receiveDelete(f Fence, r Callback, now time.Time) Decision {
-	d := succeed()
-	current := c.s.Stack.ID == r.StackID
-	unbound := !current && c.mayBind(r, now) == nil && c.s.Status != StatusDeleted
-	switch {
-	case f.Deleted || (!current && !unbound):
-		return d
-	case r.Resource == ResourceStackStarted && !c.waitsForRole():
-		return d // the connection's own resource tells of its end
-	}
-	ch := c.stackDeleted(r, now)
-	ch.fence = f.saw(r)
-	d.Change = &ch
-	return d
-}
-
-// waitsForRole says that no role has been reported since the stack began.
-func (c Connection) waitsForRole() bool { return c.s.Status == StatusPending }
-
-// stackDeleted ends the connection, unless its role never came from that stack or it has ended already.
-func (c Connection) stackDeleted(r Callback, now time.Time) Change {
-	current := c.s.Stack.ID == r.StackID
-	if current && c.byKeys() {
-		return c.upgradeWithdrawn(r, now)
-	}
-	switch c.s.Status {
-	case StatusPending:
-	case StatusVerifying, StatusFailed, StatusEnabled, StatusDegraded:
-		if !current {
-			return c.change(EventStackDeleted, ActorStack, now, stackData(r), func(*Snapshot) {})
-		}
-	case StatusDisconnected, StatusExpired, StatusDeleted:
-		return c.change(EventStackDeleted, ActorStack, now, stackData(r), (*Snapshot).unlink)
-	}
-	return c.change(EventDisconnected, ActorStack, now, stackData(r), func(s *Snapshot) {
-		s.bind(r)
-		reason := stackGone()
-		if s.Status == StatusFailed {
-			reason.Message += " after: " + s.StatusReason.Message
-		}
-		s.Status, s.StatusReason, s.Verification = StatusDisconnected, reason, nil
-		s.Launches, s.NextVerificationAt = nil, time.Time{}
-		s.offboard(now)
-	})
 }
 
 func stackGone() Reason {

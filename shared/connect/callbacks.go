@@ -3,17 +3,9 @@ package connect
 import (
 	"context"
 	"errors"
-	"fmt"
+	"slices"
 	"time"
 )
-
-// A CallbackStore is what receiving callbacks needs of a store.
-type CallbackStore interface {
-	// ConnectionAndFence reads both consistently in one request; ErrNotFound where there is no such connection, the
-	// zero Fence where the stack has none.
-	ConnectionAndFence(ctx context.Context, id ConnectionID, stack StackID) (Connection, Fence, error)
-	Commit(ctx context.Context, ch Change) error
-}
 
 // A ReplyTo is where CloudFormation waits for the answer to one request.
 type ReplyTo struct {
@@ -33,151 +25,185 @@ type ReplyTo struct {
 // AnswerTime is the ServiceTimeout of the template's custom resources: how long CloudFormation waits for an answer.
 const AnswerTime = 5 * time.Minute
 
-// A VerifyJob asks for one try of a run.
-type VerifyJob struct {
-	ConnectionID ConnectionID
-	Run          int64
-	Attempt      int
-	ReplyTo      *ReplyTo // nil where nobody waits, or the answer has been given
-	// Contender is tried instead of a run of the connection's; nil for none.
-	Contender *Contender
-	// Farewell asks for no try: a stack's Delete waits until the role can be deleted.
-	Farewell bool
-	// Redelivered says that an earlier delivery of the same message did not end well. Not part of the message.
-	Redelivered bool
-}
+// lastCall is how long before CloudFormation stops waiting a stack is told of a failure of ours.
+const lastCall = 75 * time.Second
 
-// Jobs queues tries.
-type Jobs interface {
-	// Verify queues a try to be made after delay, rounded to whole seconds, 15 minutes at most.
-	Verify(ctx context.Context, job VerifyJob, delay time.Duration) error
-}
+// late reports whether a stack must be answered now: soon nobody listens.
+func (to ReplyTo) late(now time.Time) bool { return !now.Before(to.Until.Add(-lastCall)) }
 
 // A CallbackRequest is a custom resource's request as a stranger sent it: parsed, but nothing in it is proven.
 type CallbackRequest struct {
-	Callback      Callback // without Launch, RoleARN and what is made of PermissionSet
+	Callback      Callback // without its ids of ours, TokenValid, Launch, RoleARN and what is made of PermissionSet
 	ConnectionID  string
 	EnrolmentID   string // instead of the connection's, of an account of an organization
 	Token         Secret
 	RoleARN       string
 	PermissionSet string // "" of templates before 1.2.0
 	ReplyTo       ReplyTo
-	Redelivered   bool
 }
 
-// Callbacks receives what customers' stacks report.
+// CallbackTokens prove the tokens of callbacks: a wrong one is an [Error] of CodeTokenInvalid.
+type CallbackTokens interface {
+	// Launch is the number of the launch that the token belongs to.
+	Launch(ctx context.Context, id ConnectionID, token Secret) (int, error)
+	// ProveEnrolment refuses a token that is not the enrolment's.
+	ProveEnrolment(ctx context.Context, id EnrolmentID, token Secret) error
+}
+
+// Callbacks receives what customers' stacks report. Nothing of a request is stored, counted or lifted before CloudFormation has
+// taken our answer to it: that proves that CloudFormation made it.
 type Callbacks struct {
-	Store  CallbackStore
-	Tokens Tokens
-	Jobs   Jobs
-	Clock  func() time.Time
+	Store    StandingStore
+	Tokens   CallbackTokens
+	Jobs     Jobs
+	Answerer Answerer
+	Settling Settling
+	Clock    func() time.Time
 	// Account is the platform's own, whose roles are nobody's to connect.
 	Account AccountID
 	// Offers are the permission sets that stacks may report.
-	Offers  []Permissions
-	Members Members
+	Offers []Permissions
 }
 
-// Receive acts upon a callback. The reply is nil where it is given later, by the verification's end. An error means that
-// nothing is known to be durable: the request must be delivered again.
-func (u Callbacks) Receive(ctx context.Context, r CallbackRequest) (*Reply, error) {
-	reply, err := u.receive(ctx, r)
+// Receive answers a request and then does what it asks for, or queues the first attempt to prove the role that it reports.
+// [ErrAnswerRefused] says that CloudFormation did not make the request: it is to be dropped. Any other error means that nothing is
+// known to be durable: the request must be delivered again.
+func (u Callbacks) Receive(ctx context.Context, r CallbackRequest) error {
+	r.ReplyTo.Until = r.Callback.SentAt.Add(AnswerTime)
+	cb, err := u.read(r)
+	if unknown(err) {
+		return u.Answerer.Answer(ctx, r.ReplyTo, refusal(cb, asError(err)).reply)
+	}
+	if err != nil {
+		return u.Answerer.Answer(ctx, r.ReplyTo, refuse(asError(err)))
+	}
+	if cb.Type == RequestDelete {
+		return u.receiveDelete(ctx, r, cb)
+	}
+	g, err := u.stand(ctx, r, &cb)
+	if unknown(err) {
+		return u.Answerer.Answer(ctx, r.ReplyTo, refusal(cb, asError(err)).reply)
+	}
+	if err != nil {
+		return err
+	}
+	ruled := g.rule(cb, u.Clock())
+	if ruled.step == stepReport {
+		return u.Jobs.Report(ctx, ReportJob{Report: cb, Bound: g.bound(cb), StartedAt: u.Clock(), ReplyTo: r.ReplyTo}, 0)
+	}
+	if err := u.Answerer.Answer(ctx, r.ReplyTo, ruled.reply); err != nil || ruled.step == stepNothing {
+		return err
+	}
+	return u.later(ctx, r, cb, u.Settling.from(ctx, g, cb, nil))
+}
+
+// receiveDelete answers before anything is read: a customer must be able to delete a stack whatever has become of us.
+func (u Callbacks) receiveDelete(ctx context.Context, r CallbackRequest, cb Callback) error {
+	if err := u.Answerer.Answer(ctx, r.ReplyTo, succeed()); err != nil {
+		return err
+	}
+	g, err := u.stand(ctx, r, &cb)
+	switch {
+	case unknown(err):
+		return nil
+	case err != nil && !g.exists():
+		return u.later(ctx, r, cb, err)
+	}
+	// A bound stack needs no token, and little is lost where that of another one cannot be proven now.
+	return u.later(ctx, r, cb, u.Settling.from(ctx, g, cb, nil))
+}
+
+// later has what CloudFormation has taken committed by the queue, where it could not be now. It is not answered again.
+func (u Callbacks) later(ctx context.Context, r CallbackRequest, cb Callback, why error) error {
+	if why == nil {
+		return nil
+	}
+	job := ReportJob{Report: cb, StartedAt: u.Clock(), ReplyTo: r.ReplyTo, Taken: true}
+	if err := u.Jobs.Report(ctx, job, settleAgain(0)); err != nil {
+		return errors.Join(why, err)
+	}
+	return nil
+}
+
+// GiveUp is for a request that failed with why and may go on failing until nobody listens any more. Before that, a stack's
+// creation is told so. An update is told SUCCESS, since none of a customer's may fail because of us: its role is verified
+// when we can.
+func (u Callbacks) GiveUp(ctx context.Context, r CallbackRequest, why error) error {
+	r.ReplyTo.Until = r.Callback.SentAt.Add(AnswerTime)
+	if r.Callback.Type == RequestDelete || !r.ReplyTo.late(u.Clock()) || errors.Is(why, ErrAnswerRefused) {
+		return why
+	}
+	cb, err := u.read(r)
+	if err == nil && cb.Type == RequestUpdate && cb.Resource != ResourceStackStarted {
+		return u.Jobs.Report(ctx, ReportJob{Report: cb, StartedAt: u.Clock(), ReplyTo: r.ReplyTo, Verdict: &ReportVerdict{Reply: succeed(), Open: true}}, 0)
+	}
+	return u.Answerer.Answer(ctx, r.ReplyTo, refusal(r.Callback, ErrTrouble).reply)
+}
+
+// read takes what a request says, without asking anybody.
+func (u Callbacks) read(r CallbackRequest) (cb Callback, err error) {
+	cb = r.Callback
+	if r.EnrolmentID != "" || cb.Resource == ResourceMember {
+		cb.EnrolmentID, err = ParseEnrolmentID(r.EnrolmentID)
+	} else {
+		cb.ConnectionID, err = ParseConnectionID(r.ConnectionID)
+	}
+	if err != nil || cb.Resource == ResourceStackStarted || cb.Type == RequestDelete {
+		return cb, err
+	}
+	if cb.RoleARN, err = ParseRoleARN(r.RoleARN); err != nil {
+		return cb, err
+	}
+	if err := refuseOwn(cb.RoleARN, u.Account); err != nil {
+		return cb, err
+	}
+	return cb, u.readGrant(&cb, r.PermissionSet)
+}
+
+// stand reads what is known of the request's stack, and proves its token where that matters: a stack that speaks through a
+// recorded logical id needs none, except that a reported role is tried again and again only with one.
+func (u Callbacks) stand(ctx context.Context, r CallbackRequest, cb *Callback) (standing, error) {
+	g, err := stand(ctx, u.Store, *cb)
+	if err != nil {
+		return g, err
+	}
+	reports := cb.Type != RequestDelete && cb.Resource != ResourceStackStarted && !g.connection.s.Stack.has(cb.RoleARN)
+	if g.exists() && g.connection.recorded(g.fence, *cb) && !reports {
+		return g, nil
+	}
+	if err := prove(ctx, u.Tokens, cb, r.Token); err != nil || !cb.TokenValid || !cb.ofMember() {
+		return g, err
+	}
+	return g, serving(ctx, u.Store, *cb, &g)
+}
+
+// prove finds out whether the request has a valid token. An error says that the key did not answer.
+func prove(ctx context.Context, tokens CallbackTokens, cb *Callback, token Secret) error {
+	var err error
+	if cb.ofMember() {
+		err = tokens.ProveEnrolment(ctx, cb.EnrolmentID, token)
+	} else {
+		cb.Launch, err = tokens.Launch(ctx, cb.ConnectionID, token)
+	}
+	cb.TokenValid = err == nil
+	if aboutRequest(err) {
+		return nil
+	}
+	return err
+}
+
+// aboutRequest reports whether an error is about the request, and not one of ours that may pass.
+func aboutRequest(err error) bool {
 	var e *Error
-	if errors.As(err, &e) && e.Kind != KindUnavailable && e.Kind != KindInternal {
-		reply, err = &Reply{Reason: e.Reason()}, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	if reply != nil && r.Callback.Type == RequestDelete {
-		reply = &Reply{OK: true}
-	}
-	return reply, nil
+	return errors.As(err, &e) && e.Kind != KindUnavailable && e.Kind != KindInternal
 }
 
-func (u Callbacks) receive(ctx context.Context, r CallbackRequest) (*Reply, error) {
-	if r.Callback.Resource == ResourceMember {
-		return u.receiveMember(ctx, r)
+func asError(err error) *Error {
+	var e *Error
+	if errors.As(err, &e) {
+		return e
 	}
-	id, err := ParseConnectionID(r.ConnectionID)
-	if err != nil {
-		return nil, err
-	}
-	cb := r.Callback
-	if cb.Launch, err = u.Tokens.Launch(ctx, id, r.Token); err != nil {
-		return nil, err
-	}
-	if cb.RoleARN, err = u.role(r); err != nil {
-		return nil, err
-	}
-	if err = u.readGrant(&cb, r.PermissionSet); err != nil {
-		return nil, err
-	}
-	for range attempts {
-		c, fence, readErr := u.Store.ConnectionAndFence(ctx, id, cb.StackID)
-		if readErr != nil {
-			return nil, readErr
-		}
-		d := c.Receive(fence, cb, u.Clock())
-		if d.Change != nil {
-			if err = u.Store.Commit(ctx, *d.Change); errors.Is(err, ErrConflict) {
-				continue
-			}
-			if err != nil {
-				return nil, err
-			}
-			c = d.Change.Connection()
-		}
-		return u.conclude(ctx, c, d, r)
-	}
-	return nil, err
-}
-
-// conclude answers at once, or queues the try that will lead to an answer.
-func (u Callbacks) conclude(ctx context.Context, c Connection, d Decision, r CallbackRequest) (*Reply, error) {
-	if d.Reply != nil && u.awaitsFarewell(ctx, c, d, r) {
-		return nil, nil
-	}
-	if d.Reply != nil {
-		return d.Reply, nil
-	}
-	if d.Change == nil && !r.Redelivered {
-		return nil, nil // a copy of a request that is being seen to
-	}
-	v, _ := c.Trial()
-	reply := r.ReplyTo
-	reply.Until = r.Callback.SentAt.Add(AnswerTime)
-	if r.Callback.Resource != ResourceMember { // whose id was settled before there was a connection
-		reply.PhysicalID = string(c.s.ID)
-	}
-	job := VerifyJob{ConnectionID: c.s.ID, Run: d.Run, Attempt: v.Attempt, ReplyTo: &reply}
-	if err := u.Jobs.Verify(ctx, job, v.NextTryAt.Sub(u.Clock())); err != nil {
-		return nil, fmt.Errorf("queue verification: %w", err)
-	}
-	return nil, nil
-}
-
-// awaitsFarewell leaves the answer to a Delete to function verify, where the role bears a policy of ours that would keep
-// CloudFormation from deleting it. Where that cannot be asked for, the Delete is answered at once.
-func (u Callbacks) awaitsFarewell(ctx context.Context, c Connection, d Decision, r CallbackRequest) bool {
-	if r.Callback.Type != RequestDelete || d.Change == nil || c.s.Revocation == nil || c.s.Revocation.LiftAt.IsZero() {
-		return false
-	}
-	reply := r.ReplyTo
-	reply.PhysicalID, reply.Until = string(c.s.ID), r.Callback.SentAt.Add(AnswerTime)
-	return u.Jobs.Verify(ctx, VerifyJob{ConnectionID: c.s.ID, Farewell: true, ReplyTo: &reply}, 0) == nil
-}
-
-// role reads the reported role's ARN; a Delete and the first resource need none.
-func (u Callbacks) role(r CallbackRequest) (RoleARN, error) {
-	if r.Callback.Resource == ResourceStackStarted || r.Callback.Type == RequestDelete {
-		return RoleARN{}, nil
-	}
-	arn, err := ParseRoleARN(r.RoleARN)
-	if err != nil {
-		return RoleARN{}, err
-	}
-	return arn, refuseOwn(arn, u.Account)
+	return ErrTrouble
 }
 
 func refuseOwn(arn RoleARN, platform AccountID) error {
@@ -188,4 +214,20 @@ func refuseOwn(arn RoleARN, platform AccountID) error {
 		Kind: KindInvalid, Code: CodeOwnAccount, Message: "this role belongs to the platform's own account",
 		Fix: "Connect the account of a customer.",
 	}
+}
+
+// readGrant takes the permission set that a stack reports; it must be one of ours, to the letter.
+func (u Callbacks) readGrant(cb *Callback, set string) error {
+	if set == "" {
+		return nil
+	}
+	cb.Grant.Permissions = Permissions(set)
+	if slices.Contains(u.Offers, cb.Grant.Permissions) {
+		return nil
+	}
+	cb.Grant.Withdrawn = true
+	if cb.Grant.Permissions != PermissionsCustom {
+		return errNotOffered
+	}
+	return nil
 }

@@ -44,14 +44,6 @@ type Launch struct {
 	ExpiresAt time.Time
 }
 
-// A Stack is the customer's CloudFormation stack that the connection is bound to.
-type Stack struct {
-	ID              StackID
-	TemplateVersion string
-	// PermissionsBoundaryARN is the policy that limits the role; "" where there is none, or the template does not say.
-	PermissionsBoundaryARN string
-}
-
 // A Verification is a run in progress: a role on trial, and when it is tried next.
 type Verification struct {
 	Run         int64 // the version at which the run began; names the run
@@ -63,6 +55,7 @@ type Verification struct {
 	Attempt      int // tries made so far
 	NextTryAt    time.Time
 	Deadline     time.Time // from then on a denial is definitive
+	FromStack    bool      // the connection's stack has told of the role
 }
 
 // A RunResult is how a run ended; the zero value is none.
@@ -104,7 +97,6 @@ type Snapshot struct {
 	Verification *Verification
 	LastRun      RunResult
 	AccessKey    *AccessKey   // of a connection by access key that serves
-	Reported     Reported     // how often stacks have reported a role lately
 	Offboarding  *Offboarding // of a connection that has ended, until its role is proven to be refused
 	Revocation   *Revocation  // while the role may bear a policy that denies older sessions
 	Strikes      int          // definitive denials in a row since the role last passed
@@ -145,6 +137,9 @@ func Restore(s Snapshot) (Connection, error) {
 	s = s.clone()
 	if s.Requested == "" { // kept before the two were told apart
 		s.Requested = s.Permissions
+	}
+	if s.Stack.StartID == "" && s.Stack.ReportID == "" && !s.Stack.ID.IsZero() && s.Stack.RoleARN.IsZero() {
+		s.Stack.RoleARN = s.RoleARN // bound by a version that did not tell a stack's role from another one
 	}
 	return Connection{s}, nil
 }

@@ -16,6 +16,7 @@ const (
 	EventLaunched          EventType = "connection.launched"
 	EventStackStarted      EventType = "connection.stack_started"
 	EventRoleReported      EventType = "connection.role_reported"
+	EventReportOvertaken   EventType = "connection.report_overtaken"
 	EventVerificationBegun EventType = "connection.verification_begun"
 	EventVerificationTried EventType = "connection.verification_tried"
 	EventVerified          EventType = "connection.verified"

@@ -1,9 +1,6 @@
 package connect
 
-import (
-	"slices"
-	"time"
-)
+import "time"
 
 // PermissionsCustom is the set whose policy a platform gives itself. A platform that stops offering it leaves stacks
 // behind that have it.
@@ -21,22 +18,6 @@ type Grant struct {
 	BoundaryARN  string // "" for no permissions boundary
 }
 
-// readGrant takes the permission set that a stack reports; it must be one of ours, to the letter.
-func (u Callbacks) readGrant(cb *Callback, set string) error {
-	if set == "" || cb.Resource == ResourceStackStarted || cb.Type == RequestDelete {
-		return nil
-	}
-	cb.Grant.Permissions = Permissions(set)
-	if slices.Contains(u.Offers, cb.Grant.Permissions) {
-		return nil
-	}
-	cb.Grant.Withdrawn = true
-	if cb.Grant.Permissions != PermissionsCustom {
-		return errNotOffered
-	}
-	return nil
-}
-
 var errNotOffered = &Error{
 	Kind: KindInvalid, Code: CodePermissionsInvalid, Message: "the stack's PermissionSet is none that the platform offers",
 	Fix: "Set the stack's parameter PermissionSet to one of the platform's permission sets.",
@@ -52,7 +33,7 @@ func (c Connection) mayTakeGrant(r Callback) *Error {
 			Kind: KindInvalid, Code: CodeExternalIDMismatch, Message: "the stack's ExternalId is not this connection's",
 			Fix: "Set the stack's parameter ExternalId to " + string(c.s.ExternalID) + ".",
 		}
-	case r.Grant.Withdrawn && !c.namesOwnRole(r):
+	case r.Grant.Withdrawn && !c.serves(r.RoleARN) && !c.s.Stack.has(r.RoleARN):
 		return errNotOffered
 	}
 	return nil

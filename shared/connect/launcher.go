@@ -16,9 +16,6 @@ import (
 type Tokens interface {
 	// Token is the launch's callback token.
 	Token(ctx context.Context, id ConnectionID, launch int) (Secret, error)
-	// Launch is the number of the launch that the token belongs to; a token that is not ours, or not this
-	// connection's, is an [Error] with CodeTokenInvalid.
-	Launch(ctx context.Context, id ConnectionID, token Secret) (int, error)
 }
 
 // A Deployment is where Rolecall runs and what it offers.

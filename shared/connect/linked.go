@@ -81,24 +81,6 @@ func (c Connection) giveWay(to Connection, by Actor, now time.Time, also func(*S
 	return ch
 }
 
-// reportsInVain takes a report of the account's stack while another connection serves the account.
-func (c Connection) reportsInVain(f Fence, r Callback, to Connection, now time.Time) Decision {
-	seen := f.Seen[r.LogicalID]
-	switch {
-	case f.Deleted:
-		return refuse(errStackDeleted)
-	case seen.RequestID == r.RequestID, seen.SentAt.After(r.SentAt):
-		return succeed()
-	case r.RoleARN.Account() != r.StackID.Account():
-		return refuse(accountMismatch(r.RoleARN.Account(), r.StackID.Account()))
-	}
-	ch := c.giveWay(to, ActorStack, now, func(s *Snapshot) { s.bind(r) })
-	ch.fence = f.saw(r)
-	d := succeed()
-	d.Change = &ch
-	return d
-}
-
 // unlink forgets which connection this one gave way to.
 func (s *Snapshot) unlink() {
 	if s.LinkedTo != "" {

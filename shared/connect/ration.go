@@ -13,7 +13,6 @@ type Rationed string
 const (
 	RationedCredentials   Rationed = "credentials"
 	RationedVerifications Rationed = "verifications"
-	RationedContenders    Rationed = "contenders"
 )
 
 // A LeaseStore gives out parts of what a tenant may have in a minute.

@@ -228,17 +228,27 @@ func (u Verifications) allow(ctx context.Context, c Connection) error {
 	return u.Revoker.AllowOlder(ctx, session.Credentials, role, c.s.DefaultRegion)
 }
 
-// farewell answers a stack's Delete after the policy has been removed: with it CloudFormation could not delete the role.
-// Where that fails the Delete is answered all the same.
-func (u Verifications) farewell(ctx context.Context, c Connection, job VerifyJob) error {
+// liftsFor reports whether the Delete of a stack has to be followed by the policy's removal: CloudFormation cannot delete a role that
+// has it.
+func (c Connection) liftsFor(r Callback) bool {
+	v := c.s.Revocation
+	return v != nil && !v.LiftAt.IsZero() && c.s.Stack.ID == r.StackID && c.s.Stack.has(v.RoleARN)
+}
+
+// liftForDelete removes the policy after the Delete of the role's stack was proven. A message of an earlier version has the answer
+// to that Delete still to be given.
+func (u Verifications) liftForDelete(ctx context.Context, c Connection, job VerifyJob) error {
+	var err error
 	if c.s.Revocation != nil && !c.s.Revocation.LiftAt.IsZero() {
-		if lifted, err := u.lift(ctx, c); err == nil {
-			c = lifted
-		}
+		_, err = u.lift(ctx, c)
 	}
 	waiting := job.ReplyTo.awaited(u.Clock())
-	if waiting == nil || u.Answerer.Answer(ctx, *waiting, Reply{OK: true}) == nil {
+	if waiting == nil {
+		return err
+	}
+	if u.Answerer.Answer(ctx, *waiting, Reply{OK: true}) == nil {
 		return nil
 	}
-	return u.Jobs.Verify(ctx, VerifyJob{ConnectionID: c.s.ID, Farewell: true, ReplyTo: waiting}, answerAgain)
+	job.ReplyTo = waiting
+	return u.Jobs.Verify(ctx, job, answerAgain)
 }

@@ -151,6 +151,9 @@ func (c Connection) provenChange(o Outcome, now time.Time) Change {
 	}
 	return c.change(kind, ActorRolecall, now, data, func(s *Snapshot) {
 		s.RoleARN, s.AccountID, s.Permissions = v.RoleARN, v.RoleARN.Account(), c.trialSubject(v).Permissions
+		if v.FromStack {
+			s.Stack.proves(v.RoleARN)
+		}
 		s.PolicyDigest = held
 		s.Checks, s.Regions, s.SessionTags = o.Checks, o.Regions, o.SessionTags
 		s.Status, s.StatusReason = StatusEnabled, Reason{}

@@ -21,6 +21,25 @@ type VerificationStore interface {
 // CloudFormation for this request, or has expired. Nothing that the request says may take effect.
 var ErrAnswerRefused = errors.New("CloudFormation did not ask for this answer")
 
+// A VerifyJob asks for one attempt of a connection's verification run.
+type VerifyJob struct {
+	ConnectionID ConnectionID
+	Run          int64
+	Attempt      int
+	// ReplyTo is where a stack waits for the end of the run, in messages of versions before 1.4.0; nil where nobody does.
+	ReplyTo *ReplyTo
+	// Lift asks for no attempt: a stack was deleted, and our policy keeps CloudFormation from deleting its role.
+	Lift bool
+	// Redelivered says that an earlier delivery of the same message did not end well. Not part of the message.
+	Redelivered bool
+}
+
+// Jobs queues work that somebody waits for, to be done after delay: rounded up to whole seconds, 15 minutes at most.
+type Jobs interface {
+	Verify(ctx context.Context, job VerifyJob, delay time.Duration) error
+	Report(ctx context.Context, job ReportJob, delay time.Duration) error
+}
+
 // An Answerer tells CloudFormation how a request ended. nil proves that CloudFormation made the request; an error that
 // wraps [ErrAnswerRefused] says that it did not; after any other error that is unknown, and the answer may be given again.
 type Answerer interface {
@@ -40,7 +59,6 @@ type Verifications struct {
 	Jitter   func() float64 // in [-1,1]
 	Interval time.Duration  // between two checks of an enabled connection; a day at most
 	Limit    *Ration        // of what tenants themselves ask for; nil for none
-	Contests Contests       // of reports that compete for an account
 }
 
 // probeTime bounds one try's questions to AWS, so that there is time left to commit and to answer. What has not been
@@ -54,9 +72,6 @@ const answerAgain = 15 * time.Second
 // not. It can be repeated: a try that has been made is not made again. A connection that does not exist any more is
 // nobody's to verify.
 func (u Verifications) Try(ctx context.Context, job VerifyJob) error {
-	if job.Contender != nil {
-		return u.contested(ctx, job)
-	}
 	c, err := u.Store.Connection(ctx, job.ConnectionID)
 	if errors.Is(err, ErrNotFound) {
 		return nil
@@ -64,8 +79,8 @@ func (u Verifications) Try(ctx context.Context, job VerifyJob) error {
 	if err != nil {
 		return err
 	}
-	if job.Farewell {
-		return u.farewell(ctx, c, job)
+	if job.Lift {
+		return u.liftForDelete(ctx, c, job)
 	}
 	made := false
 	if v, ok := c.Trial(); ok && v.Run == job.Run && v.Attempt == job.Attempt {
@@ -76,9 +91,6 @@ func (u Verifications) Try(ctx context.Context, job VerifyJob) error {
 	}
 	return u.conclude(ctx, c, job, made)
 }
-
-// lastCall is how long before CloudFormation stops waiting a stack is told of a failure of ours.
-const lastCall = 75 * time.Second
 
 // GiveUp is for a try that failed and may go on failing until nobody listens any more: the stack is told before that. What is
 // known to have come of the run is told as such.
@@ -95,12 +107,8 @@ func (u Verifications) GiveUp(ctx context.Context, job VerifyJob) error {
 func (u Verifications) known(ctx context.Context, job VerifyJob, now time.Time) Reply {
 	trouble := Reply{Reason: ErrTrouble.Reason()}
 	switch {
-	case job.Farewell:
+	case job.Lift:
 		return Reply{OK: true}
-	case job.Contender != nil && job.Contender.Verdict != nil:
-		return *job.Contender.Verdict
-	case job.Contender != nil:
-		return trouble
 	}
 	c, err := u.Store.Connection(ctx, job.ConnectionID)
 	if err != nil {

@@ -21,6 +21,13 @@ type Tries interface {
 	GiveUp(ctx context.Context, job connect.VerifyJob) error
 }
 
+// Reports does the next step of a stack's report.
+type Reports interface {
+	Work(ctx context.Context, job connect.ReportJob) error
+	// GiveUp is for a step that failed with why. Its error is nil where another message goes on with the report.
+	GiveUp(ctx context.Context, job connect.ReportJob, why error) error
+}
+
 // Sweeps looks at connections that are due.
 type Sweeps interface {
 	Sweep(ctx context.Context, id connect.ConnectionID) error
@@ -28,8 +35,9 @@ type Sweeps interface {
 
 // A Handler works off batches of jobs from both queues. Each message stands or falls alone.
 type Handler struct {
-	Tries  Tries
-	Sweeps Sweeps
+	Tries   Tries
+	Reports Reports
+	Sweeps  Sweeps
 	// Jobs takes back the connections of a sweep message that could not be looked at.
 	Jobs connect.SweepJobs
 	// Parallel bounds the connections of one sweep message that are checked at the same time.
@@ -75,11 +83,39 @@ func (h Handler) record(ctx context.Context, r events.SQSMessage) (err error) {
 	if err != nil {
 		return err
 	}
+	if job.Report != nil {
+		return h.report(ctx, r, *job.Report)
+	}
 	if job.Try != nil {
 		h.Log.InfoContext(ctx, "try", "connectionId", job.Try.ConnectionID, "run", job.Try.Run, "attempt", job.Try.Attempt)
 		return h.try(ctx, r, *job.Try)
 	}
 	return h.sweep(ctx, job.Sweep)
+}
+
+// report does a step of a stack's report. One that CloudFormation did not make is dropped without a trace but a metric.
+func (h Handler) report(ctx context.Context, r events.SQSMessage, job connect.ReportJob) error {
+	log := h.Log.With("stackId", job.Report.StackID.String(), "requestId", job.Report.RequestID, "attempt", job.Attempt)
+	err := recovered(func() error { return h.Reports.Work(ctx, job) })
+	if err != nil {
+		why := err
+		err = recovered(func() error { return h.Reports.GiveUp(ctx, job, why) })
+	}
+	switch {
+	case errors.Is(err, connect.ErrAnswerRefused):
+		log.InfoContext(ctx, "report dropped: CloudFormation did not take the answer")
+		return nil
+	case err != nil:
+		h.pause(ctx, r)
+		return err
+	}
+	log.InfoContext(ctx, "report", "decided", job.Verdict != nil)
+	return nil
+}
+
+func recovered(do func() error) (err error) {
+	defer connect.Recovered(&err)
+	return do()
 }
 
 func (h Handler) try(ctx context.Context, r events.SQSMessage, job connect.VerifyJob) (err error) {

@@ -20,8 +20,9 @@ type message struct {
 	ConnectionID  string     `json:"connectionId,omitempty"`
 	Run           int64      `json:"run,omitempty"`
 	Attempt       int        `json:"attempt,omitempty"`
-	Farewell      bool       `json:"farewell,omitempty"`
-	Contender     *contender `json:"contender,omitempty"`
+	Lift          bool       `json:"farewell,omitempty"`
+	Report        *report    `json:"report,omitempty"`
+	Contender     *contender `json:"contender,omitempty"` // of versions before 1.4.0
 	Reply         *replyTo   `json:"reply,omitempty"`
 	ConnectionIDs []string   `json:"connectionIds,omitempty"`
 }
@@ -32,7 +33,33 @@ type replyTo struct {
 	RequestID  string `json:"requestId"`
 	LogicalID  string `json:"logicalId"`
 	PhysicalID string `json:"physicalId"`
-	Until      int64  `json:"until"` // Unix seconds
+	Until      int64  `json:"until"`             // Unix seconds
+	Expires    int64  `json:"expires,omitempty"` // Unix seconds
+}
+
+func toReplyTo(r *connect.ReplyTo) *replyTo {
+	if r == nil {
+		return nil
+	}
+	out := &replyTo{r.URL.Reveal(), r.StackID, r.RequestID, r.LogicalID, r.PhysicalID, r.Until.Unix(), 0}
+	if !r.Expires.IsZero() {
+		out.Expires = r.Expires.Unix()
+	}
+	return out
+}
+
+func (r *replyTo) replyTo() *connect.ReplyTo {
+	if r == nil {
+		return nil
+	}
+	out := &connect.ReplyTo{
+		URL: connect.NewSecret(r.URL), StackID: r.StackID, RequestID: r.RequestID, LogicalID: r.LogicalID, PhysicalID: r.PhysicalID,
+		Until: time.Unix(r.Until, 0),
+	}
+	if r.Expires != 0 {
+		out.Expires = time.Unix(r.Expires, 0)
+	}
+	return out
 }
 
 // Jobs sends to the queues of package verify. Either URL may be "" where a function has no business with that queue.
@@ -44,12 +71,23 @@ type Jobs struct {
 
 // Verify implements connect.Jobs.
 func (j Jobs) Verify(ctx context.Context, job connect.VerifyJob, delay time.Duration) error {
-	m := message{ConnectionID: string(job.ConnectionID), Run: job.Run, Attempt: job.Attempt, Farewell: job.Farewell}
-	m.Contender = toContender(job.Contender)
-	if r := job.ReplyTo; r != nil {
-		m.Reply = &replyTo{r.URL.Reveal(), r.StackID, r.RequestID, r.LogicalID, r.PhysicalID, r.Until.Unix()}
+	m := message{
+		ConnectionID: string(job.ConnectionID), Run: job.Run, Attempt: job.Attempt, Lift: job.Lift, Reply: toReplyTo(job.ReplyTo),
 	}
-	return j.send(ctx, j.NowURL, m, delay)
+	return j.send(ctx, j.NowURL, m, delay, string(job.ConnectionID))
+}
+
+// unboundGroup holds the reports of all stacks that are not bound: whoever sends many delays others of these alone.
+const unboundGroup = "unbound"
+
+// Report implements connect.Jobs. Bound stacks' reports are grouped by account, so that SQS's fair queues let nobody's flood delay
+// other accounts.
+func (j Jobs) Report(ctx context.Context, job connect.ReportJob, delay time.Duration) error {
+	group := unboundGroup
+	if job.Bound {
+		group = string(job.Report.StackID.Account())
+	}
+	return j.send(ctx, j.NowURL, message{Report: toReport(job)}, delay, group)
 }
 
 // Sweep implements connect.SweepJobs.
@@ -58,16 +96,20 @@ func (j Jobs) Sweep(ctx context.Context, ids []connect.ConnectionID, delay time.
 	for i, id := range ids {
 		m.ConnectionIDs[i] = string(id)
 	}
-	return j.send(ctx, j.SweepURL, m, delay)
+	return j.send(ctx, j.SweepURL, m, delay, "")
 }
 
-func (j Jobs) send(ctx context.Context, url string, m message, delay time.Duration) error {
+// send puts a message into a queue; group is its MessageGroupId, "" for none.
+func (j Jobs) send(ctx context.Context, url string, m message, delay time.Duration, group string) error {
 	body, err := json.Marshal(m)
 	if err != nil {
 		return fmt.Errorf("job: %w", err)
 	}
 	text := string(body)
 	in := &sqs.SendMessageInput{QueueUrl: &url, MessageBody: &text, DelaySeconds: wholeSeconds(delay)}
+	if group != "" {
+		in.MessageGroupId = &group
+	}
 	if _, err := j.Client.SendMessage(ctx, in); err != nil {
 		return connect.Unavailable(connect.CodeInternal, "the queue did not take the job", err)
 	}
@@ -80,10 +122,11 @@ func wholeSeconds(d time.Duration) int32 {
 	return int32((d + time.Second - 1) / time.Second)
 }
 
-// A Job is what a message asks for: one try, or a sweep over connections.
+// A Job is what a message asks for: one attempt of a run, the next step of a stack's report, or a sweep over connections.
 type Job struct {
-	Try   *connect.VerifyJob
-	Sweep []connect.ConnectionID
+	Try    *connect.VerifyJob
+	Report *connect.ReportJob
+	Sweep  []connect.ConnectionID
 }
 
 // Parse reads a message; redelivered says that it has been received before.
@@ -92,26 +135,23 @@ func Parse(body string, redelivered bool) (Job, error) {
 	if err := json.Unmarshal([]byte(body), &m); err != nil {
 		return Job{}, fmt.Errorf("job: %w", err)
 	}
-	if m.ConnectionID == "" && m.Contender == nil {
+	if m.Contender != nil {
+		m.Report = m.Contender.report(m)
+	}
+	switch {
+	case m.Report != nil:
+		job, err := m.Report.job(redelivered)
+		return Job{Report: job}, err
+	case m.ConnectionID == "":
 		return sweepJob(m.ConnectionIDs)
 	}
-	job := &connect.VerifyJob{Run: m.Run, Attempt: m.Attempt, Farewell: m.Farewell, Redelivered: redelivered}
-	var err error
-	if m.ConnectionID != "" {
-		if job.ConnectionID, err = connect.ParseConnectionID(m.ConnectionID); err != nil {
-			return Job{}, fmt.Errorf("job: %w", err)
-		}
-	}
-	if job.Contender, err = m.Contender.contender(); err != nil {
+	id, err := connect.ParseConnectionID(m.ConnectionID)
+	if err != nil {
 		return Job{}, fmt.Errorf("job: %w", err)
 	}
-	if r := m.Reply; r != nil {
-		job.ReplyTo = &connect.ReplyTo{
-			URL: connect.NewSecret(r.URL), StackID: r.StackID, RequestID: r.RequestID, LogicalID: r.LogicalID, PhysicalID: r.PhysicalID,
-			Until: time.Unix(r.Until, 0),
-		}
-	}
-	return Job{Try: job}, nil
+	return Job{Try: &connect.VerifyJob{
+		ConnectionID: id, Run: m.Run, Attempt: m.Attempt, Lift: m.Lift, Redelivered: redelivered, ReplyTo: m.Reply.replyTo(),
+	}}, nil
 }
 
 func sweepJob(ids []string) (Job, error) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -16,15 +15,12 @@ import (
 	"rolecall/shared/connect"
 )
 
-// Enrolments lie beside connections: ENR#<id> / META the enrolment, / EVENT#<sequence> its events, / SEATS how many
-// accounts were let in, / ACCOUNT#<account> how far each has come, / STACK#<hash> what is remembered of a stack before
-// its account has a connection.
+// Enrolments lie beside connections: ENR#<id> / META the enrolment, / EVENT#<sequence> its events, / ACCOUNT#<account>
+// how far each has come, / STACK#<hash> what is remembered of a stack before its account has a connection.
 
 func enrolmentPK(id connect.EnrolmentID) string { return "ENR#" + string(id) }
 
 func enrolmentKey(id connect.EnrolmentID) key { return key{enrolmentPK(id), skMeta} }
-
-func seatsKey(id connect.EnrolmentID) key { return key{enrolmentPK(id), "SEATS"} }
 
 func memberKey(id connect.EnrolmentID, a connect.AccountID) key {
 	return key{enrolmentPK(id), memberPrefix + string(a)}
@@ -348,25 +344,6 @@ func (b *builder) holds(t connect.TenantID, a connect.AccountID, id connect.Conn
 		}
 		return connect.ErrAccountHeld(connect.ConnectionID(holder.ConnectionID))
 	})
-}
-
-// Admit counts an account in by a single update: reports that come at the same time do not conflict, as they would in
-// transactions on one item. One that is repeated before the account is written down is counted twice.
-func (s *Store) Admit(ctx context.Context, id connect.EnrolmentID, most int) error {
-	_, err := s.Client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
-		TableName: &s.Table, Key: seatsKey(id).item(),
-		UpdateExpression:          aws.String("ADD seats :one"),
-		ConditionExpression:       aws.String("attribute_not_exists(seats) OR seats < :most"),
-		ExpressionAttributeValues: item{":one": number(1), ":most": number(int64(most))},
-	})
-	var full *types.ConditionalCheckFailedException
-	if errors.As(err, &full) {
-		return connect.ErrEnrolmentFull
-	}
-	if err != nil {
-		return failed("admit", err)
-	}
-	return nil
 }
 
 // CommitMember writes a membership without a connection of its own.

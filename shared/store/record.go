@@ -39,6 +39,7 @@ type trialRecord struct {
 	Attempt      int    `dynamodbav:"attempt"`
 	NextTryAt    string `dynamodbav:"nextTryAt"`
 	Deadline     string `dynamodbav:"deadline"`
+	FromStack    bool   `dynamodbav:"fromStack,omitempty"`
 }
 
 type runRecord struct {
@@ -61,11 +62,6 @@ type offboardingRecord struct {
 	RoleARN string `dynamodbav:"roleArn"`
 	Attempt int    `dynamodbav:"attempt"`
 	NextAt  string `dynamodbav:"nextAt,omitempty"`
-}
-
-type reportedRecord struct {
-	Since string `dynamodbav:"since"`
-	Count int    `dynamodbav:"count"`
 }
 
 type scopeRecord struct {
@@ -104,6 +100,11 @@ type connectionRecord struct {
 	SessionTags     bool               `dynamodbav:"sessionTags"`
 	Permissions     string             `dynamodbav:"permissions"`
 	StackID         string             `dynamodbav:"stackId,omitempty"`
+	StackLaunch     int                `dynamodbav:"stackLaunch,omitempty"`
+	StackStartID    string             `dynamodbav:"stackStartId,omitempty"`
+	StackReportID   string             `dynamodbav:"stackReportId,omitempty"`
+	StackRoleARN    string             `dynamodbav:"stackRoleArn,omitempty"`
+	StackRoleBefore string             `dynamodbav:"stackPreviousRoleArn,omitempty"`
 	TemplateVersion string             `dynamodbav:"templateVersion,omitempty"`
 	Requested       string             `dynamodbav:"requestedPermissions,omitempty"`
 	BoundaryARN     string             `dynamodbav:"permissionsBoundaryArn,omitempty"`
@@ -117,7 +118,6 @@ type connectionRecord struct {
 	Verification    *trialRecord       `dynamodbav:"verification,omitempty"`
 	LastRun         *runRecord         `dynamodbav:"lastRun,omitempty"`
 	AccessKey       *accessKeyRecord   `dynamodbav:"accessKey,omitempty"`
-	Reported        *reportedRecord    `dynamodbav:"reported,omitempty"`
 	Offboarding     *offboardingRecord `dynamodbav:"offboarding,omitempty"`
 	Revocation      *revocationRecord  `dynamodbav:"revocation,omitempty"`
 	Strikes         int                `dynamodbav:"strikes"`
@@ -151,14 +151,17 @@ type eventRecord struct {
 
 type seenRecord struct {
 	RequestID string `dynamodbav:"requestId"`
+	SignedAt  string `dynamodbav:"signedAt,omitempty"` // absent in records of before 1.4.0
 	SentAt    string `dynamodbav:"sentAt"`
 }
 
 type fenceRecord struct {
 	key
-	StackID string                `dynamodbav:"stackId"`
-	Deleted bool                  `dynamodbav:"deleted"`
-	Seen    map[string]seenRecord `dynamodbav:"seen"`
+	StackID   string                `dynamodbav:"stackId"`
+	Proven    bool                  `dynamodbav:"proven,omitempty"` // absent in records of before 1.4.0
+	Deleted   bool                  `dynamodbav:"deleted"`
+	Seen      map[string]seenRecord `dynamodbav:"seen"`
+	ExpiresAt int64                 `dynamodbav:"expiresAt,omitempty"` // seconds since 1970: the table's TTL attribute
 }
 
 // An ownerRecord reserves a name, a role or a scope for one connection.
@@ -245,7 +248,9 @@ func toConnection(c connect.Connection) connectionRecord {
 		Partition: string(s.Partition), DefaultRegion: string(s.DefaultRegion), ExternalID: string(s.ExternalID),
 		RoleARN: s.RoleARN.String(), SessionTags: s.SessionTags, Permissions: string(s.Permissions),
 		Requested: string(s.Requested), PolicyDigest: s.PolicyDigest,
-		StackID: s.Stack.ID.String(), TemplateVersion: s.Stack.TemplateVersion, BoundaryARN: s.Stack.PermissionsBoundaryARN,
+		StackID: s.Stack.ID.String(), StackLaunch: s.Stack.Launch, StackStartID: s.Stack.StartID, StackReportID: s.Stack.ReportID,
+		StackRoleARN: s.Stack.RoleARN.String(), StackRoleBefore: s.Stack.PreviousRoleARN.String(),
+		TemplateVersion: s.Stack.TemplateVersion, BoundaryARN: s.Stack.PermissionsBoundaryARN,
 		LastLaunch: s.LastLaunch, UsedLaunch: s.UsedLaunch, Strikes: s.Strikes, LastStrikeAt: timeText(s.LastStrikeAt),
 		EnrolmentID: string(s.EnrolmentID), OrganizationID: string(s.OrganizationID), LinkedTo: string(s.LinkedTo),
 		CreatedAt: timeText(s.CreatedAt), CreatedBy: string(s.CreatedBy), UpdatedAt: timeText(s.UpdatedAt),
@@ -270,16 +275,13 @@ func toConnection(c connect.Connection) connectionRecord {
 	if v := s.Verification; v != nil {
 		r.Verification = &trialRecord{
 			Run: v.Run, RoleARN: v.RoleARN.String(), Permissions: string(v.Permissions), PolicyDigest: v.PolicyDigest, StartedAt: timeText(v.StartedAt), Attempt: v.Attempt,
-			NextTryAt: timeText(v.NextTryAt), Deadline: timeText(v.Deadline),
+			NextTryAt: timeText(v.NextTryAt), Deadline: timeText(v.Deadline), FromStack: v.FromStack,
 		}
 	}
 	if k := s.AccessKey; k != nil {
 		r.AccessKey = &accessKeyRecord{
 			ID: k.ID, Sealed: string(k.Sealed), SetAt: timeText(k.SetAt), ExpiresAt: timeText(k.ExpiresAt), OldAt: timeText(k.OldAt), EndingAt: timeText(k.EndingAt),
 		}
-	}
-	if n := s.Reported; n.Count > 0 {
-		r.Reported = &reportedRecord{Since: timeText(n.Since), Count: n.Count}
 	}
 	if o := s.Offboarding; o != nil {
 		r.Offboarding = &offboardingRecord{RoleARN: o.RoleARN.String(), Attempt: o.Attempt, NextAt: timeText(o.NextAt)}
@@ -323,7 +325,9 @@ func (r connectionRecord) connection() (connect.Connection, error) {
 		ExternalID: connect.ExternalID(r.ExternalID), RoleARN: p.role(r.RoleARN), SessionTags: r.SessionTags,
 		Permissions: connect.Permissions(r.Permissions), Requested: connect.Permissions(r.Requested), PolicyDigest: r.PolicyDigest,
 		Stack: connect.Stack{
-			ID: p.stack(r.StackID), TemplateVersion: r.TemplateVersion, PermissionsBoundaryARN: r.BoundaryARN,
+			ID: p.stack(r.StackID), Launch: r.StackLaunch, StartID: r.StackStartID, ReportID: r.StackReportID,
+			RoleARN: p.role(r.StackRoleARN), PreviousRoleARN: p.role(r.StackRoleBefore),
+			TemplateVersion: r.TemplateVersion, PermissionsBoundaryARN: r.BoundaryARN,
 		},
 		LastLaunch: r.LastLaunch, UsedLaunch: r.UsedLaunch, Strikes: r.Strikes, LastStrikeAt: p.time(r.LastStrikeAt),
 		EnrolmentID: connect.EnrolmentID(r.EnrolmentID), OrganizationID: connect.OrganizationID(r.OrganizationID),
@@ -349,16 +353,13 @@ func (r connectionRecord) connection() (connect.Connection, error) {
 	if v := r.Verification; v != nil {
 		s.Verification = &connect.Verification{
 			Run: v.Run, RoleARN: p.role(v.RoleARN), Permissions: connect.Permissions(v.Permissions), PolicyDigest: v.PolicyDigest, StartedAt: p.time(v.StartedAt), Attempt: v.Attempt,
-			NextTryAt: p.time(v.NextTryAt), Deadline: p.time(v.Deadline),
+			NextTryAt: p.time(v.NextTryAt), Deadline: p.time(v.Deadline), FromStack: v.FromStack,
 		}
 	}
 	if k := r.AccessKey; k != nil {
 		s.AccessKey = &connect.AccessKey{
 			ID: k.ID, Sealed: connect.Sealed(k.Sealed), SetAt: p.time(k.SetAt), ExpiresAt: p.time(k.ExpiresAt), OldAt: p.time(k.OldAt), EndingAt: p.time(k.EndingAt),
 		}
-	}
-	if n := r.Reported; n != nil {
-		s.Reported = connect.Reported{Since: p.time(n.Since), Count: n.Count}
 	}
 	if o := r.Offboarding; o != nil {
 		s.Offboarding = &connect.Offboarding{RoleARN: p.role(o.RoleARN), Attempt: o.Attempt, NextAt: p.time(o.NextAt)}
@@ -404,18 +405,20 @@ func (r eventRecord) event() (connect.Event, error) {
 }
 
 func toFence(id connect.ConnectionID, f connect.Fence) fenceRecord {
-	r := fenceRecord{key: fenceKey(id, f.StackID), StackID: f.StackID.String(), Deleted: f.Deleted, Seen: map[string]seenRecord{}}
+	r := fenceRecord{
+		key: fenceKey(id, f.StackID), StackID: f.StackID.String(), Proven: f.Proven, Deleted: f.Deleted, Seen: map[string]seenRecord{},
+	}
 	for name, s := range f.Seen {
-		r.Seen[name] = seenRecord{RequestID: s.RequestID, SentAt: timeText(s.SentAt)}
+		r.Seen[name] = seenRecord{RequestID: s.RequestID, SignedAt: timeText(s.SignedAt), SentAt: timeText(s.SentAt)}
 	}
 	return r
 }
 
 func (r fenceRecord) fence() (connect.Fence, error) {
 	var p reading
-	f := connect.Fence{StackID: p.stack(r.StackID), Deleted: r.Deleted, Seen: map[string]connect.Seen{}}
+	f := connect.Fence{StackID: p.stack(r.StackID), Proven: r.Proven, Deleted: r.Deleted, Seen: map[string]connect.Seen{}}
 	for name, s := range r.Seen {
-		f.Seen[name] = connect.Seen{RequestID: s.RequestID, SentAt: p.time(s.SentAt)}
+		f.Seen[name] = connect.Seen{RequestID: s.RequestID, SignedAt: p.time(s.SignedAt), SentAt: p.time(s.SentAt)}
 	}
 	return f, p.err
 }

@@ -154,6 +154,15 @@ func (s *Store) ConnectionAndFence(
 	return c, f, err
 }
 
+// KeepFence remembers a stack that is not the connection's, until then; for ever where that is zero.
+func (s *Store) KeepFence(ctx context.Context, id connect.ConnectionID, f connect.Fence, until time.Time) error {
+	r := toFence(id, f)
+	if !until.IsZero() {
+		r.ExpiresAt = until.Unix()
+	}
+	return s.put(ctx, "fence", r)
+}
+
 // RecordCheck keeps the time of a check that changed nothing: one small write that no index and no stream consumer sees.
 func (s *Store) RecordCheck(ctx context.Context, id connect.ConnectionID, at time.Time) error {
 	return s.put(ctx, "record check", checkedRecord{key: checkedKey(id), At: timeText(at)})

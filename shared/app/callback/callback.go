@@ -29,16 +29,16 @@ func New(c config.Config) (func(context.Context, events.SQSEvent) (events.SQSEve
 	}
 	cfg := app.AWS(c)
 	table := &store.Store{Client: dynamodb.NewFromConfig(cfg), Table: c.Table}
-	contenders := &connect.Ration{Store: table, Clock: time.Now, Of: connect.RationedContenders, PerMinute: connect.MaxContenders}
 	tokens := token.MAC{Client: kms.NewFromConfig(cfg), KeyARN: c.MACKeyARN}
 	queues := sqs.NewFromConfig(cfg)
+	jobs := queue.Jobs{Client: queues, NowURL: c.VerifyNowURL}
+	sender := customresource.NewSender(nil)
 	h := customresource.Handler{
 		Receiver: connect.Callbacks{
-			Store: table, Tokens: tokens, Members: connect.Members{Store: table, Tokens: tokens, Random: rand.Reader, Limit: contenders},
-			Jobs:  queue.Jobs{Client: queues, NowURL: c.VerifyNowURL},
-			Clock: time.Now, Account: c.Platform.Account, Offers: offers(manifest),
+			Store: table, Tokens: tokens, Jobs: jobs, Answerer: sender, Clock: time.Now, Account: c.Platform.Account, Offers: offers(manifest),
+			Settling: connect.Settling{Store: table, Jobs: jobs, Random: rand.Reader, Clock: time.Now},
 		},
-		Answerer: customresource.NewSender(nil),
+		Answerer: sender,
 		Topics: customresource.Topics{
 			Partition: c.Platform.Partition, Account: c.Platform.Account, Name: c.TopicName, Regions: c.Regions,
 		},

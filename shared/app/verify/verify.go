@@ -41,7 +41,7 @@ func New(c config.Config) (func(context.Context, events.SQSEvent) (events.SQSEve
 	swept := tries
 	swept.Verifier.Assumer = paced(cfg, share, parallel)
 	return queue.Handler{
-		Tries: tries, Sweeps: swept, Jobs: jobs(c, cfg), Parallel: parallel, Log: app.Logger(c),
+		Tries: tries, Reports: reports(tries, table(c, cfg)), Sweeps: swept, Jobs: jobs(c, cfg), Parallel: parallel, Log: app.Logger(c),
 		Pauses: queue.Pauses{Client: sqs.NewFromConfig(cfg), URL: c.VerifyNowURL},
 	}.Handle, nil
 }
@@ -54,15 +54,27 @@ func parallelAt(rate float64) int { return max(1, int(rate/5)) }
 func Verifications(c config.Config, cfg aws.Config, manifest templates.Manifest) connect.Verifications {
 	jobs := jobs(c, cfg)
 	inspector := customer.Inspector{HTTP: app.PlainClient(), Clock: time.Now, Endpoint: c.Endpoint}
-	table := &store.Store{Client: dynamodb.NewFromConfig(cfg), Table: c.Table}
 	return connect.Verifications{
-		Store: table, Contests: connect.Contests{Store: table, Random: rand.Reader},
+		Store: table(c, cfg),
 		Verifier: connect.Verifier{
 			Platform: c.Platform, Assumer: customer.Assumer{Client: sts.NewFromConfig(cfg)}, Clock: time.Now, Expects: expectations(manifest),
 			Inspector: inspector, Organizations: inspector,
 		},
 		Keys: keys.Ring(c, cfg), Revoker: inspector, Jobs: jobs, Sweeps: jobs, Answerer: customresource.NewSender(nil), Clock: time.Now, Jitter: app.Jitter,
 		Interval: c.CheckInterval,
+	}
+}
+
+func table(c config.Config, cfg aws.Config) *store.Store {
+	return &store.Store{Client: dynamodb.NewFromConfig(cfg), Table: c.Table}
+}
+
+// reports prove the roles that stacks report, as tries do those that people give.
+func reports(v connect.Verifications, table *store.Store) connect.Reports {
+	return connect.Reports{
+		Store: table, Holders: table, Verifier: v.Verifier, Answerer: v.Answerer, Jobs: v.Jobs, Clock: v.Clock, Jitter: v.Jitter,
+		Settling: connect.Settling{Store: table, Jobs: v.Jobs, Random: rand.Reader, Clock: v.Clock},
+		Limits:   connect.ReportLimits{Store: table, Clock: v.Clock},
 	}
 }
 
