@@ -192,8 +192,12 @@ func (g standing) conclude(r Callback, v *ReportVerdict, m maker) (effect, error
 
 // failed keeps that a stack's role was refused. A role that serves, or that somebody else has put on trial, stays as it is.
 func (g standing) failed(c Connection, made *Change, r Callback, v ReportVerdict, now time.Time) effect {
+	inUse := v.Reply.Reason.Code == CodeRoleInUse // so that the connection cannot even be said to have failed with it
+	if inUse && made != nil {
+		return effect{}
+	}
 	switch {
-	case c.s.Status == StatusEnabled, c.s.Status == StatusDegraded, c.s.Status == StatusVerifying:
+	case c.s.Status == StatusEnabled, c.s.Status == StatusDegraded, c.s.Status == StatusVerifying, inUse:
 		if r.ofMember() && !g.bound(r) {
 			return effect{}
 		}
@@ -250,8 +254,8 @@ func (g standing) refusedBy(err error, r Callback, now time.Time) (effect, bool)
 func (g standing) deleted(r Callback, now time.Time) effect {
 	bound := g.bound(r)
 	switch {
-	case g.gone(), !bound && !r.TokenValid:
-		return effect{}
+	case g.gone(), !bound && !r.TokenValid, !bound && g.connection.s.Stack.ID == r.StackID:
+		return effect{} // among others: through another resource than those that are recorded
 	case !bound && r.ofMember():
 		return g.leave(r, now)
 	case !bound && g.exists():

@@ -126,10 +126,10 @@ func in(t testing.TB, s connect.Status) connect.Connection {
 	case connect.StatusExpired:
 		return change(c.Expire(noon.Add(8 * 24 * time.Hour))).Connection()
 	case connect.StatusDisconnected:
-		d := c.Receive(connect.Fence{}, callback(t, connect.RequestCreate, stackOne, "r1", 1), noon)
-		c = tried(d.Change.Connection(), good(noon), noon)
-		d = c.Receive(*d.Change.Fence(), callback(t, connect.RequestDelete, stackOne, "r2", 2), noon)
-		return d.Change.Connection()
+		st := newStage(c)
+		st.plays(t, callback(t, connect.RequestCreate, stackOne, "r1", 1))
+		st.plays(t, callback(t, connect.RequestDelete, stackOne, "r2", 2))
+		return st.one(t)
 	case connect.StatusDeleted:
 		return change(c.Delete(noon, "ada")).Connection()
 	}
@@ -143,7 +143,7 @@ func callback(t testing.TB, kind connect.RequestType, stackARN, request string, 
 	return connect.Callback{
 		Type: kind, Resource: connect.ResourceConnection, StackID: stack(t, stackARN), LogicalID: "Connection",
 		RequestID: request, Launch: 1, RoleARN: role(t, roleR1), TemplateVersion: "1.0.0",
-		SentAt: noon.Add(time.Duration(second) * time.Second),
+		SignedAt: noon.Add(time.Duration(second) * time.Second), SentAt: noon.Add(time.Duration(second)*time.Second + 200*time.Millisecond),
 	}
 }
 

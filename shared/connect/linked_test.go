@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"slices"
 	"testing"
 	"time"
 
@@ -14,149 +12,89 @@ import (
 	"rolecall/shared/connect"
 )
 
-func (o *organization) Connection(_ context.Context, id connect.ConnectionID) (connect.Connection, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if c, ok := o.connections[id]; ok {
-		return c, nil
-	}
-	return connect.Connection{}, connect.ErrNotFound
-}
-
-func (o *organization) Bare(ctx context.Context, id connect.ConnectionID) (connect.Connection, error) {
-	return o.Connection(ctx, id)
-}
-
-func (o *organization) RecordCheck(context.Context, connect.ConnectionID, time.Time) error {
-	return nil
-}
-
-// willing is an account of the organization, all of whose roles are as they should be, unless one is said to be refused.
-type willing struct {
-	account
-	refused map[string]bool
-}
-
-func newWilling() *willing {
-	w := &willing{refused: map[string]bool{}}
-	w.trustE = errDenied
-	w.assume = func(r connect.AssumeRequest) error {
-		if len(r.ExternalID) > len("rce-") && r.ExternalID.Wrong() != r.ExternalID && !w.refused[r.RoleARN.String()] && isMember(r.ExternalID) {
-			return nil
-		}
-		return errDenied
-	}
-	return w
-}
-
-// isMember tells a member's external ID, which ends in its account, from one with its last character changed.
-func isMember(id connect.ExternalID) bool { return string(id[len(id)-12:]) == customerAccount }
-
-// tries verifies what is on trial, at a time that the test sets.
-func (o *organization) tries(w *willing, out *outbox, now *time.Time) connect.Verifications {
-	clock := func() time.Time { return *now }
-	return connect.Verifications{
-		Store: o, Jobs: out, Sweeps: out, Answerer: out, Clock: clock, Jitter: func() float64 { return 0 },
-		Contests: connect.Contests{Store: o, Random: rand.NewChaCha8([32]byte{77})},
-		Verifier: connect.Verifier{
-			Platform: platform(), Assumer: w, Inspector: w, Clock: clock, Organizations: directory{id: "o-a1b2c3d4e5"},
-		},
-	}
-}
-
-// Two enrolments of one tenant put the same account on trial at the same time. The one that is proven first serves it; the
+// Two enrolments of one tenant have the same account on trial at the same time. The one that is proven first serves it; the
 // other is linked, its stack is answered with success, and it takes over once the first one is gone.
 func TestTheEnrolmentThatComesTooLateIsLinked(t *testing.T) {
-	one, callbacks := newOrganization(t)
-	two, others := enrolled(t, one)
-	receive(t, callbacks, one.report(t, connect.RequestCreate, customerAccount, 1, "r1"))
-	receive(t, others, two.report(t, connect.RequestCreate, customerAccount, 2, "r2"))
-	out, now := &outbox{}, noon
-	u := one.tries(newWilling(), out, &now)
-	now = noon.Add(2 * time.Minute)
-	for _, job := range append(slices.Clone(one.jobs), two.jobs...) {
-		job.ReplyTo.Until = now.Add(time.Minute)
-		if err := u.Try(context.Background(), job); err != nil {
-			t.Fatal(err)
-		}
+	s, one := organization(t)
+	two := enrolled(t, s)
+	first, second := s.member(t, one, connect.RequestCreate, 1, "r1"), s.member(t, two, connect.RequestCreate, 2, "r2")
+	s.receive(t, first)
+	s.receive(t, second)
+	s.next(t) // both are proven before either is told
+	s.next(t)
+	s.settle(t)
+	a, b := s.accountOf(one), s.accountOf(two)
+	if a.State != connect.MemberEnabled || b.State != connect.MemberLinked || b.ConnectionID != a.Own {
+		t.Fatalf("%+v\n%+v", a, b)
 	}
-	first, second := one.members[customerAccount], two.members[customerAccount]
-	if first.State != connect.MemberEnabled || second.State != connect.MemberLinked || second.ConnectionID != first.Own || second.Own == first.Own {
-		t.Fatalf("%+v\n%+v", first, second)
-	}
-	if len(out.answers) != 2 || !out.answers[0].OK || !out.answers[1].OK {
-		t.Errorf("the stacks were told %+v", out.answers)
-	}
-	loser := one.connections[second.Own].Snapshot()
-	if loser.Status != connect.StatusDisconnected || loser.StatusReason.Code != connect.CodeAccountConnected || loser.Offboarding != nil {
-		t.Errorf("%+v", loser)
+	if !s.told(first).OK || !s.told(second).OK {
+		t.Errorf("the stacks were told %+v, %+v", s.told(first), s.told(second))
 	}
 	// Its stack may report as often as it likes.
-	for i, kind := range []connect.RequestType{connect.RequestUpdate, connect.RequestUpdate} {
-		r := two.report(t, kind, customerAccount, 2, fmt.Sprint("again", i))
-		r.Callback.SentAt = noon.Add(time.Duration(i+1) * time.Second)
-		if reply := receive(t, others, r); reply == nil || !reply.OK {
-			t.Errorf("%+v", reply)
+	for i := range 2 {
+		s.passes(time.Second)
+		if r := s.plays(t, s.member(t, two, connect.RequestUpdate, 2, fmt.Sprint("again", i))); !r.OK || s.accountOf(two).State != connect.MemberLinked {
+			t.Errorf("%+v, %+v", r, s.accountOf(two))
 		}
 	}
-	if two.members[customerAccount].State != connect.MemberLinked {
-		t.Errorf("%+v", two.members[customerAccount])
-	}
-	// The first one goes; the next report of the second one's stack connects, by the connection that it had.
-	gone := one.report(t, connect.RequestDelete, customerAccount, 1, "r9")
-	receive(t, callbacks, gone)
-	again := two.report(t, connect.RequestUpdate, customerAccount, 2, "r10")
-	again.Callback.SentAt = noon.Add(time.Hour)
-	two.jobs = nil
-	receive(t, others, again)
-	if err := u.Try(context.Background(), two.jobs[0]); err != nil {
-		t.Fatal(err)
-	}
-	if m := two.members[customerAccount]; m.State != connect.MemberEnabled || m.ConnectionID != second.Own || len(one.connections) != 2 {
-		t.Errorf("%+v, %d connections", m, len(one.connections))
+	// The first one goes; the next report of the second one's stack connects.
+	s.passes(time.Second)
+	s.plays(t, s.member(t, one, connect.RequestDelete, 1, "r9"))
+	s.plays(t, s.member(t, two, connect.RequestUpdate, 2, "r10"))
+	if m := s.accountOf(two); m.State != connect.MemberEnabled || m.ConnectionID != m.Own || m.Own == a.Own {
+		t.Errorf("%+v", m)
 	}
 }
 
-// A link that ends with its stack is told to the connection that it led to, and leaves the account free to come back.
-func TestALinkEndsWithItsStack(t *testing.T) {
-	one, callbacks := newOrganization(t)
-	two, others := enrolled(t, one)
-	out, now := &outbox{}, noon
-	u := one.tries(newWilling(), out, &now)
-	receive(t, others, two.report(t, connect.RequestCreate, customerAccount, 2, "r2"))
-	receive(t, callbacks, one.report(t, connect.RequestCreate, customerAccount, 1, "r1"))
-	now = noon.Add(2 * time.Minute)
-	for _, job := range append(slices.Clone(one.jobs), two.jobs...) {
-		if err := u.Try(context.Background(), job); err != nil {
-			t.Fatal(err)
-		}
+// A proven role whose account another enrolment has come to serve between answer and commit gives way to it.
+func TestAProvenRoleGivesWay(t *testing.T) {
+	s, one := organization(t)
+	two := enrolled(t, s)
+	s.plays(t, s.memberStarts(t, two, connect.RequestCreate, 2, "s2"))
+	late := s.member(t, two, connect.RequestCreate, 2, "r2")
+	s.receive(t, late)
+	s.next(t)
+	job := s.queue[0]
+	s.queue = nil
+	job.report.Taken = true
+	s.store.Once("Commit", func() { s.plays(t, s.member(t, one, connect.RequestCreate, 1, "r1")) })
+	if err := s.work(job); err != nil {
+		t.Fatal(err)
 	}
-	two.events = nil
-	receive(t, others, two.report(t, connect.RequestDelete, customerAccount, 2, "r3"))
-	m := two.members[customerAccount]
-	if m.State != connect.MemberDisconnected || one.connections[m.Own].Snapshot().LinkedTo != "" {
+	m := s.accountOf(two)
+	loser := s.store.Get(m.Own).Snapshot()
+	if m.State != connect.MemberLinked || m.ConnectionID != s.accountOf(one).Own || loser.Status != connect.StatusDisconnected ||
+		loser.StatusReason.Code != connect.CodeAccountConnected || loser.Offboarding != nil {
+		t.Errorf("%+v\n%+v", m, loser)
+	}
+	s.passes(time.Second)
+	events := len(s.store.Log())
+	s.plays(t, s.member(t, two, connect.RequestDelete, 2, "r3"))
+	log := s.store.Log()[events:]
+	if m := s.accountOf(two); m.State != connect.MemberDisconnected || s.store.Get(m.Own).Snapshot().LinkedTo != "" {
 		t.Errorf("%+v", m)
 	}
-	if len(two.events) != 2 || two.events[1].Type != connect.EventUnlinked || two.events[1].ConnectionID != one.members[customerAccount].Own {
-		t.Errorf("%+v", two.events)
-	}
-	if one.members[customerAccount].State != connect.MemberEnabled {
-		t.Errorf("the other one is %s", one.members[customerAccount].State)
+	if len(log) != 2 || log[1].Type != connect.EventUnlinked || log[1].ConnectionID != s.accountOf(one).Own || s.accountOf(one).State != connect.MemberEnabled {
+		t.Errorf("%+v", log)
 	}
 }
 
 // An account that failed, and that somebody has connected by hand since, is linked when its stack comes again.
 func TestAFailedAccountThatIsConnectedByNowIsLinked(t *testing.T) {
-	o, u := newOrganization(t)
-	receive(t, u, o.report(t, connect.RequestCreate, customerAccount, 1, "r1"))
-	o.tried(t, with(goodMember(), connect.CheckOrganization, connect.Failed, connect.CodeOrganizationMismatch))
-	receive(t, u, o.report(t, connect.RequestDelete, customerAccount, 1, "r2"))
-	known := in(t, connect.StatusEnabled)
-	o.connections[known.ID()] = known
-	if reply := receive(t, u, o.report(t, connect.RequestCreate, customerAccount, 2, "r3")); reply == nil || !reply.OK {
-		t.Fatalf("%+v", reply)
+	s, e := organization(t)
+	s.refuses(t, 1, true)
+	s.plays(t, s.member(t, e, connect.RequestCreate, 1, "r1"))
+	s.plays(t, s.member(t, e, connect.RequestDelete, 1, "r2"))
+	if m := s.accountOf(e); m.State != connect.MemberFailed || !m.RolledBack {
+		t.Fatalf("%+v", m)
 	}
-	if m := o.members[customerAccount]; m.State != connect.MemberLinked || m.ConnectionID != known.ID() {
+	known := in(t, connect.StatusEnabled)
+	s.store.Put(known)
+	s.passes(time.Second)
+	if r := s.plays(t, s.member(t, e, connect.RequestCreate, 2, "r3")); !r.OK {
+		t.Fatalf("%+v", r)
+	}
+	if m := s.accountOf(e); m.State != connect.MemberLinked || m.ConnectionID != known.ID() {
 		t.Errorf("%+v", m)
 	}
 }
@@ -165,97 +103,79 @@ func TestAFailedAccountThatIsConnectedByNowIsLinked(t *testing.T) {
 // their trials, roles and connections: one of the tenant's enrolments serves the account at most, and a link leads elsewhere.
 func TestOneEnrolmentServesAnAccount(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		first, callbacks := newOrganization(t)
-		all, cbs := []*organization{first}, []connect.Callbacks{callbacks}
-		for range 2 {
-			o, u := enrolled(t, first)
-			all, cbs = append(all, o), append(cbs, u)
-		}
-		now, out, w := noon, &outbox{}, newWilling()
-		for i := range cbs {
-			cbs[i].Clock, cbs[i].Jobs = func() time.Time { return now }, out
-		}
-		u := first.tries(w, out, &now)
+		s, first := organization(t)
+		all := []connect.Enrolment{first, enrolled(t, s), enrolled(t, s)}
 		n := 0
 		own := func(rt *rapid.T) (connect.Connection, bool) {
-			i := rapid.IntRange(0, len(all)-1).Draw(rt, "whose")
-			c, ok := first.connections[all[i].members[customerAccount].Own]
-			return c, ok
+			m := s.accountOf(all[rapid.IntRange(0, len(all)-1).Draw(rt, "whose")])
+			return s.store.Get(m.Own), m.Own != ""
 		}
 		rt.Repeat(map[string]func(*rapid.T){
 			"a stack reports": func(rt *rapid.T) {
-				i, n1 := rapid.IntRange(0, len(all)-1).Draw(rt, "enrolment"), rapid.IntRange(1, 2).Draw(rt, "stack")
+				i, number := rapid.IntRange(0, len(all)-1).Draw(rt, "enrolment"), rapid.IntRange(1, 2).Draw(rt, "stack")
 				kind := rapid.SampledFrom([]connect.RequestType{connect.RequestCreate, connect.RequestUpdate, connect.RequestDelete}).Draw(rt, "type")
 				n++
-				r := all[i].report(t, kind, customerAccount, 10*i+n1, fmt.Sprint("req", n))
-				r.RoleARN, r.Callback.SentAt = fmt.Sprintf("%s%d", r.RoleARN, i), now
-				reply, err := cbs[i].Receive(context.Background(), r)
-				if err != nil {
-					rt.Fatal(err)
+				cb := s.member(t, all[i], kind, 10*i+number, fmt.Sprint("req", n))
+				if rapid.Bool().Draw(rt, "starts") {
+					cb = s.memberStarts(t, all[i], kind, 10*i+number, fmt.Sprint("req", n))
 				}
-				if kind == connect.RequestDelete && (reply == nil || !reply.OK) {
-					rt.Fatalf("a delete was told %+v", reply)
+				if r := s.receive(t, cb); kind == connect.RequestDelete && (r == nil || !r.OK) {
+					rt.Fatalf("a Delete was told %+v", r)
 				}
 			},
-			"a try is due": func(rt *rapid.T) {
-				if len(out.jobs) == 0 {
+			"a job is due": func(rt *rapid.T) {
+				if len(s.queue) == 0 {
 					rt.Skip("none yet")
 				}
-				if err := u.Try(context.Background(), rapid.SampledFrom(out.jobs).Draw(rt, "job")); err != nil && !errors.Is(err, connect.ErrConflict) {
+				job := rapid.SampledFrom(s.queue).Draw(rt, "job") // and is kept, as a copy that comes later
+				if err := s.work(job); err != nil && !errors.Is(err, connect.ErrConflict) && !errors.Is(err, connect.ErrAnswerRefused) {
 					rt.Fatal(err)
 				}
 			},
 			"roles change": func(rt *rapid.T) {
-				if c, ok := own(rt); ok && !c.Snapshot().RoleARN.IsZero() {
-					w.refused[c.Snapshot().RoleARN.String()] = rapid.Bool().Draw(rt, "refused")
-				}
+				s.refuses(t, 10*rapid.IntRange(0, 2).Draw(rt, "enrolment")+rapid.IntRange(1, 2).Draw(rt, "stack"), rapid.Bool().Draw(rt, "refused"))
 			},
 			"a sweep": func(rt *rapid.T) {
 				if c, ok := own(rt); ok {
-					if err := u.Sweep(context.Background(), c.ID()); err != nil {
+					if err := s.tries.Sweep(context.Background(), c.ID()); err != nil {
 						rt.Fatal(err)
 					}
 				}
 			},
 			"deleted for good": func(rt *rapid.T) {
 				if c, ok := own(rt); ok && rapid.IntRange(0, 9).Draw(rt, "really") == 0 {
-					if ch, err := c.Delete(now, "ada"); err == nil {
-						_ = first.Commit(context.Background(), ch)
+					if ch, err := c.Delete(s.now, "ada"); err == nil {
+						_ = s.store.Commit(context.Background(), ch)
 					}
 				}
 			},
-			"time passes": func(rt *rapid.T) {
-				now = now.Add(time.Duration(rapid.IntRange(1, 900).Draw(rt, "seconds")) * time.Second)
-			},
-			"": func(rt *rapid.T) { oneServes(rt, first, all) },
+			"time passes": func(rt *rapid.T) { s.passes(time.Duration(rapid.IntRange(1, 900).Draw(rt, "seconds")) * time.Second) },
+			"":            func(rt *rapid.T) { oneServes(rt, s, all) },
 		})
 	})
 }
 
-func oneServes(t *rapid.T, first *organization, all []*organization) {
+func oneServes(t *rapid.T, s *stage, all []connect.Enrolment) {
 	var serving []connect.ConnectionID
 	external := map[connect.ExternalID]bool{}
-	for id, c := range first.connections {
-		s := c.Snapshot()
-		if _, err := connect.Restore(s); err != nil {
+	for _, c := range s.store.All() {
+		snapshot := c.Snapshot()
+		if _, err := connect.Restore(snapshot); err != nil {
 			t.Fatal(err)
 		}
-		if external[s.ExternalID] {
-			t.Fatalf("the external ID %s is two connections'", s.ExternalID)
+		if external[snapshot.ExternalID] {
+			t.Fatalf("the external ID %s is two connections'", snapshot.ExternalID)
 		}
-		external[s.ExternalID] = true
-		if s.Status == connect.StatusEnabled || s.Status == connect.StatusDegraded {
-			serving = append(serving, id)
+		external[snapshot.ExternalID] = true
+		if snapshot.Status == connect.StatusEnabled || snapshot.Status == connect.StatusDegraded {
+			serving = append(serving, c.ID())
 		}
 	}
 	if len(serving) > 1 {
 		t.Fatalf("%d connections serve the account", len(serving))
 	}
-	if holder, held := first.held[customerAccount]; held != (len(serving) == 1) || (held && serving[0] != holder) {
-		t.Fatalf("%v serve, %q holds the account", serving, holder)
-	}
-	for _, o := range all {
-		if m, ok := o.members[customerAccount]; ok && m.State == connect.MemberLinked && m.ConnectionID == m.Own {
+	for _, e := range all {
+		if m := s.accountOf(e); m.State == connect.MemberLinked && m.ConnectionID == m.Own {
 			t.Fatalf("linked to itself: %+v", m)
 		}
 	}

@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -16,310 +14,107 @@ import (
 	"rolecall/shared/connect"
 )
 
-// organization is a store of one enrolment with what its accounts have made of it, as package store keeps it.
-type organization struct {
-	mu          *sync.Mutex
-	enrolment   connect.Enrolment
-	members     map[connect.AccountID]connect.Member
-	stacks      map[string]bool // deleted, by stack
-	seen        map[string]int64
-	connections map[connect.ConnectionID]connect.Connection
-	fences      map[string]connect.Fence
-	names       map[string]bool
-	held        map[connect.AccountID]connect.ConnectionID // by the tenant's enrolments
-	siblings    map[connect.EnrolmentID]*organization      // those of the same tenant, this one among them
-	seats       int
-	conflicts   int // commits that are refused once, as if somebody else had been quicker
-	jobs        []connect.VerifyJob
-	events      []connect.Event
-}
-
-func (o *organization) Membership(_ context.Context, id connect.EnrolmentID, stack connect.StackID) (connect.Membership, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o, ok := o.siblings[id]
-	if !ok {
-		return connect.Membership{}, connect.ErrEnrolmentNotFound
-	}
-	m := connect.Membership{Enrolment: o.enrolment, StackDeleted: o.stacks[stack.String()], StackSeen: o.seen[stack.String()]}
-	if known, ok := o.members[stack.Account()]; ok {
-		m.Member = &known
-	}
-	return m, nil
-}
-
-func (o *organization) Serving(_ context.Context, _ connect.TenantID, account connect.AccountID) (connect.Connection, bool, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for _, c := range o.connections {
-		s := c.Snapshot()
-		if s.AccountID == account && (s.Status == connect.StatusEnabled || s.Status == connect.StatusDegraded) {
-			return c, true, nil
-		}
-	}
-	return connect.Connection{}, false, nil
-}
-
-func (o *organization) Admit(_ context.Context, _ connect.EnrolmentID, most int) error {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.seats >= most {
-		return connect.ErrEnrolmentFull
-	}
-	o.seats++
-	return nil
-}
-
-func (o *organization) CommitMember(_ context.Context, ch connect.MemberChange) error {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	m := ch.Member()
-	if o.members[m.AccountID].Own != "" && (m.State != "" || m.ConnectionID != "") {
-		return connect.ErrConflict
-	}
-	key := m.StackID.String()
-	switch {
-	case m.State == connect.MemberLinked && o.stacks[key]:
-		return connect.ErrConflict
-	case m.State != "":
-		o.members[m.AccountID], o.seen[key] = m, max(1, o.seen[key])
-	case m.ConnectionID != "":
-		delete(o.members, m.AccountID)
-		o.stacks[key] = true
-	case o.seen[key] != ch.StackSeen() || (o.stacks[key] && ch.StackSeen() == 0):
-		return connect.ErrConflict
-	default:
-		o.stacks[key] = true
-	}
-	if e := ch.Event(); e != nil {
-		o.events = append(o.events, *e)
-	}
-	return nil
-}
-
-func (o *organization) ConnectionAndFence(_ context.Context, id connect.ConnectionID, stack connect.StackID) (connect.Connection, connect.Fence, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	c, ok := o.connections[id]
-	if !ok {
-		return c, connect.Fence{}, connect.ErrNotFound
-	}
-	return c, o.fences[string(id)+stack.String()], nil
-}
-
-func (o *organization) Commit(_ context.Context, ch connect.Change) error {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	c := ch.Connection()
-	if o.conflicts > 0 {
-		o.conflicts--
-		return connect.ErrConflict
-	}
-	if o.connections[c.ID()].Version() != ch.Expect() {
-		return connect.ErrConflict
-	}
-	if ch.ReservesName() && o.names[c.Snapshot().Name.Folded()] {
-		return connect.ErrNameTaken
-	}
-	if m, ok := connect.MemberOf(c); ok {
-		of := o.siblings[m.EnrolmentID]
-		joins := ch.Joins()
-		if (ch.Expect() == 0 && of.members[m.AccountID].Own != "") || (!joins.IsZero() && of.stacks[joins.String()]) {
-			return connect.ErrConflict
-		}
-		if holder := o.held[ch.ClaimsAccount()]; holder != "" && holder != c.ID() {
-			return connect.ErrAccountHeld(holder)
-		}
-		of.members[m.AccountID] = m
-		if !joins.IsZero() {
-			of.seen[joins.String()] = 1 + c.Version()
-		}
-	}
-	if a := ch.ClaimsAccount(); a != "" {
-		o.held[a] = c.ID()
-	}
-	if a := ch.ReleasesAccount(); a != "" {
-		delete(o.held, a)
-	}
-	if ch.ReservesName() {
-		o.names[c.Snapshot().Name.Folded()] = true
-	}
-	if f := ch.Fence(); f != nil {
-		o.fences[string(c.ID())+f.StackID.String()] = *f
-	}
-	o.connections[c.ID()] = c
-	o.events = append(o.events, ch.Events()...)
-	if e := ch.Note(); e != nil {
-		o.events = append(o.events, *e)
-	}
-	return nil
-}
-
-func (o *organization) Verify(_ context.Context, job connect.VerifyJob, _ time.Duration) error {
-	o.jobs = append(o.jobs, job)
-	return nil
-}
-
-const goodToken = "e.good"
-
-func (o *organization) EnrolmentToken(context.Context, connect.EnrolmentID) (connect.Secret, error) {
-	return connect.NewSecret(goodToken), nil
-}
-
-func (o *organization) ProveEnrolment(_ context.Context, _ connect.EnrolmentID, token connect.Secret) error {
-	if token.Reveal() != goodToken {
-		return connect.Invalid(connect.CodeTokenInvalid, "not ours")
-	}
-	return nil
-}
-
-// newOrganization is an enrolment of tenant acme, made by the use case itself.
-func newOrganization(t testing.TB) (*organization, connect.Callbacks) {
+// enrolled is an enrolment of tenant acme on a stage, made by the use case itself.
+func enrolled(t testing.TB, s *stage) connect.Enrolment {
 	t.Helper()
-	return enrolled(t, nil)
-}
-
-// enrolled is a further enrolment of the same tenant, of another's connections.
-func enrolled(t testing.TB, first *organization) (*organization, connect.Callbacks) {
-	t.Helper()
-	o := &organization{
-		mu: &sync.Mutex{}, held: map[connect.AccountID]connect.ConnectionID{}, siblings: map[connect.EnrolmentID]*organization{},
-		members: map[connect.AccountID]connect.Member{}, stacks: map[string]bool{}, seen: map[string]int64{}, names: map[string]bool{},
-		connections: map[connect.ConnectionID]connect.Connection{}, fences: map[string]connect.Fence{},
-	}
-	seed := byte(3)
-	if first != nil {
-		o.mu, o.held, o.siblings, o.names, o.connections, o.fences = first.mu, first.held, first.siblings, first.names, first.connections, first.fences
-		seed += byte(len(o.siblings))
-	}
-	clock, random := func() time.Time { return noon }, rand.NewChaCha8([32]byte{seed})
-	u := connect.Enrolments{Store: onlyOne{o}, Clock: clock, Random: random, Deployment: connect.Deployment{
+	u := connect.Enrolments{Store: s.store, Clock: func() time.Time { return noon }, Random: s.random, Deployment: connect.Deployment{
 		Platform: platform(), Regions: []connect.Region{"eu-west-1"}, Permissions: []connect.PermissionSet{{Name: "read-only"}},
 		OrganizationTemplate: connect.PublishedTemplate{URL: "https://templates.example.com/"},
 	}}
-	_, err := u.Create(context.Background(), connect.EnrolRequest{
+	e, err := u.Create(context.Background(), connect.EnrolRequest{
 		Tenant: "acme", By: "ada", OrganizationID: "o-a1b2c3d4e5", Units: []string{"r-ab12"}, NameRule: "Member {accountId}",
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.siblings[o.enrolment.ID()] = o
-	return o, connect.Callbacks{
-		Store: o, Jobs: o, Clock: clock, Account: platformAccount, Offers: []connect.Permissions{"read-only"},
-		Members: connect.Members{Store: o, Tokens: o, Random: random},
-	}
+	return e
 }
 
-// onlyOne keeps the enrolment of an organization.
-type onlyOne struct{ *organization }
-
-func (o onlyOne) Enrolment(context.Context, connect.EnrolmentID) (connect.Enrolment, error) {
-	return o.enrolment, nil
-}
-
-func (o onlyOne) CommitEnrolment(_ context.Context, ch connect.EnrolmentChange) error {
-	o.enrolment = ch.Enrolment()
-	return nil
-}
-
-func (o onlyOne) Enrolments(context.Context, connect.TenantID, connect.EventQuery) (connect.Page[connect.Enrolment], error) {
-	return connect.Page[connect.Enrolment]{}, nil
-}
-
-func (o onlyOne) EnrolmentMembers(context.Context, connect.EnrolmentID, connect.EventQuery) (connect.Page[connect.Member], error) {
-	var page connect.Page[connect.Member]
-	for _, m := range o.members {
-		page.Items = append(page.Items, m)
-	}
-	slices.SortFunc(page.Items, func(a, b connect.Member) int { return strings.Compare(string(a.AccountID), string(b.AccountID)) })
-	return page, nil
-}
-
-// report is a request of an account's stack; the stack's number makes its id.
-func (o *organization) report(t testing.TB, kind connect.RequestType, account string, number int, request string) connect.CallbackRequest {
+// organization is a stage with one enrolment.
+func organization(t testing.TB) (*stage, connect.Enrolment) {
 	t.Helper()
-	id := stack(t, fmt.Sprintf("arn:aws:cloudformation:eu-west-1:%s:stack/member/%08d", account, number))
-	return connect.CallbackRequest{
-		EnrolmentID: string(o.enrolment.ID()), Token: connect.NewSecret(goodToken),
-		RoleARN: fmt.Sprintf("arn:aws:iam::%s:role/Member%d", account, number), PermissionSet: "read-only",
-		Callback: connect.Callback{
-			Type: kind, Resource: connect.ResourceMember, StackID: id, LogicalID: "Member", RequestID: request, SentAt: noon, TemplateVersion: "1.0.0",
-		},
-	}
+	s := newStage()
+	return s, enrolled(t, s)
 }
 
-func (o *organization) one(t testing.TB) connect.Connection {
+// member is a request of an account's stack, sent now; the stack's number makes its id and its role.
+func (s *stage) member(t testing.TB, e connect.Enrolment, kind connect.RequestType, number int, request string) connect.Callback {
 	t.Helper()
-	if len(o.connections) != 1 {
-		t.Fatalf("%d connections", len(o.connections))
-	}
-	for _, c := range o.connections {
-		return c
-	}
-	return connect.Connection{}
-}
-
-// tried ends the run of the one connection there is.
-func (o *organization) tried(t testing.TB, outcome connect.Outcome) {
-	t.Helper()
-	c := o.one(t)
-	v, _ := c.Trial()
-	if err := o.Commit(context.Background(), must[connect.Change](t)(c.Tried(v.Run, v.Attempt, outcome, 0, noon))); err != nil {
-		t.Fatal(err)
+	return connect.Callback{
+		Type: kind, Resource: connect.ResourceMember, LogicalID: "Member", RequestID: request, TemplateVersion: "1.0.0", EnrolmentID: e.ID(),
+		StackID: stack(t, fmt.Sprintf("arn:aws:cloudformation:eu-west-1:%s:stack/member/%08d", customerAccount, number)),
+		RoleARN: memberRole(t, number), Grant: connect.Grant{Permissions: "read-only"}, SignedAt: s.now, SentAt: s.now,
 	}
 }
 
-// member is an outcome that proves the role of an account of the organization.
-func goodMember() connect.Outcome {
-	o := good(noon)
-	o.Checks = append(o.Checks, connect.Check{Name: connect.CheckOrganization, Verdict: connect.Passed, At: noon})
-	return o
+func memberRole(t testing.TB, number int) connect.RoleARN {
+	return role(t, fmt.Sprintf("arn:aws:iam::%s:role/Member%d", customerAccount, number))
 }
 
-func receive(t testing.TB, u connect.Callbacks, r connect.CallbackRequest) *connect.Reply {
-	t.Helper()
-	reply, err := u.Receive(context.Background(), r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return reply
+// memberStarts is the first request of an account's stack, of templates since 1.4.0.
+func (s *stage) memberStarts(t testing.TB, e connect.Enrolment, kind connect.RequestType, number int, request string) connect.Callback {
+	cb := s.member(t, e, kind, number, request)
+	cb.Resource, cb.LogicalID, cb.RoleARN, cb.Grant = connect.ResourceStackStarted, "StackStarted", connect.RoleARN{}, connect.Grant{}
+	return cb
+}
+
+// account is how far the customer's account has come.
+func (s *stage) accountOf(e connect.Enrolment) connect.Member {
+	m, _ := s.store.Member(e.ID(), customerAccount)
+	return m
+}
+
+// passes lets time pass.
+func (s *stage) passes(d time.Duration) { s.now = s.now.Add(d) }
+
+// refuses has the role of an account's stack refused, or not any more.
+func (s *stage) refuses(t testing.TB, number int, refused bool) {
+	s.account.refused[memberRole(t, number).String()] = refused
 }
 
 func TestAnAccountsFirstReportConnectsIt(t *testing.T) {
-	o, u := newOrganization(t)
-	if reply := receive(t, u, o.report(t, connect.RequestCreate, customerAccount, 1, "r1")); reply != nil {
-		t.Fatalf("answered at once: %+v", reply)
-	}
-	s := o.one(t).Snapshot()
-	want := o.enrolment.Snapshot().Prefix + "-" + customerAccount
-	if string(s.ExternalID) != want || s.Name != "Member "+customerAccount || s.TenantID != "acme" || s.Status != connect.StatusVerifying ||
-		s.OrganizationID != "o-a1b2c3d4e5" || len(o.jobs) != 1 {
-		t.Errorf("%+v, %d jobs", s, len(o.jobs))
-	}
-	if o.jobs[0].ReplyTo.PhysicalID != "" { // the driver's, which knows no connection
-		t.Errorf("physical id %q", o.jobs[0].ReplyTo.PhysicalID)
-	}
-	o.tried(t, goodMember())
-	if m := o.members[customerAccount]; m.State != connect.MemberEnabled || m.ConnectionID != s.ID {
-		t.Errorf("member %+v", m)
-	}
-	receive(t, u, o.report(t, connect.RequestDelete, customerAccount, 1, "r2"))
-	if got := o.one(t).Status(); got != connect.StatusDisconnected || o.members[customerAccount].State != connect.MemberDisconnected {
-		t.Errorf("%s after its stack's end", got)
-	}
-	// The same account comes back by another stack: the same connection and the same external ID.
-	receive(t, u, o.report(t, connect.RequestCreate, customerAccount, 2, "r3"))
-	again := o.one(t).Snapshot()
-	if again.ID != s.ID || again.ExternalID != s.ExternalID || again.Status != connect.StatusVerifying || again.Offboarding != nil {
-		t.Errorf("%+v", again)
+	for _, starts := range []bool{false, true} {
+		s, e := organization(t)
+		if starts {
+			if r := s.receive(t, s.memberStarts(t, e, connect.RequestCreate, 1, "s1")); r == nil || !r.OK || s.accountOf(e).State != connect.MemberConnecting {
+				t.Fatalf("started: %+v, %+v", r, s.accountOf(e))
+			}
+		}
+		create := s.member(t, e, connect.RequestCreate, 1, "r1")
+		s.unchanged(t, "reported", func() {
+			if r := s.receive(t, create); r != nil {
+				t.Fatalf("answered at once: %+v", r)
+			}
+		})
+		s.settle(t)
+		c := s.one(t).Snapshot()
+		want := e.Snapshot().Prefix + "-" + customerAccount
+		if string(c.ExternalID) != want || c.Name != "Member "+customerAccount || c.TenantID != "acme" || c.Status != connect.StatusEnabled || c.OrganizationID != "o-a1b2c3d4e5" {
+			t.Errorf("%+v", c)
+		}
+		if m := s.accountOf(e); m.State != connect.MemberEnabled || m.ConnectionID != c.ID {
+			t.Errorf("member %+v", m)
+		}
+		s.passes(time.Second)
+		s.plays(t, s.member(t, e, connect.RequestDelete, 1, "r2"))
+		if got := s.one(t).Status(); got != connect.StatusDisconnected || s.accountOf(e).State != connect.MemberDisconnected {
+			t.Errorf("%s after its stack's end", got)
+		}
+		// The same account comes back by another stack: the same connection and the same external ID.
+		s.plays(t, s.member(t, e, connect.RequestCreate, 2, "r3"))
+		again := s.one(t).Snapshot()
+		if again.ID != c.ID || again.ExternalID != c.ExternalID || again.Status != connect.StatusEnabled || again.Offboarding != nil {
+			t.Errorf("%+v", again)
+		}
 	}
 }
 
 func TestWhatAnEnrolmentRefuses(t *testing.T) {
 	for name, one := range map[string]struct {
-		prepare func(*testing.T, *organization, connect.Callbacks)
+		prepare func(*testing.T, *stage, connect.Enrolment)
 		change  func(*connect.CallbackRequest)
 		code    connect.Code
+		told    bool // the list of accounts says why
 	}{
 		"another token":     {change: func(r *connect.CallbackRequest) { r.Token = connect.NewSecret("e.bad") }, code: connect.CodeTokenInvalid},
 		"no enrolment":      {change: func(r *connect.CallbackRequest) { r.EnrolmentID = "enr_1" }, code: connect.CodeEnrolmentNotFound},
@@ -327,165 +122,191 @@ func TestWhatAnEnrolmentRefuses(t *testing.T) {
 		"the platform's":    {change: func(r *connect.CallbackRequest) { r.RoleARN = "arn:aws:iam::111111111111:role/R" }, code: connect.CodeOwnAccount},
 		"no role":           {change: func(r *connect.CallbackRequest) { r.RoleARN = "" }, code: connect.CodeRoleARNInvalid},
 		"a set not offered": {change: func(r *connect.CallbackRequest) { r.PermissionSet = "everything" }, code: connect.CodePermissionsInvalid},
-		"revoked": {prepare: func(_ *testing.T, o *organization, _ connect.Callbacks) {
-			o.enrolment = o.enrolment.Revoke("ada", noon).Enrolment()
-		}, code: connect.CodeEnrolmentRevoked},
-		"its stack deleted before": {prepare: func(t *testing.T, o *organization, u connect.Callbacks) {
-			receive(t, u, o.report(t, connect.RequestDelete, customerAccount, 1, "r0"))
+		"revoked":           {prepare: revoked, code: connect.CodeEnrolmentRevoked, told: true},
+		"its stack deleted before": {prepare: func(t *testing.T, s *stage, e connect.Enrolment) {
+			s.plays(t, s.member(t, e, connect.RequestDelete, 1, "r0"))
 		}, code: connect.CodeStackDeleted},
-		"connected by another stack": {prepare: func(t *testing.T, o *organization, u connect.Callbacks) {
-			receive(t, u, o.report(t, connect.RequestCreate, customerAccount, 9, "r0"))
-			o.tried(t, goodMember())
+		"connected by another stack": {prepare: func(t *testing.T, s *stage, e connect.Enrolment) {
+			s.plays(t, s.member(t, e, connect.RequestCreate, 9, "r0"))
 		}, code: connect.CodeAccountConnected},
-		"deleted by the tenant": {prepare: func(t *testing.T, o *organization, u connect.Callbacks) {
-			receive(t, u, o.report(t, connect.RequestCreate, customerAccount, 9, "r0"))
-			_ = o.Commit(context.Background(), must[connect.Change](t)(o.one(t).Delete(noon, "ada")))
+		"deleted by the tenant": {prepare: func(t *testing.T, s *stage, e connect.Enrolment) {
+			s.plays(t, s.member(t, e, connect.RequestCreate, 9, "r0"))
+			s.commit(t, must[connect.Change](t)(s.one(t).Delete(noon, "ada")))
 		}, code: connect.CodeNotFound},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o, u := newOrganization(t)
+			s, e := organization(t)
 			if one.prepare != nil {
-				one.prepare(t, o, u)
+				one.prepare(t, s, e)
 			}
-			r := o.report(t, connect.RequestCreate, customerAccount, 1, "r1")
+			cb := s.member(t, e, connect.RequestCreate, 1, "r1")
+			s.made[requestKey(cb)] = true
+			r := s.request(cb)
 			if one.change != nil {
 				one.change(&r)
 			}
-			before := len(o.events)
-			reply := receive(t, u, r)
-			if reply == nil || reply.OK || reply.Reason.Code != one.code {
-				t.Errorf("%+v, want %s", reply, one.code)
+			before := len(s.store.Log())
+			if err := s.callbacks.Receive(context.Background(), r); err != nil {
+				t.Fatal(err)
 			}
-			if len(o.events) != before {
-				t.Errorf("something happened: %+v", o.events[before:])
+			s.settle(t)
+			if told := s.told(cb); told == nil || told.OK || told.Reason.Code != one.code {
+				t.Errorf("%+v, want %s", told, one.code)
 			}
-			r.Callback.Type, r.Callback.RequestID = connect.RequestDelete, "r9"
-			if reply := receive(t, u, r); reply == nil || !reply.OK {
-				t.Errorf("its Delete: %+v", reply)
+			if log := s.store.Log(); len(log) != before {
+				t.Errorf("something happened: %+v", log[before:])
+			}
+			if m := s.accountOf(e); (m.Reason.Code == one.code) != one.told {
+				t.Errorf("the list says %+v", m)
+			}
+			gone := s.member(t, e, connect.RequestDelete, 1, "r9")
+			if told := s.plays(t, gone); !told.OK {
+				t.Errorf("its Delete: %+v", told)
 			}
 		})
 	}
 }
 
+func revoked(t *testing.T, s *stage, e connect.Enrolment) {
+	t.Helper()
+	if err := s.store.CommitEnrolment(context.Background(), e.Revoke("ada", noon)); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // What a revoked enrolment has connected goes on: its stacks are updated and deleted as before.
 func TestARevokedEnrolmentsAccountsGoOn(t *testing.T) {
-	o, u := newOrganization(t)
-	receive(t, u, o.report(t, connect.RequestCreate, customerAccount, 1, "r1"))
-	o.tried(t, goodMember())
-	o.enrolment = o.enrolment.Revoke("ada", noon).Enrolment()
-	update := o.report(t, connect.RequestUpdate, customerAccount, 1, "r2")
-	update.Callback.TemplateVersion = "1.0.1"
-	if reply := receive(t, u, update); reply == nil || !reply.OK || o.one(t).Status() != connect.StatusEnabled {
-		t.Errorf("%+v, %s", reply, o.one(t).Status())
+	s, e := organization(t)
+	s.plays(t, s.member(t, e, connect.RequestCreate, 1, "r1"))
+	revoked(t, s, e)
+	s.passes(time.Second)
+	update := s.member(t, e, connect.RequestUpdate, 1, "r2")
+	update.TemplateVersion = "1.0.1"
+	if r := s.plays(t, update); !r.OK || s.one(t).Snapshot().Stack.TemplateVersion != "1.0.1" {
+		t.Errorf("%+v, %+v", r, s.one(t).Snapshot().Stack)
 	}
-	receive(t, u, o.report(t, connect.RequestDelete, customerAccount, 1, "r3"))
-	if o.one(t).Status() != connect.StatusDisconnected {
-		t.Errorf("%s", o.one(t).Status())
+	s.plays(t, s.member(t, e, connect.RequestDelete, 1, "r3"))
+	if s.one(t).Status() != connect.StatusDisconnected {
+		t.Errorf("%s", s.one(t).Status())
 	}
 }
 
 func TestNamesThatAreTakenGetANumber(t *testing.T) {
-	o, u := newOrganization(t)
-	o.names["member "+customerAccount], o.names["member "+customerAccount+" 2"] = true, true
-	receive(t, u, o.report(t, connect.RequestCreate, customerAccount, 1, "r1"))
-	if got := o.one(t).Snapshot().Name; got != "Member "+customerAccount+" 3" {
-		t.Errorf("named %q", got)
+	s, e := organization(t)
+	for _, name := range []connect.Name{"Member " + customerAccount, "Member " + customerAccount + " 2"} {
+		id, err := connect.NewConnectionID(noon, s.random)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.commit(t, connect.Create(connect.NewConnection{
+			TenantID: "acme", Name: name, Partition: connect.PartitionAWS, DefaultRegion: "eu-west-1", Permissions: "read-only", By: "ada",
+		}, id, connect.NewExternalID(), noon))
+	}
+	s.plays(t, s.member(t, e, connect.RequestCreate, 1, "r1"))
+	if got := s.store.Get(s.accountOf(e).Own); got.Snapshot().Name != "Member "+customerAccount+" 3" || got.Status() != connect.StatusEnabled {
+		t.Errorf("named %q", got.Snapshot().Name)
 	}
 }
 
 func TestAnAccountThatIsConnectedIsLinked(t *testing.T) {
-	o, u := newOrganization(t)
+	s, e := organization(t)
 	known := in(t, connect.StatusEnabled)
-	o.connections[known.ID()] = known
+	s.store.Put(known)
+	events := len(s.store.Log())
 	for range 2 {
-		if reply := receive(t, u, o.report(t, connect.RequestCreate, customerAccount, 1, "r1")); reply == nil || !reply.OK {
-			t.Fatalf("%+v", reply)
+		if r := s.plays(t, s.member(t, e, connect.RequestCreate, 1, "r1")); !r.OK {
+			t.Fatalf("%+v", r)
 		}
 	}
-	if m := o.members[customerAccount]; m.State != connect.MemberLinked || m.ConnectionID != known.ID() || len(o.connections) != 1 || len(o.events) != 1 {
-		t.Errorf("%+v, %d connections, %d events", m, len(o.connections), len(o.events))
+	if m := s.accountOf(e); m.State != connect.MemberLinked || m.ConnectionID != known.ID() || len(s.store.All()) != 1 || len(s.store.Log()) != events+1 {
+		t.Errorf("%+v, %d connections, %d events", m, len(s.store.All()), len(s.store.Log()))
 	}
-	receive(t, u, o.report(t, connect.RequestDelete, customerAccount, 2, "r2")) // another stack's end
-	if _, there := o.members[customerAccount]; !there {
+	s.plays(t, s.member(t, e, connect.RequestDelete, 2, "r2")) // another stack's end
+	if s.accountOf(e).State != connect.MemberLinked {
 		t.Error("unlinked by another stack")
 	}
-	receive(t, u, o.report(t, connect.RequestDelete, customerAccount, 1, "r3"))
-	if _, there := o.members[customerAccount]; there || o.one(t).Status() != connect.StatusEnabled {
+	s.plays(t, s.member(t, e, connect.RequestDelete, 1, "r3"))
+	if s.accountOf(e).State != "" || s.one(t).Status() != connect.StatusEnabled {
 		t.Error("the stack's end did not end the link alone")
 	}
 }
 
-// Whatever order one stack's requests come in, however often, and whatever is in the way: one connection at most, never
-// enabled, and gone for good once the stack's Delete has been taken.
+// Whatever order one stack's requests come in, however often, and whatever is in the way: one connection at most, and gone for
+// good once the stack's Delete has been taken.
 func TestAnyOrderOfAnAccountsReports(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		o, u := newOrganization(t)
-		create := o.report(t, connect.RequestCreate, customerAccount, 1, "r1")
-		update := o.report(t, connect.RequestUpdate, customerAccount, 1, "r2")
-		update.Callback.SentAt = noon.Add(time.Second)
-		remove := o.report(t, connect.RequestDelete, customerAccount, 1, "r3")
-		remove.Callback.SentAt = noon.Add(2 * time.Second)
-		all := rapid.SliceOfN(rapid.SampledFrom([]connect.CallbackRequest{create, update, remove}), 1, 12).Draw(rt, "requests")
+		s, e := organization(t)
+		requests := []connect.Callback{
+			s.memberStarts(t, e, connect.RequestCreate, 1, "s1"), s.member(t, e, connect.RequestCreate, 1, "r1"),
+			s.member(t, e, connect.RequestUpdate, 1, "r2"), s.member(t, e, connect.RequestDelete, 1, "r3"),
+		}
+		for i := range requests {
+			requests[i].SignedAt = noon.Add(time.Duration(i) * time.Second)
+			s.made[requestKey(requests[i])] = true
+		}
 		deleted := false
-		for _, r := range all {
-			o.conflicts = rapid.IntRange(0, 2).Draw(rt, "conflicts")
-			if _, err := u.Receive(context.Background(), r); err != nil {
-				if !errors.Is(err, connect.ErrConflict) {
-					rt.Fatal(err)
-				}
-				continue
+		for _, cb := range rapid.SliceOfN(rapid.SampledFrom(requests), 1, 12).Draw(rt, "requests") {
+			for range rapid.IntRange(0, 2).Draw(rt, "conflicts") {
+				s.store.Once("Commit", func() {
+					for _, c := range s.store.All() { // somebody else is quicker
+						if ch, ok, err := c.Update(connect.Update{DefaultRegion: new(otherRegion(c))}, noon, "ada"); err == nil && ok {
+							_ = s.store.Commit(context.Background(), ch)
+						}
+					}
+				})
 			}
-			deleted = deleted || r.Callback.Type == connect.RequestDelete
-			if len(o.connections) > 1 {
-				rt.Fatalf("%d connections", len(o.connections))
+			s.plays(t, cb)
+			deleted = deleted || cb.Type == connect.RequestDelete
+			all := s.store.All()
+			if len(all) > 1 {
+				rt.Fatalf("%d connections", len(all))
 			}
-			for _, c := range o.connections {
-				live := c.Status() == connect.StatusVerifying || c.Status() == connect.StatusEnabled
-				if c.Status() == connect.StatusEnabled || (deleted && live) {
-					rt.Fatalf("%s, deleted %t", c.Status(), deleted)
+			for _, c := range all {
+				if live := c.Status() == connect.StatusVerifying || c.Status() == connect.StatusEnabled; deleted && live {
+					rt.Fatalf("%s after its stack's Delete", c.Status())
 				}
 			}
 		}
 	})
 }
 
+func otherRegion(c connect.Connection) connect.Region {
+	if c.Snapshot().DefaultRegion == "eu-west-1" {
+		return "us-east-1"
+	}
+	return "eu-west-1"
+}
+
 // An enrolled connection is not enabled by an outcome that says nothing, or not enough, of its organization.
 func TestMembershipIsProvenBeforeEnabling(t *testing.T) {
 	for name, one := range map[string]struct {
-		outcome connect.Outcome
-		want    connect.Status
+		answer directory
+		want   connect.Status
+		told   bool
 	}{
-		"passed":  {goodMember(), connect.StatusEnabled},
-		"unknown": {with(goodMember(), connect.CheckOrganization, connect.Unknown, connect.CodeSTSUnavailable), connect.StatusVerifying},
-		"another": {with(goodMember(), connect.CheckOrganization, connect.Failed, connect.CodeOrganizationMismatch), connect.StatusFailed},
+		"passed":  {directory{id: "o-a1b2c3d4e5"}, connect.StatusEnabled, true},
+		"unknown": {directory{err: errors.New("down")}, connect.StatusVerifying, true},
+		"another": {directory{id: "o-zzzzzzzzzz"}, connect.StatusFailed, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o, u := newOrganization(t)
-			receive(t, u, o.report(t, connect.RequestCreate, customerAccount, 1, "r1"))
-			o.tried(t, one.outcome)
-			if got := o.one(t).Status(); got != one.want {
-				t.Errorf("%s, want %s", got, one.want)
+			s, e := organization(t)
+			s.reports.Verifier.Organizations = one.answer
+			create := s.member(t, e, connect.RequestCreate, 1, "r1")
+			s.receive(t, create)
+			for s.told(create) == nil && s.next(t) {
+			}
+			if got := s.one(t).Status(); got != one.want || s.told(create).OK != one.told {
+				t.Errorf("%s, want %s; told %+v", got, one.want, s.told(create))
 			}
 		})
 	}
-	o, u := newOrganization(t)
-	receive(t, u, o.report(t, connect.RequestCreate, customerAccount, 1, "r1"))
-	o.tried(t, goodMember())
-	s := o.one(t).Snapshot()
-	s.Checks = s.Checks[:len(s.Checks)-1]
-	if _, err := connect.Restore(s); err == nil {
+	s, e := organization(t)
+	s.plays(t, s.member(t, e, connect.RequestCreate, 1, "r1"))
+	c := s.one(t).Snapshot()
+	c.Checks = slices.DeleteFunc(c.Checks, func(k connect.Check) bool { return k.Name == connect.CheckOrganization })
+	if _, err := connect.Restore(c); err == nil {
 		t.Error("a connection that is enabled without the check was restored")
 	}
-}
-
-// directory answers for AWS Organizations.
-type directory struct {
-	id  connect.OrganizationID
-	err error
-}
-
-func (d directory) Organization(context.Context, connect.Credentials, connect.Partition) (connect.OrganizationID, error) {
-	return d.id, d.err
 }
 
 func TestTheOrganizationCheck(t *testing.T) {
@@ -522,37 +343,125 @@ func TestTheOrganizationCheck(t *testing.T) {
 }
 
 func TestRetryBeginsFailuresAlone(t *testing.T) {
-	o, u := newOrganization(t)
-	receive(t, u, o.report(t, connect.RequestCreate, customerAccount, 1, "r1"))
-	o.tried(t, with(goodMember(), connect.CheckOrganization, connect.Failed, connect.CodeOrganizationDenied))
+	s, e := organization(t)
+	s.reports.Verifier.Organizations = directory{err: errDenied}
+	s.plays(t, s.member(t, e, connect.RequestCreate, 1, "r1"))
 	for account, m := range map[connect.AccountID]connect.Member{
 		"333333333333": {State: connect.MemberFailed, RolledBack: true},
 		"444444444444": {State: connect.MemberEnabled},
 		"555555555555": {State: connect.MemberFailed, RolledBack: true, Reason: connect.Reason{Code: connect.CodeOrganizationMismatch}},
 	} {
-		m.AccountID, m.EnrolmentID, m.Own = account, o.enrolment.ID(), "conn_of_"+connect.ConnectionID(account)
-		o.members[account] = m
+		m.AccountID, m.EnrolmentID, m.Own = account, e.ID(), "conn_of_"+connect.ConnectionID(account)
+		s.store.PutMember(m)
 	}
-	o.jobs = nil
 	retries := connect.Retries{
-		Store: retryStore{onlyOne{o}}, Jobs: o, Clock: func() time.Time { return noon },
+		Store: s.store, Jobs: s, Clock: func() time.Time { return noon },
 		Deployment: connect.Deployment{Platform: platform(), Regions: []connect.Region{"eu-west-1"}},
 	}
-	got, err := retries.Retry(context.Background(), "acme", string(o.enrolment.ID()), "ada")
+	got, err := retries.Retry(context.Background(), "acme", string(e.ID()), "ada")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !slices.Equal(got.Verifying, []connect.AccountID{customerAccount}) || !slices.Equal(got.Redeploy, []connect.AccountID{"333333333333"}) ||
-		len(o.jobs) != 1 || o.one(t).Status() != connect.StatusVerifying || !strings.Contains(got.Command, "Accounts=333333333333,") {
-		t.Errorf("%+v, %d jobs", got, len(o.jobs))
+		len(s.queue) != 1 || s.one(t).Status() != connect.StatusVerifying || !strings.Contains(got.Command, "Accounts=333333333333,") {
+		t.Errorf("%+v, %d jobs", got, len(s.queue))
 	}
-	if _, err := retries.Retry(context.Background(), "other", string(o.enrolment.ID()), "eve"); !errors.Is(err, connect.ErrEnrolmentNotFound) {
+	if _, err := retries.Retry(context.Background(), "other", string(e.ID()), "eve"); !errors.Is(err, connect.ErrEnrolmentNotFound) {
 		t.Errorf("another tenant: %v", err)
 	}
 }
 
-type retryStore struct{ onlyOne }
-
-func (r retryStore) Connection(_ context.Context, id connect.ConnectionID) (connect.Connection, error) {
-	return r.connections[id], nil
+// While a role is on trial for an account, another stack's report competes with it. Whichever is proven first gets the account's
+// connection; the other is told why it does not.
+func TestConcurrentRegistrations(t *testing.T) {
+	for name, one := range map[string]struct {
+		meanwhile func(*testing.T, *stage, connect.Enrolment)
+		code      connect.Code
+		status    connect.Status
+		linked    bool
+	}{
+		"its role is refused": {meanwhile: func(t *testing.T, s *stage, _ connect.Enrolment) {
+			s.refuses(t, 1, true)
+		}, code: connect.CodeRoleNotAssumable, status: connect.StatusFailed},
+		"its account belongs elsewhere": {meanwhile: func(_ *testing.T, s *stage, _ connect.Enrolment) {
+			s.reports.Verifier.Organizations = directory{id: "o-zzzzzzzzzz"}
+		}, code: connect.CodeOrganizationMismatch, status: connect.StatusFailed},
+		"its stack is gone": {meanwhile: func(t *testing.T, s *stage, e connect.Enrolment) {
+			s.passes(time.Second)
+			s.receive(t, s.member(t, e, connect.RequestDelete, 1, "gone"))
+		}, code: connect.CodeStackDeleted, status: connect.StatusFailed},
+		"the enrolment is revoked": {meanwhile: revoked, code: connect.CodeEnrolmentRevoked},
+		"another one is proven": {meanwhile: func(t *testing.T, s *stage, _ connect.Enrolment) {
+			s.refuses(t, 9, false)
+			s.refuses(t, 1, true)
+		}, code: connect.CodeAccountConnected, status: connect.StatusEnabled},
+		"another enrolment serves the account": {meanwhile: func(t *testing.T, s *stage, _ connect.Enrolment) {
+			s.plays(t, s.member(t, enrolled(t, s), connect.RequestCreate, 5, "r5"))
+		}, code: "OK", linked: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, e := organization(t)
+			s.refuses(t, 9, true)
+			s.receive(t, s.member(t, e, connect.RequestCreate, 9, "r9"))
+			s.next(t)
+			s.refuses(t, 1, true) // for now
+			create := s.member(t, e, connect.RequestCreate, 1, "r1")
+			s.receive(t, create)
+			s.next(t)
+			s.refuses(t, 1, false)
+			one.meanwhile(t, s, e)
+			s.settle(t)
+			code := connect.Code("OK")
+			if r := s.told(create); !r.OK {
+				code = r.Reason.Code
+			}
+			m := s.accountOf(e)
+			if code != one.code || (m.State == connect.MemberLinked) != one.linked || (one.status != "" && s.store.Get(m.Own).Status() != one.status) {
+				t.Errorf("told %s, want %s; %+v", code, one.code, m)
+			}
+		})
+	}
 }
+
+// However many reports are made up, with the enrolment's token and whenever they come: nothing is kept of them, and a stack that is there is told
+// that all is well as soon as it would be without them.
+func TestMadeUpReportsStandInNobodysWay(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		s, e := organization(t)
+		n := 0
+		madeUp := func() {
+			kind := rapid.SampledFrom([]connect.RequestType{connect.RequestCreate, connect.RequestUpdate, connect.RequestDelete}).Draw(rt, "type")
+			number := rapid.IntRange(10, 14).Draw(rt, "made up")
+			n++
+			cb := s.member(t, e, kind, number, fmt.Sprint("forged", n))
+			if rapid.Bool().Draw(rt, "starts") {
+				cb = s.memberStarts(t, e, kind, number, fmt.Sprint("forged", n))
+			}
+			s.refuses(t, number, true)
+			s.unchanged(t, "made up", func() { s.forged(t, cb) })
+		}
+		for range rapid.IntRange(0, 8).Draw(rt, "before") {
+			if rapid.Bool().Draw(rt, "a report") {
+				madeUp()
+			} else {
+				s.next(t)
+			}
+		}
+		began := s.now
+		create := s.member(t, e, connect.RequestCreate, 1, "r1")
+		s.receive(t, create)
+		for range rapid.IntRange(0, 4).Draw(rt, "after") {
+			madeUp()
+		}
+		for s.told(create) == nil && s.next(t) {
+		}
+		if r := s.told(create); r == nil || !r.OK || s.now.Sub(began) > time.Second {
+			rt.Fatalf("told %+v after %s", r, s.now.Sub(began))
+		}
+		s.settle(t)
+		if c := s.one(t).Snapshot(); c.Status != connect.StatusEnabled || c.RoleARN != memberRole(t, 1) {
+			rt.Fatalf("%s with %s", c.Status, c.RoleARN)
+		}
+	})
+}
+

@@ -69,11 +69,11 @@ func (g standing) rule(r Callback, now time.Time) ruling {
 	return g.ruleRole(r)
 }
 
-// refusal is how a request is refused by its stack's standing: an update of a stack that is not the connection's succeeds and
-// changes nothing, for it must not be rolled back because of us.
+// refusal is how a request is refused by its stack's standing: the update of a stack that is not the connection's succeeds and changes
+// nothing, for it must not be rolled back because of us; and so does its Delete.
 func refusal(r Callback, err *Error) ruling {
 	switch {
-	case r.Type == RequestUpdate:
+	case r.Type != RequestCreate:
 		return ruling{stepNothing, succeed()}
 	case err == errEnrolmentRevoked:
 		return ruling{stepTurnAway, refuse(err)}

@@ -1,5 +1,0 @@
-//go:build !race
-
-package connect_test
-
-const raced = false
