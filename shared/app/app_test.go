@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-lambda-go/lambda"
@@ -360,7 +361,8 @@ func TestCallbacksSampleIsARequestOfTheTemplates(t *testing.T) {
 	}
 	c := configured(t, "callback", "http://127.0.0.1:1")
 	topics := customresource.Topics{Partition: c.Platform.Partition, Account: c.Platform.Account, Name: c.TopicName, Regions: c.Regions}
-	r, err := topics.Parse(e.Records[0].Body)
+	sent := time.Date(2026, 11, 21, 12, 0, 1, 0, time.UTC) // make invoke dates the sample anew
+	r, err := topics.Parse(e.Records[0].Body, sent)
 	if err != nil || r.Malformed != nil {
 		t.Fatalf("malformed %v, error %v", r.Malformed, err)
 	}

@@ -21,6 +21,8 @@ import (
 	sdk "github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 
+	"rolecall/infra/local/cfn"
+	"rolecall/infra/local/wire"
 	"rolecall/shared/app/refresh"
 	"rolecall/shared/bus"
 	"rolecall/shared/connect"
@@ -154,9 +156,13 @@ func panickingFunctions() map[string]struct {
 	id := "conn_0000000000000000000000000"
 	topics := customresource.Topics{Partition: "aws", Account: "111111111111", Name: "callbacks", Regions: []connect.Region{"eu-west-1"}}
 	topic := "arn:aws:sns:eu-west-1:111111111111:callbacks"
+	const stack = "arn:aws:cloudformation:eu-west-1:222222222222:stack/s/11111111-aaaa"
+	address := cfn.ResponseAddress{
+		Bucket: "https://cloudformation-custom-resource-response-euwest1.s3-eu-west-1.amazonaws.com", StackID: stack, LogicalID: "Connection", RequestID: "r1",
+		By: wire.Credentials{AccessKeyID: "ASIAEXAMPLE", SessionToken: panicSecret}, At: sweepNoon, Life: time.Hour,
+	}
 	request, _ := json.Marshal(map[string]any{
-		"RequestType": "Create", "ServiceToken": topic, "StackId": "arn:aws:cloudformation:eu-west-1:222222222222:stack/s/11111111-aaaa", "RequestId": "r1",
-		"ResponseURL":  "https://cloudformation-custom-resource-response-euwest1.s3-eu-west-1.amazonaws.com/x?X-Amz-Signature=" + url.QueryEscape(panicSecret),
+		"RequestType": "Create", "ServiceToken": topic, "StackId": stack, "RequestId": "r1", "ResponseURL": address.URL(),
 		"ResourceType": "Custom::RolecallConnection", "LogicalResourceId": "Connection", "ResourceProperties": map[string]any{
 			"ServiceToken": topic, "ConnectionId": id + "0", "CallbackToken": panicSecret, "RoleArn": "arn:aws:iam::222222222222:role/r", "TemplateVersion": "1.0.0",
 		},

@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 
 	"rolecall/shared/connect"
+	"rolecall/shared/metric"
 )
 
 // A Receiver acts upon requests.
@@ -39,7 +40,8 @@ type Handler struct {
 	Log      *slog.Logger
 }
 
-// Handle takes a batch. A message that fails is delivered again alone; the error is always nil. Messages are handled
+// Handle takes a batch. A message that fails is delivered again alone, and one that is dropped has not failed; the error is
+// always nil. Messages are handled
 // side by side, since each may wait for its answer to be taken.
 func (h Handler) Handle(ctx context.Context, e events.SQSEvent) (events.SQSEventResponse, error) {
 	failed := make([]bool, len(e.Records))
@@ -73,8 +75,12 @@ func (h Handler) record(ctx context.Context, m events.SQSMessage) error {
 	deliveries, _ := strconv.Atoi(m.Attributes["ApproximateReceiveCount"])
 	log := h.Log.With(slog.String("messageId", m.MessageId), slog.Int("delivery", deliveries))
 	r, err := h.parse(m.Body)
+	if d, ok := errors.AsType[*Dropped](err); ok {
+		h.drop(ctx, log, d)
+		return nil
+	}
 	if err != nil {
-		log.ErrorContext(ctx, "callback refused", slog.Any("error", err))
+		log.ErrorContext(ctx, "callback not read", slog.Any("error", err))
 		return err
 	}
 	r.Redelivered = deliveries > 1
@@ -89,6 +95,10 @@ func (h Handler) record(ctx context.Context, m events.SQSMessage) error {
 	if answerErr := h.answer(ctx, r.ReplyTo, reply); answerErr != nil {
 		err = errors.Join(err, answerErr)
 	}
+	if errors.Is(err, connect.ErrAnswerRefused) {
+		h.drop(ctx, log, &Dropped{DropRefused, err.Error()})
+		return nil
+	}
 	if err != nil {
 		log.ErrorContext(ctx, "callback failed", slog.Any("error", err))
 		if pauseErr := h.Pauses.Pause(ctx, m.ReceiptHandle, connect.RetryPause(deliveries)); pauseErr != nil {
@@ -98,6 +108,12 @@ func (h Handler) record(ctx context.Context, m events.SQSMessage) error {
 	}
 	log.InfoContext(ctx, "callback received", slog.String("outcome", outcome(reply)))
 	return nil
+}
+
+// drop lets go of a message that CloudFormation did not send, or does not wait for any more: it counts, and no more. Any AWS
+// account can send such messages, so they are no trouble of ours.
+func (h Handler) drop(ctx context.Context, log *slog.Logger, d *Dropped) {
+	log.InfoContext(ctx, "callback dropped", slog.String("why", d.Why), metric.Count(CallbacksDropped, "Reason", string(d.Reason), h.Clock()))
 }
 
 // hopeless says that the stack should hear of a failure now, for soon nobody listens. A Delete goes on: its success must
@@ -119,7 +135,7 @@ func outcome(r *connect.Reply) string {
 
 func (h Handler) parse(body string) (r Request, err error) {
 	defer connect.Recovered(&err)
-	return h.Topics.Parse(body)
+	return h.Topics.Parse(body, h.Clock())
 }
 
 // receive asks the domain, except about what cannot be acted upon: that is answered here.

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/url"
 	"strconv"
@@ -130,15 +131,103 @@ func TestPoisonFailsAlone(t *testing.T) {
 		record("1", message("r1"), 1), record("2", "poison", 1), record("3", message("panics"), 1), record("4", message("r4"), 1),
 		record("5", message("fails"), 1), record("6", wrap(t, create(t, map[string]any{"ResponseURL": "https://attacker.example/"}, nil), nil), 1),
 		record("7", message("r7"), 1))
-	if diff := cmp.Diff([]string{"2", "3", "5", "6"}, failed); diff != "" {
+	if diff := cmp.Diff([]string{"3", "5"}, failed); diff != "" {
 		t.Error(diff)
 	}
 	if len(b.ans.got) != 3 {
 		t.Errorf("answers %+v", b.ans.got)
 	}
-	for _, want := range []string{"panic: string", "table on fire", "unanswerable", `"messageId":"3"`} {
+	for _, want := range []string{"panic: string", "table on fire", `"messageId":"3"`} {
 		if !strings.Contains(b.log.String(), want) {
 			t.Errorf("the log lacks %s", want)
+		}
+	}
+}
+
+// dropped are the reasons that the log counts, in order, and the level of each of its lines.
+func (b bench) dropped(t *testing.T) (reasons, levels []string) {
+	t.Helper()
+	for line := range strings.Lines(b.log.String()) {
+		var r struct {
+			Level, Reason    string
+			CallbacksDropped int
+			AWS              struct {
+				CloudWatchMetrics []struct{ Namespace string }
+			} `json:"_aws"`
+		}
+		if err := json.Unmarshal([]byte(line), &r); err != nil {
+			t.Fatal(err)
+		}
+		levels = append(levels, r.Level)
+		if r.CallbacksDropped == 1 && len(r.AWS.CloudWatchMetrics) == 1 && r.AWS.CloudWatchMetrics[0].Namespace == "Rolecall" {
+			reasons = append(reasons, r.Reason)
+		}
+	}
+	return reasons, levels
+}
+
+// What CloudFormation did not send is let go of at once, whoever sends however much of it: nobody is asked, nothing is
+// answered or comes again, and there is one line that counts it and no alarm.
+func TestStrangersMessagesAreDropped(t *testing.T) {
+	bodies := map[string]string{
+		"envelope": "poison", "topic": wrap(t, create(t, nil, nil), map[string]any{"TopicArn": topic + "2"}), "message": wrap(t, "{", nil),
+		"stack": wrap(t, create(t, map[string]any{"StackId": "x"}, nil), nil), "ids": wrap(t, create(t, map[string]any{"RequestId": ""}, nil), nil),
+		"host":      wrap(t, create(t, map[string]any{"ResponseURL": "https://attacker.example" + key + signature}, nil), nil),
+		"key":       wrap(t, create(t, map[string]any{"ResponseURL": changed(t, "rolecall-abc-1", "other")}, nil), nil),
+		"signature": wrap(t, create(t, map[string]any{"ResponseURL": goodURL + "&X-Amz-Date=20260304T050607Z"}, nil), nil),
+		"date":      wrap(t, create(t, nil, nil), map[string]any{"Timestamp": "2026-03-04T05:00:00Z"}),
+	}
+	token := map[string]any{"CallbackToken": "canary-callback-token"}
+	bodies["expired"] = wrap(t, create(t, map[string]any{"ResponseURL": changed(t, "Expires=7200", "Expires=5")}, token), nil)
+	for reason, body := range bodies {
+		b := newBench(func(connect.CallbackRequest) (*connect.Reply, error) {
+			t.Errorf("%s: the domain was asked", reason)
+			return nil, nil
+		})
+		failed := b.handle(t, record("1", body, 1))
+		reasons, levels := b.dropped(t)
+		if diff := cmp.Diff([]string{reason}, reasons); diff != "" || failed != nil || len(b.ans.got) != 0 || len(b.pauses.got) != 0 {
+			t.Errorf("%s: failed %v, answers %v, pauses %v: %s", reason, failed, b.ans.got, b.pauses.got, diff)
+		}
+		if diff := cmp.Diff([]string{"INFO"}, levels); diff != "" {
+			t.Errorf("%s: levels %s", reason, diff)
+		}
+		for _, secret := range []string{"X-Amz", "canary-callback-token", "attacker.example", canary} {
+			if strings.Contains(b.log.String(), secret) {
+				t.Errorf("%s: the log has %s: %s", reason, secret, b.log)
+			}
+		}
+	}
+}
+
+// An answer that the bucket refuses shows that CloudFormation did not ask for it: that request is dropped, too, whoever
+// gives the answer.
+func TestRefusedAnswersAreDropped(t *testing.T) {
+	refused := fmt.Errorf("answer: %w: the bucket replied with status 403", connect.ErrAnswerRefused)
+	for name, c := range map[string]struct {
+		receive    func(connect.CallbackRequest) (*connect.Reply, error)
+		change     map[string]any
+		deliveries int
+		after      time.Duration
+	}{
+		"by the domain":    {receive: func(connect.CallbackRequest) (*connect.Reply, error) { return nil, fmt.Errorf("commit: %w", refused) }},
+		"after a reply":    {receive: succeed},
+		"of a bad request": {receive: later, change: map[string]any{"ResourceType": "Custom::Other"}},
+		"of our trouble": {
+			receive:    func(connect.CallbackRequest) (*connect.Reply, error) { return nil, errors.New("table on fire") },
+			deliveries: 6, after: 115 * time.Second,
+		},
+	} {
+		b := newBench(c.receive)
+		b.ans.fail = refused
+		*b.now = sentAt.Add(c.after)
+		failed := b.handle(t, record("1", wrap(t, create(t, c.change, nil), nil), c.deliveries))
+		reasons, levels := b.dropped(t)
+		if diff := cmp.Diff([]string{"answer_refused"}, reasons); diff != "" || failed != nil || len(b.pauses.got) != 0 {
+			t.Errorf("%s: failed %v, pauses %v: %s", name, failed, b.pauses.got, diff)
+		}
+		if diff := cmp.Diff([]string{"INFO"}, levels); diff != "" {
+			t.Errorf("%s: levels %s", name, diff)
 		}
 	}
 }
@@ -166,7 +255,7 @@ func TestDeliveriesAreCounted(t *testing.T) {
 
 func TestAnswerThatIsNotTakenIsGivenAgain(t *testing.T) {
 	b := newBench(succeed)
-	b.ans.fail = errors.New("the bucket replied with status 403")
+	b.ans.fail = errors.New("the bucket replied with status 503")
 	if failed := b.handle(t, record("1", wrap(t, create(t, nil, nil), nil), 1)); len(failed) != 1 {
 		t.Errorf("failed %v", failed)
 	}
@@ -224,16 +313,15 @@ func TestStacksAreToldOfFailuresThatRepeat(t *testing.T) {
 	}
 }
 
-// A message that failed comes again soon, so that a stack waits seconds for what was over in seconds; one that nobody
-// can act upon comes again in the queue's own time.
+// A message that failed comes again soon, so that a stack waits seconds for what was over in seconds.
 func TestFailuresComeAgainSoon(t *testing.T) {
 	b := newBench(func(connect.CallbackRequest) (*connect.Reply, error) { return nil, errors.New("table on fire") })
 	good := wrap(t, create(t, nil, nil), nil)
-	failed := b.handle(t, record("1", good, 1), record("2", good, 2), record("4", good, 4), record("9", good, 9), record("x", "poison", 1))
+	failed := b.handle(t, record("1", good, 1), record("2", good, 2), record("4", good, 4), record("9", good, 9))
 	want := map[string]time.Duration{
 		"handle-1": 5 * time.Second, "handle-2": 10 * time.Second, "handle-4": 40 * time.Second, "handle-9": 40 * time.Second,
 	}
-	if diff := cmp.Diff(want, b.pauses.got); diff != "" || len(failed) != 5 {
+	if diff := cmp.Diff(want, b.pauses.got); diff != "" || len(failed) != 4 {
 		t.Errorf("failed %v, pauses (-want +got):\n%s", failed, diff)
 	}
 	b.pauses.fail = errors.New("not now")
@@ -253,11 +341,11 @@ func TestLogHasNoSecret(t *testing.T) {
 	b.recv.receive = succeed
 	b.h.Answerer = func() *Sender {
 		s := NewSender(&bucket{steps: []step{broken(errors.New(goodURL))}})
-		s.pause = 0
+		s.pause, s.now = 0, b.h.Clock
 		return s
 	}()
 	b.handle(t, record("3", wrap(t, create(t, nil, map[string]any{"CallbackToken": token}), nil), 1))
-	for _, secret := range []string{token, "canary0signature"} {
+	for _, secret := range []string{token, canary} {
 		for _, form := range []string{secret, base64.StdEncoding.EncodeToString([]byte(secret)), url.QueryEscape(secret)} {
 			if strings.Contains(b.log.String(), form) {
 				t.Errorf("the log has %s: %s", secret, b.log)

@@ -2,5 +2,5 @@
 
 package customresource
 
-// localHost is none: a deployed function has no way to be told to send answers anywhere but to CloudFormation.
-func localHost() string { return "" }
+// localBucket is none: a deployed function has no way to be told to send answers anywhere but to CloudFormation.
+func localBucket() string { return "" }

@@ -32,12 +32,6 @@ func (t Topics) region(arn string) (connect.Region, bool) {
 	return t.Regions[i], true
 }
 
-// ErrUnanswerable marks a message that is no request, or one that says nowhere trustworthy to answer: delivering it
-// again changes nothing, and it ends in the dead-letter queue.
-var ErrUnanswerable = errors.New("unanswerable")
-
-func unanswerable(why string) error { return fmt.Errorf("%w: %s", ErrUnanswerable, why) }
-
 // Limits of what is read. SNS's own limit of a message is 256 KB; the ids' are such that an answer always has room for
 // them.
 const (
@@ -59,38 +53,75 @@ type Request struct {
 	Malformed *connect.Error
 }
 
-// Parse reads the body of a message in the queue. The error is [ErrUnanswerable].
-func (t Topics) Parse(body string) (Request, error) {
+// Parse reads the body of a message in the queue, and admits it only if CloudFormation can have sent it and takes an answer
+// now. All of that is judged from the message alone. The error is a [Dropped].
+func (t Topics) Parse(body string, now time.Time) (Request, error) {
 	e, err := openEnvelope(body)
 	if err != nil {
 		return Request{}, err
 	}
 	region, ours := t.region(e.topic)
 	if !ours {
-		return Request{}, unanswerable("the message does not come from our topic")
+		return Request{}, drop(DropTopic, "the message does not come from our topic")
 	}
 	message, ok := object(e.message)
 	if !ok || len(e.message) > maxMessage {
-		return Request{}, unanswerable("the message is no request")
+		return Request{}, drop(DropMessage, "the message is no request")
 	}
-	to, stack, err := t.replyTo(message, region)
+	n, err := t.names(message, region)
 	if err != nil {
 		return Request{}, err
 	}
-	r := Request{CallbackRequest: connect.CallbackRequest{ReplyTo: to}}
-	r.Callback.StackID, r.Callback.SentAt = stack, e.sentAt
-	r.Callback.RequestID, r.Callback.LogicalID = to.RequestID, to.LogicalID
+	raw, _ := text(message, "ResponseURL", maxURL)
+	signed, err := admit(raw, n, e.sentAt, now)
+	if err != nil {
+		return Request{}, err
+	}
+	r := Request{CallbackRequest: connect.CallbackRequest{ReplyTo: connect.ReplyTo{
+		URL: connect.NewSecret(raw), StackID: n.stack.String(), RequestID: n.requestID, LogicalID: n.logicalID,
+		PhysicalID: physicalID(message, n.stack), Expires: signed.ends,
+	}}}
+	r.Callback.StackID, r.Callback.SignedAt, r.Callback.SentAt = n.stack, signed.at, e.sentAt
+	r.Callback.RequestID, r.Callback.LogicalID = n.requestID, n.logicalID
 	r.Malformed = r.read(message)
 	return r, nil
 }
 
+// names are the request's. A stack can only report to a topic of its own Region and partition.
+func (t Topics) names(message map[string]json.RawMessage, region connect.Region) (names, error) {
+	stack, _ := text(message, "StackId", 1024)
+	logical, _ := text(message, "LogicalResourceId", maxID)
+	request, _ := text(message, "RequestId", maxID)
+	n, err := readNames(stack, logical, request)
+	if err != nil {
+		return names{}, err
+	}
+	if n.stack.Region() != region || n.stack.Partition() != t.Partition {
+		return names{}, drop(DropStack, "the StackId is none of the topic's Region")
+	}
+	return n, nil
+}
+
+// admit judges where the answer is to go, and when.
+func admit(raw string, n names, sentAt, now time.Time) (signing, error) {
+	u, err := responseURL(raw, n)
+	if err != nil {
+		return signing{}, err
+	}
+	s, err := readSigning(u.RawQuery, n.stack.Region())
+	if err != nil {
+		return signing{}, err
+	}
+	return s, s.inTime(sentAt, now)
+}
+
 func openEnvelope(body string) (envelope, error) {
 	if len(body) > maxEnvelope {
-		return envelope{}, unanswerable("the message is too long")
+		return envelope{}, drop(DropEnvelope, "the message is too long")
 	}
 	members, ok := object(body)
 	if !ok {
-		return envelope{}, unanswerable("the message is not JSON")
+		return envelope{}, drop(DropEnvelope, "the message is not JSON")
 	}
 	var e envelope
 	e.kind, _ = text(members, "Type", 64)
@@ -99,7 +130,7 @@ func openEnvelope(body string) (envelope, error) {
 	sent, _ := text(members, "Timestamp", 64)
 	at, err := time.Parse(time.RFC3339, sent)
 	if !ok || err != nil || e.kind != "Notification" {
-		return envelope{}, unanswerable("the message is no SNS notification")
+		return envelope{}, drop(DropEnvelope, "the message is no SNS notification")
 	}
 	e.sentAt = at
 	return e, nil
@@ -130,29 +161,6 @@ func text(members map[string]json.RawMessage, name string, limit int) (string, b
 	return s, true
 }
 
-// replyTo is where the answer goes. A stack can only report to a topic of its own Region, and its Region is what the
-// ResponseURL is held against.
-func (t Topics) replyTo(message map[string]json.RawMessage, region connect.Region) (connect.ReplyTo, connect.StackID, error) {
-	id, _ := text(message, "StackId", 1024)
-	stack, err := connect.ParseStackID(id)
-	if err != nil || stack.Region() != region || stack.Partition() != t.Partition {
-		return connect.ReplyTo{}, stack, unanswerable("the StackId is none of the topic's Region")
-	}
-	raw, _ := text(message, "ResponseURL", maxURL)
-	if _, err := responseURL(raw, stack); err != nil {
-		return connect.ReplyTo{}, stack, unanswerable(err.Error())
-	}
-	request, _ := text(message, "RequestId", maxID)
-	logical, _ := text(message, "LogicalResourceId", maxID)
-	if request == "" || logical == "" {
-		return connect.ReplyTo{}, stack, unanswerable("the request bears no ids to answer with")
-	}
-	return connect.ReplyTo{
-		URL: connect.NewSecret(raw), StackID: id, RequestID: request, LogicalID: logical,
-		PhysicalID: physicalID(message, stack),
-	}, stack, nil
-}
-
 // noConnection is the physical id where a request names no connection: there must always be one.
 const noConnection = "rolecall-no-connection"
 
@@ -177,8 +185,6 @@ func physicalID(message map[string]json.RawMessage, stack connect.StackID) strin
 }
 
 var (
-	requestIDRE       = regexp.MustCompile(`^[0-9A-Za-z-]+$`)
-	logicalIDRE       = regexp.MustCompile(`^[0-9A-Za-z]+$`)
 	templateVersionRE = regexp.MustCompile(`^[0-9A-Za-z.+-]*$`)
 	policyDigestRE    = regexp.MustCompile(`^[0-9a-f]*$`)
 	boundaryRE        = regexp.MustCompile(`^$|^arn:aws[a-z-]*:iam::(aws|[0-9]+):policy/[0-9A-Za-z_+=,.@/-]+$`)
@@ -201,9 +207,6 @@ func (r *Request) read(message map[string]json.RawMessage) *connect.Error {
 	ours := []connect.CallbackResource{connect.ResourceStackStarted, connect.ResourceConnection, connect.ResourceMember}
 	if !slices.Contains(ours, r.Callback.Resource) {
 		return malformed("ResourceType is none of our templates'")
-	}
-	if !requestIDRE.MatchString(r.Callback.RequestID) || !logicalIDRE.MatchString(r.Callback.LogicalID) {
-		return malformed("RequestId or LogicalResourceId is not as CloudFormation writes it")
 	}
 	properties, ok := object(string(message["ResourceProperties"]))
 	if !ok {

@@ -2,13 +2,13 @@ package customresource
 
 import (
 	"encoding/json"
-	"errors"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"rolecall/infra/local/cfn"
 	"rolecall/shared/connect"
 )
 
@@ -59,14 +59,33 @@ func create(t testing.TB, change, properties map[string]any) string {
 	}
 	with(t, p, properties)
 	m := map[string]any{
-		"RequestType": "Create", "ServiceToken": topic, "ResponseURL": goodURL, "StackId": stackIn(t, "aws", "eu-west-1").String(),
+		"RequestType": "Create", "ServiceToken": topic, "StackId": stackIn(t, "aws", "eu-west-1").String(),
 		"RequestId": "9f8e7d6c-0000", "ResourceType": "Custom::RolecallConnection", "LogicalResourceId": "Connection", "ResourceProperties": p,
 	}
-	return with(t, m, change)
+	with(t, m, change)
+	if _, given := change["ResponseURL"]; !given {
+		m["ResponseURL"] = addressOf(m)
+	}
+	return with(t, m, nil)
 }
 
+// addressOf is the address that CloudFormation makes for a request.
+func addressOf(m map[string]any) string {
+	a := cfn.ResponseAddress{Bucket: "https://" + goodHost, By: signer(), At: sentAt, Life: longestLife}
+	a.StackID, _ = m["StackId"].(string)
+	a.LogicalID, _ = m["LogicalResourceId"].(string)
+	a.RequestID, _ = m["RequestId"].(string)
+	if stack, err := connect.ParseStackID(a.StackID); err == nil {
+		a.Bucket = "https://" + hosts(stack)[0]
+	}
+	return a.URL()
+}
+
+// parse reads a message as if it came at once.
+func parse(body string) (Request, error) { return topics().Parse(body, sentAt) }
+
 func TestParse(t *testing.T) {
-	got, err := topics().Parse(wrap(t, create(t, nil, nil), nil))
+	got, err := parse(wrap(t, create(t, nil, nil), nil))
 	if err != nil || got.Malformed != nil {
 		t.Fatal(err, got.Malformed)
 	}
@@ -74,12 +93,12 @@ func TestParse(t *testing.T) {
 		Callback: connect.Callback{
 			Type: connect.RequestCreate, Resource: connect.ResourceConnection, StackID: stackIn(t, "aws", "eu-west-1"),
 			LogicalID: "Connection", RequestID: "9f8e7d6c-0000", TemplateVersion: "1.0.0",
-			SentAt: time.Date(2026, 3, 4, 5, 6, 7, 123e6, time.UTC),
+			SignedAt: sentAt.Truncate(time.Second), SentAt: sentAt,
 		},
 		ConnectionID: connectionID, Token: connect.NewSecret("token-1"), RoleARN: roleARN,
 		ReplyTo: connect.ReplyTo{
 			URL: connect.NewSecret(goodURL), StackID: stackIn(t, "aws", "eu-west-1").String(), RequestID: "9f8e7d6c-0000",
-			LogicalID: "Connection", PhysicalID: connectionID,
+			LogicalID: "Connection", PhysicalID: connectionID, Expires: sentAt.Truncate(time.Second).Add(2 * time.Hour),
 		},
 	}
 	same := cmp.Options{
@@ -98,77 +117,99 @@ func TestParse(t *testing.T) {
 func TestParseTakesWhatIsGranted(t *testing.T) {
 	const boundary = "arn:aws:iam::012345678901:policy/vendors/Boundary"
 	properties := map[string]any{"ExternalId": "ext-1", "PermissionSet": "power-user", "PermissionsBoundaryArn": boundary, "PolicyDigest": "0123456789abcdef"}
-	got, err := topics().Parse(wrap(t, create(t, nil, properties), nil))
+	got, err := parse(wrap(t, create(t, nil, properties), nil))
 	if err != nil || got.Malformed != nil {
 		t.Fatal(err, got.Malformed)
 	}
 	if want := (connect.Grant{ExternalID: "ext-1", BoundaryARN: boundary, PolicyDigest: "0123456789abcdef"}); got.Callback.Grant != want || got.PermissionSet != "power-user" {
 		t.Errorf("%+v, %q", got.Callback.Grant, got.PermissionSet)
 	}
-	got, err = topics().Parse(wrap(t, create(t, map[string]any{"RequestType": "Delete"}, properties), nil))
+	got, err = parse(wrap(t, create(t, map[string]any{"RequestType": "Delete"}, properties), nil))
 	if err != nil || got.Malformed != nil || got.Callback.Grant != (connect.Grant{}) {
 		t.Errorf("a Delete: %v, %+v, %+v", err, got.Malformed, got.Callback.Grant)
 	}
 }
 
 func TestParseTakesEachOfOurTopics(t *testing.T) {
-	url := "https://" + hosts(stackIn(t, "aws", "us-east-1"))[2] + key + signature
+	url := signedURL(hosts(stackIn(t, "aws", "us-east-1"))[2], "aws", "us-east-1")
 	message := create(t, map[string]any{"StackId": stackIn(t, "aws", "us-east-1").String(), "ResponseURL": url}, nil)
-	if _, err := topics().Parse(wrap(t, message, map[string]any{"TopicArn": strings.Replace(topic, "eu-west-1", "us-east-1", 1)})); err != nil {
+	if _, err := parse(wrap(t, message, map[string]any{"TopicArn": strings.Replace(topic, "eu-west-1", "us-east-1", 1)})); err != nil {
 		t.Error(err)
 	}
 }
 
-func TestUnanswerableMessages(t *testing.T) {
+// Nothing but what CloudFormation can have sent, of one of our topics, is admitted.
+func TestOtherMessagesAreDropped(t *testing.T) {
 	message := create(t, nil, nil)
 	deep := strings.Repeat(`{"a":`, 20_000) + "1" + strings.Repeat("}", 20_000) // within every limit of length
-	for name, body := range map[string]string{
-		"empty": "", "no JSON": "hello", "null": "null", "a list": "[]", "two objects": wrap(t, message, nil) + "{}",
-		"the message without its envelope": message,
-		"no notification":                  wrap(t, message, map[string]any{"Type": "SubscriptionConfirmation"}),
-		"type in other letters":            wrap(t, message, map[string]any{"Type": nil, "type": "Notification"}),
-		"other topic":                      wrap(t, message, map[string]any{"TopicArn": topic + "2"}),
-		"topic of another account":         wrap(t, message, map[string]any{"TopicArn": strings.Replace(topic, "1111", "2222", 1)}),
-		"topic of another Region":          wrap(t, message, map[string]any{"TopicArn": strings.Replace(topic, "eu-west-1", "eu-west-2", 1)}),
-		"topic of another partition":       wrap(t, message, map[string]any{"TopicArn": strings.Replace(topic, "aws", "aws-cn", 1)}),
-		"topic of the other Region":        wrap(t, message, map[string]any{"TopicArn": strings.Replace(topic, "eu-west-1", "us-east-1", 1)}),
-		"no topic":                         wrap(t, message, map[string]any{"TopicArn": nil}),
-		"topic no string":                  wrap(t, message, map[string]any{"TopicArn": []string{topic}}),
-		"no timestamp":                     wrap(t, message, map[string]any{"Timestamp": nil}),
-		"bad timestamp":                    wrap(t, message, map[string]any{"Timestamp": "yesterday"}),
-		"no message":                       wrap(t, message, map[string]any{"Message": nil}),
-		"message an object":                wrap(t, message, map[string]any{"Message": map[string]any{"a": 1}}),
-		"message no JSON":                  wrap(t, "hello", nil),
-		"message with more behind":         wrap(t, message+" x", nil),
-		"message too long":                 wrap(t, create(t, nil, map[string]any{"Padding": strings.Repeat("x", maxMessage)}), nil),
-		"envelope too long":                wrap(t, message, map[string]any{"Subject": strings.Repeat("x", maxEnvelope)}),
-		"deep message":                     wrap(t, deep, nil),
-		"deep property":                    wrap(t, strings.Replace(message, `"300"`, deep, 1), nil),
-		"deep envelope":                    deep,
-		"no ResponseURL":                   wrap(t, create(t, map[string]any{"ResponseURL": nil}, nil), nil),
-		"ResponseURL in other letters":     wrap(t, create(t, map[string]any{"ResponseURL": nil, "responseURL": goodURL}, nil), nil),
-		"ResponseURL a list":               wrap(t, create(t, map[string]any{"ResponseURL": []string{goodURL}}, nil), nil),
-		"no StackId":                       wrap(t, create(t, map[string]any{"StackId": nil}, nil), nil),
-		"StackId of another Region":        wrap(t, create(t, map[string]any{"StackId": stackIn(t, "aws", "us-east-1").String()}, nil), nil),
-		"StackId of another partition":     wrap(t, create(t, map[string]any{"StackId": stackIn(t, "aws-cn", "eu-west-1").String()}, nil), nil),
-		"StackId with 11 digits":           wrap(t, create(t, map[string]any{"StackId": strings.Replace(stackIn(t, "aws", "eu-west-1").String(), ":0", ":", 1)}, nil), nil),
-		"no RequestId":                     wrap(t, create(t, map[string]any{"RequestId": nil}, nil), nil),
-		"no LogicalResourceId":             wrap(t, create(t, map[string]any{"LogicalResourceId": ""}, nil), nil),
-		"endless RequestId":                wrap(t, create(t, map[string]any{"RequestId": strings.Repeat("r", maxID+1)}, nil), nil),
+	for name, tt := range map[string]struct {
+		body   string
+		reason DropReason
+	}{
+		"empty":                             {"", DropEnvelope},
+		"no JSON":                           {"hello", DropEnvelope},
+		"null":                              {"null", DropEnvelope},
+		"a list":                            {"[]", DropEnvelope},
+		"two objects":                       {wrap(t, message, nil) + "{}", DropEnvelope},
+		"the message without its envelope":  {message, DropEnvelope},
+		"no notification":                   {wrap(t, message, map[string]any{"Type": "SubscriptionConfirmation"}), DropEnvelope},
+		"type in other letters":             {wrap(t, message, map[string]any{"Type": nil, "type": "Notification"}), DropEnvelope},
+		"other topic":                       {wrap(t, message, map[string]any{"TopicArn": topic + "2"}), DropTopic},
+		"topic of another account":          {wrap(t, message, map[string]any{"TopicArn": strings.Replace(topic, "1111", "2222", 1)}), DropTopic},
+		"topic of another Region":           {wrap(t, message, map[string]any{"TopicArn": strings.Replace(topic, "eu-west-1", "eu-west-2", 1)}), DropTopic},
+		"topic of another partition":        {wrap(t, message, map[string]any{"TopicArn": strings.Replace(topic, "aws", "aws-cn", 1)}), DropTopic},
+		"topic of the other Region":         {wrap(t, message, map[string]any{"TopicArn": strings.Replace(topic, "eu-west-1", "us-east-1", 1)}), DropStack},
+		"no topic":                          {wrap(t, message, map[string]any{"TopicArn": nil}), DropTopic},
+		"topic no string":                   {wrap(t, message, map[string]any{"TopicArn": []string{topic}}), DropTopic},
+		"no timestamp":                      {wrap(t, message, map[string]any{"Timestamp": nil}), DropEnvelope},
+		"bad timestamp":                     {wrap(t, message, map[string]any{"Timestamp": "yesterday"}), DropEnvelope},
+		"no message":                        {wrap(t, message, map[string]any{"Message": nil}), DropMessage},
+		"message an object":                 {wrap(t, message, map[string]any{"Message": map[string]any{"a": 1}}), DropEnvelope},
+		"message no JSON":                   {wrap(t, "hello", nil), DropMessage},
+		"message with more behind":          {wrap(t, message+" x", nil), DropMessage},
+		"message too long":                  {wrap(t, create(t, nil, map[string]any{"Padding": strings.Repeat("x", maxMessage)}), nil), DropMessage},
+		"envelope too long":                 {wrap(t, message, map[string]any{"Subject": strings.Repeat("x", maxEnvelope)}), DropEnvelope},
+		"deep message":                      {wrap(t, deep, nil), DropMessage},
+		"deep property":                     {wrap(t, strings.Replace(message, `"300"`, deep, 1), nil), DropMessage},
+		"deep envelope":                     {deep, DropEnvelope},
+		"no ResponseURL":                    {wrap(t, create(t, map[string]any{"ResponseURL": nil}, nil), nil), DropHost},
+		"ResponseURL in other letters":      {wrap(t, create(t, map[string]any{"ResponseURL": nil, "responseURL": goodURL}, nil), nil), DropHost},
+		"ResponseURL a list":                {wrap(t, create(t, map[string]any{"ResponseURL": []string{goodURL}}, nil), nil), DropHost},
+		"no StackId":                        {wrap(t, create(t, map[string]any{"StackId": nil}, nil), nil), DropStack},
+		"StackId of another Region":         {wrap(t, create(t, map[string]any{"StackId": stackIn(t, "aws", "us-east-1").String()}, nil), nil), DropStack},
+		"StackId of another partition":      {wrap(t, create(t, map[string]any{"StackId": stackIn(t, "aws-cn", "eu-west-1").String()}, nil), nil), DropStack},
+		"StackId with 11 digits":            {wrap(t, create(t, map[string]any{"StackId": strings.Replace(stackIn(t, "aws", "eu-west-1").String(), ":0", ":", 1)}, nil), nil), DropStack},
+		"no RequestId":                      {wrap(t, create(t, map[string]any{"RequestId": nil}, nil), nil), DropIDs},
+		"no LogicalResourceId":              {wrap(t, create(t, map[string]any{"LogicalResourceId": ""}, nil), nil), DropIDs},
+		"odd RequestId":                     {wrap(t, create(t, map[string]any{"RequestId": "<script>"}, nil), nil), DropIDs},
+		"odd LogicalResourceId":             {wrap(t, create(t, map[string]any{"LogicalResourceId": "a b"}, nil), nil), DropIDs},
+		"LogicalResourceId that ends a key": {wrap(t, create(t, map[string]any{"LogicalResourceId": "a|b", "RequestId": "c"}, nil), nil), DropIDs},
+		"endless RequestId":                 {wrap(t, create(t, map[string]any{"RequestId": strings.Repeat("r", maxID+1)}, nil), nil), DropIDs},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r, err := topics().Parse(body)
-			if !errors.Is(err, ErrUnanswerable) {
+			r, err := parse(tt.body)
+			if reasonOf(err) != tt.reason {
 				t.Errorf("parsed as %+v, %v", r, err)
 			}
 		})
 	}
 	for name, url := range badURLs() {
-		if _, err := topics().Parse(wrap(t, create(t, map[string]any{"ResponseURL": url}, nil), nil)); !errors.Is(err, ErrUnanswerable) {
+		if _, err := parse(wrap(t, create(t, map[string]any{"ResponseURL": url}, nil), nil)); reasonOf(err) == "" {
 			t.Errorf("ResponseURL, %s: %v", name, err)
 		} else if url != "" && strings.Contains(err.Error(), url) {
 			t.Errorf("ResponseURL, %s: the error has it", name)
 		}
+	}
+	for _, tt := range refusedAddresses(t) {
+		if _, err := parse(wrap(t, create(t, map[string]any{"ResponseURL": tt.url}, nil), nil)); reasonOf(err) != tt.reason {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+	}
+	if _, err := topics().Parse(wrap(t, message, nil), sentAt.Add(2*time.Hour)); reasonOf(err) != DropExpired {
+		t.Errorf("two hours later: %v", err)
+	}
+	if _, err := parse(wrap(t, message, map[string]any{"Timestamp": "2026-03-04T05:01:06Z"})); reasonOf(err) != DropDate {
+		t.Errorf("sent before it was signed: %v", err)
 	}
 }
 
@@ -181,8 +222,6 @@ func TestMalformedRequestsCanBeAnswered(t *testing.T) {
 		"other type":               {change: map[string]any{"RequestType": "create"}, deletable: true},
 		"no resource type":         {change: map[string]any{"ResourceType": nil}},
 		"other resource type":      {change: map[string]any{"ResourceType": "Custom::Other"}},
-		"odd logical id":           {change: map[string]any{"LogicalResourceId": "a b"}},
-		"odd request id":           {change: map[string]any{"RequestId": "<script>"}},
 		"no properties":            {change: map[string]any{"ResourceProperties": nil}},
 		"properties no object":     {change: map[string]any{"ResourceProperties": "x"}},
 		"connection id a number":   {properties: map[string]any{"ConnectionId": 7}},
@@ -204,7 +243,7 @@ func TestMalformedRequestsCanBeAnswered(t *testing.T) {
 		"endless template version": {properties: map[string]any{"TemplateVersion": strings.Repeat("1", maxTemplateVersion+1)}, deletable: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r, err := topics().Parse(wrap(t, create(t, c.change, c.properties), nil))
+			r, err := parse(wrap(t, create(t, c.change, c.properties), nil))
 			if err != nil || r.Malformed == nil || r.Malformed.Code != CodeMalformed || r.Malformed.Fix == "" || r.ReplyTo.PhysicalID == "" {
 				t.Errorf("%+v, %v", r.Malformed, err)
 			}
@@ -212,7 +251,7 @@ func TestMalformedRequestsCanBeAnswered(t *testing.T) {
 				c.change = map[string]any{}
 			}
 			c.change["RequestType"] = "Delete"
-			r, err = topics().Parse(wrap(t, create(t, c.change, c.properties), nil))
+			r, err = parse(wrap(t, create(t, c.change, c.properties), nil))
 			if err != nil || (r.Malformed == nil) != c.deletable {
 				t.Errorf("as a Delete: %+v, %v", r.Malformed, err)
 			}
@@ -233,7 +272,7 @@ func TestPhysicalIDIsTheConnections(t *testing.T) {
 		"endless physical id":     {map[string]any{"PhysicalResourceId": strings.Repeat("p", maxID+1)}, map[string]any{"ConnectionId": nil}, noConnection},
 		"connection id in a list": {nil, map[string]any{"ConnectionId": []string{connectionID}}, noConnection},
 	} {
-		r, err := topics().Parse(wrap(t, create(t, c.change, c.properties), nil))
+		r, err := parse(wrap(t, create(t, c.change, c.properties), nil))
 		if err != nil || r.ReplyTo.PhysicalID != c.want {
 			t.Errorf("%s: %q, %v", name, r.ReplyTo.PhysicalID, err)
 		}
@@ -251,15 +290,16 @@ func FuzzEnvelope(f *testing.F) {
 		f.Add(wrap(f, create(f, map[string]any{"ResponseURL": url}, nil), nil))
 	}
 	f.Fuzz(func(t *testing.T, body string) {
-		r, err := topics().Parse(body)
+		r, err := parse(body)
 		if err != nil {
-			if !errors.Is(err, ErrUnanswerable) {
+			if reasonOf(err) == "" {
 				t.Fatal(err)
 			}
 			return
 		}
 		// What can be answered has all that an answer needs, and fits.
-		if _, err := responseURLAt(r.ReplyTo.URL.Reveal(), r.Callback.StackID, ""); err != nil || r.ReplyTo.PhysicalID == "" || r.Callback.SentAt.IsZero() && r.Malformed != nil {
+		n := names{r.Callback.StackID, r.ReplyTo.LogicalID, r.ReplyTo.RequestID}
+		if _, err := admit(r.ReplyTo.URL.Reveal(), n, r.Callback.SentAt, sentAt); err != nil || r.ReplyTo.PhysicalID == "" || r.Callback.SentAt.IsZero() && r.Malformed != nil {
 			t.Fatalf("%+v, %v", r, err)
 		}
 		if _, err := encode(r.ReplyTo, connect.Reply{}); err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"encoding/xml"
 	"errors"
 	"fmt"
 	"io"
@@ -49,7 +50,7 @@ type answer struct {
 type Sender struct {
 	client *http.Client
 	pause  time.Duration
-	parse  func(raw string, stack connect.StackID) (*url.URL, error)
+	now    func() time.Time
 }
 
 // NewSender makes a sender. transport is nil for one of its own that uses no proxy; another one is for tests.
@@ -68,34 +69,43 @@ func NewSender(transport http.RoundTripper) *Sender {
 		Transport: transport, Timeout: tryTimeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	return &Sender{client: client, pause: tryPause, parse: responseURL}
+	return &Sender{client: client, pause: tryPause, now: time.Now}
 }
 
-// Answer puts the answer to where the request said, in at most two tries of five seconds. The URL is judged again,
-// because a queue lies between. An error never has the URL in it; nil means that CloudFormation's bucket took the
-// answer.
+// Answer puts the answer to where the request said, in at most two tries of five seconds. nil means that CloudFormation's
+// bucket took it, which proves that CloudFormation made the request of the names in the address. An error that wraps
+// [connect.ErrAnswerRefused] means that the bucket never will; after any other one that is not known. An error never has
+// the URL in it.
 func (s *Sender) Answer(ctx context.Context, to connect.ReplyTo, r connect.Reply) error {
-	stack, err := connect.ParseStackID(to.StackID)
+	u, err := s.judge(to)
 	if err != nil {
-		return errResponseURL
-	}
-	u, err := s.parse(to.URL.Reveal(), stack)
-	if err != nil {
-		return err
+		return fmt.Errorf("answer: %w: %w", connect.ErrAnswerRefused, err)
 	}
 	body, err := encode(to, r)
 	if err != nil {
 		return err
 	}
 	for try := 1; ; try++ {
-		again, err := s.put(ctx, u, body)
-		if err == nil || !again || try == tries {
+		err := s.put(ctx, u, body)
+		if err == nil || errors.Is(err, connect.ErrAnswerRefused) || try == tries {
 			return err
 		}
 		if err := wait(ctx, s.pause); err != nil {
 			return err
 		}
 	}
+}
+
+// judge judges the URL again, because a queue lies between: bucket and key, but not how it is signed, which S3 will do.
+func (s *Sender) judge(to connect.ReplyTo) (*url.URL, error) {
+	n, err := readNames(to.StackID, to.LogicalID, to.RequestID)
+	if err != nil {
+		return nil, err
+	}
+	if !to.Expires.IsZero() && !s.now().Before(to.Expires) { // messages of earlier versions do not have it
+		return nil, drop(DropExpired, "the ResponseURL has expired")
+	}
+	return responseURL(to.URL.Reveal(), n)
 }
 
 func wait(ctx context.Context, d time.Duration) error {
@@ -109,26 +119,44 @@ func wait(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// put makes one try. again says that another one may end better.
-func (s *Sender) put(ctx context.Context, u *url.URL, body []byte) (again bool, err error) {
+// put makes one try.
+func (s *Sender) put(ctx context.Context, u *url.URL, body []byte) error {
 	// The request is built around the URL as it was judged. It bears no Content-Type: the URL is signed without one.
 	r, err := http.NewRequestWithContext(ctx, http.MethodPut, "https://cloudformation.invalid/", bytes.NewReader(body))
 	if err != nil {
-		return false, errors.New("answer: the request could not be built")
+		return errors.New("answer: the request could not be built")
 	}
 	target := *u
 	r.URL, r.Host = &target, u.Host
 	response, err := s.client.Do(r)
 	if err != nil {
-		return true, fmt.Errorf("answer: %w", withoutURL(err))
+		return fmt.Errorf("answer: %w", withoutURL(err))
 	}
 	defer func() { _ = response.Body.Close() }()
-	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, maxRead)) // so that the connection can be used again
-	if response.StatusCode == http.StatusOK {
-		return false, nil
+	text, _ := io.ReadAll(io.LimitReader(response.Body, maxRead)) // what is not read keeps the connection from being used again
+	switch code := response.StatusCode; {
+	case code == http.StatusOK:
+		return nil
+	case isRefusal(code, text):
+		return fmt.Errorf("answer: %w: the bucket replied with status %d", connect.ErrAnswerRefused, code)
+	default:
+		return fmt.Errorf("answer: the bucket replied with status %d", code)
 	}
-	again = response.StatusCode >= http.StatusInternalServerError || response.StatusCode == http.StatusTooManyRequests
-	return again, fmt.Errorf("answer: the bucket replied with status %d", response.StatusCode)
+}
+
+// isRefusal says whether a bucket that answers so will never take the answer. It does not redirect, and a client's fault
+// stays one, unless it is that of a slow network or of too many at once.
+func isRefusal(status int, body []byte) bool {
+	switch {
+	case status == http.StatusRequestTimeout || status == http.StatusTooManyRequests:
+		return false
+	case status == http.StatusBadRequest:
+		var e struct{ Code string }
+		_ = xml.Unmarshal(body, &e) // the code stands at the beginning, whatever has become of the end
+		return e.Code != "RequestTimeout"
+	default:
+		return status >= 300 && status <= 499
+	}
 }
 
 // withoutURL is what a [url.Error] wraps, without the URL that it would print. What is left names at most a host.

@@ -14,6 +14,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
@@ -122,33 +123,64 @@ func TestFailureWithoutConnectionStillHasAPhysicalID(t *testing.T) {
 	}
 }
 
-func TestTriesAndWhatCountsAsTaken(t *testing.T) {
+// told is what an answer's error says of the request.
+func told(err error) string {
+	switch {
+	case err == nil:
+		return "taken"
+	case errors.Is(err, connect.ErrAnswerRefused):
+		return "refused"
+	default:
+		return "unsure"
+	}
+}
+
+// What S3 says proves that CloudFormation made the request, or that it did not, or neither.
+func TestTakenRefusedUnsure(t *testing.T) {
 	reset := broken(errors.New("connection reset by peer"))
+	says := func(code int, body string) step { return step{code: code, body: io.NopCloser(strings.NewReader(body))} }
+	const xmlHeader = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
 	for _, c := range []struct {
 		name  string
 		steps []step
 		tries int
-		ok    bool
+		want  string
 	}{
-		{"taken", []step{status(200)}, 1, true},
-		{"503 then taken", []step{status(503), status(200)}, 2, true},
-		{"500 then taken", []step{status(500), status(200)}, 2, true},
-		{"429 then taken", []step{status(429), status(200)}, 2, true},
-		{"reset then taken", []step{reset, status(200)}, 2, true},
-		{"503 for ever", []step{status(503)}, 2, false},
-		{"reset for ever", []step{reset}, 2, false},
-		{"403 is no success", []step{status(403)}, 1, false},
-		{"400", []step{status(400)}, 1, false},
-		{"404", []step{status(404)}, 1, false},
-		{"redirect is not followed", []step{status(307)}, 1, false},
-		{"permanent redirect is not followed", []step{status(308)}, 1, false},
-		{"found is not followed", []step{status(302)}, 1, false},
-		{"204 is not what S3 answers", []step{status(204)}, 1, false},
+		{"taken", []step{status(200)}, 1, "taken"},
+		{"503 then taken", []step{status(503), status(200)}, 2, "taken"},
+		{"500 then taken", []step{status(500), status(200)}, 2, "taken"},
+		{"429 then taken", []step{status(429), status(200)}, 2, "taken"},
+		{"408 then taken", []step{status(408), status(200)}, 2, "taken"},
+		{"RequestTimeout then taken", []step{says(400, "<Error><Code>RequestTimeout</Code></Error>"), status(200)}, 2, "taken"},
+		{"reset then taken", []step{reset, status(200)}, 2, "taken"},
+		{"503 then refused", []step{status(503), status(403)}, 2, "refused"},
+		{"500 for ever", []step{status(500)}, 2, "unsure"},
+		{"501 for ever", []step{status(501)}, 2, "unsure"},
+		{"503 for ever", []step{status(503)}, 2, "unsure"},
+		{"408 for ever", []step{status(408)}, 2, "unsure"},
+		{"429 for ever", []step{status(429)}, 2, "unsure"},
+		{"RequestTimeout, cut off", []step{says(400, xmlHeader+"<Error><Code>RequestTimeout</Code><Mess"), says(400, xmlHeader+"<Error><Code>RequestTimeout</Code></Error>")}, 2, "unsure"},
+		{"reset for ever", []step{reset}, 2, "unsure"},
+		{"wrong signature", []step{says(403, "<Error><Code>SignatureDoesNotMatch</Code></Error>")}, 1, "refused"},
+		{"403 that claims to be a time-out", []step{says(403, "<Error><Code>RequestTimeout</Code></Error>")}, 1, "refused"},
+		{"400", []step{status(400)}, 1, "refused"},
+		{"400 in other words", []step{says(400, "<Error><Code>InvalidToken</Code><Message>RequestTimeout</Message></Error>")}, 1, "refused"},
+		{"404", []step{status(404)}, 1, "refused"},
+		{"405", []step{status(405)}, 1, "refused"},
+		{"412", []step{status(412)}, 1, "refused"},
+		{"499", []step{status(499)}, 1, "refused"},
+		{"300", []step{status(300)}, 1, "refused"},
+		{"301 is not followed", []step{status(301)}, 1, "refused"},
+		{"302 is not followed", []step{status(302)}, 1, "refused"},
+		{"307 is not followed", []step{status(307)}, 1, "refused"},
+		{"308 is not followed", []step{status(308)}, 1, "refused"},
+		{"201 is not what S3 answers", []step{status(201)}, 2, "unsure"},
+		{"204 is not what S3 answers", []step{status(204)}, 2, "unsure"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b, err := send(t, connect.Reply{OK: true}, c.steps...)
-			if len(b.requests) != c.tries || (err == nil) != c.ok {
-				t.Errorf("%d tries, %v", len(b.requests), err)
+			if len(b.requests) != c.tries || told(err) != c.want {
+				t.Errorf("%d tries, %s: %v", len(b.requests), told(err), err)
 			}
 			for _, body := range b.bodies {
 				if body != b.bodies[0] || body == "" {
@@ -156,6 +188,30 @@ func TestTriesAndWhatCountsAsTaken(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// An address that has ended is not asked any more; one of an earlier version, which does not say when it ends, is.
+func TestExpiredAddressesAreNotAsked(t *testing.T) {
+	for name, c := range map[string]struct {
+		ends time.Duration // from now; 0 for unknown
+		want string
+	}{
+		"unknown": {0, "taken"}, "to come": {time.Nanosecond, "taken"}, "now": {-1, "refused"}, "long ago": {-time.Hour, "refused"},
+	} {
+		b := &bucket{steps: []step{status(200)}}
+		s := NewSender(b)
+		s.now = func() time.Time { return sentAt }
+		to := replyTo(t)
+		if c.ends != 0 {
+			to.Expires = sentAt.Add(c.ends)
+		}
+		if name == "now" {
+			to.Expires = sentAt
+		}
+		if err := s.Answer(t.Context(), to, connect.Reply{OK: true}); told(err) != c.want || len(b.requests) != map[string]int{"taken": 1}[c.want] {
+			t.Errorf("%s: %d requests, %v", name, len(b.requests), err)
+		}
 	}
 }
 
@@ -172,7 +228,7 @@ func TestErrorsNeverHaveTheURL(t *testing.T) {
 			t.Fatalf("%s: no error", name)
 		}
 		for _, text := range []string{err.Error(), fmt.Sprintf("%+v", err), fmt.Sprintf("%#v", errors.Unwrap(err))} {
-			if strings.Contains(text, "canary0signature") || strings.Contains(text, "X-Amz") || strings.Contains(text, key) {
+			if strings.Contains(text, canary) || strings.Contains(text, "X-Amz") || strings.Contains(text, key) {
 				t.Errorf("%s: %s", name, text)
 			}
 		}

@@ -3,14 +3,10 @@ package cfn
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
-	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,9 +14,6 @@ import (
 
 	"rolecall/infra/local/wire"
 )
-
-// ResponsePath is where the handler of [Engine.Responses] must be mounted.
-const ResponsePath = "/_cfn-response/"
 
 const (
 	maxResponse     = 4096 // bytes of a response's body
@@ -37,19 +30,21 @@ func isCustom(typeName string) bool {
 // customResources is the provider of custom resources: it sends a request to a topic or function and waits until the
 // response is PUT to the URL within it.
 type customResources struct {
-	config *Config
+	config  *Config
+	signers []wire.Credentials
 
 	mu        sync.Mutex
-	exchanges map[string]*exchange
+	opened    int                  // how often
+	exchanges map[string]*exchange // by the key of the object that the response becomes
 }
 
 // An exchange is one request that may be answered once.
 type exchange struct {
 	request customRequest
-	query   string // canonical form of the URL's query, which proves that the sender was given the URL
 	expires time.Time
 	answer  chan customResponse // room for one
 	done    bool                // answered, or nobody waits any more
+	late    bool                // nobody waits any more, and nobody answered
 }
 
 // customRequest is the JSON that CloudFormation sends.
@@ -80,7 +75,7 @@ type customResponse struct {
 }
 
 func newCustomResources(config *Config) *customResources {
-	return &customResources{config: config, exchanges: map[string]*exchange{}}
+	return &customResources{config: config, signers: signers(), exchanges: map[string]*exchange{}}
 }
 
 // Create asks for a new resource. Once the request is out something may exist, so even a failure has a physical id for
@@ -122,7 +117,7 @@ func (c *customResources) ask(ctx context.Context, requestType string, r *Resour
 	if err != nil {
 		return customResponse{}, false, err
 	}
-	x, id := c.open(requestType, token, r)
+	x := c.open(requestType, token, r)
 	defer c.close(x)
 	message, err := json.Marshal(x.request)
 	if err != nil {
@@ -132,7 +127,7 @@ func (c *customResources) ask(ctx context.Context, requestType string, r *Resour
 	if err := send(context.WithoutCancel(ctx), message); err != nil {
 		return customResponse{}, false, sendFailure(err)
 	}
-	c.config.Log.DebugContext(ctx, "custom resource request sent", "stack", r.StackID, "resource", r.LogicalID, "request", id)
+	c.config.Log.DebugContext(ctx, "custom resource request sent", "stack", r.StackID, "resource", r.LogicalID, "request", r.RequestID)
 	timer := time.NewTimer(timeout)
 	defer timer.Stop()
 	select {
@@ -191,25 +186,25 @@ func sendFailure(err error) error {
 	return err
 }
 
-// open prepares the URL that the response must come to. Its form is that of an S3 presigned URL.
-func (c *customResources) open(requestType, token string, r *ResourceRequest) (x *exchange, id string) {
-	id = c.config.NewID()
+// open prepares the URL that the response must come to. Some live a second less than others and some are signed by a
+// temporary key, as on AWS.
+func (c *customResources) open(requestType, token string, r *ResourceRequest) *exchange {
 	now := c.config.Clock()
-	day := now.UTC().Format("20060102")
-	query := url.Values{
-		"X-Amz-Algorithm":     {"AWS4-HMAC-SHA256"},
-		"X-Amz-Date":          {now.UTC().Format("20060102T150405Z")},
-		"X-Amz-SignedHeaders": {"host"},
-		"X-Amz-Expires":       {strconv.Itoa(int(responseURLLife.Seconds()))},
-		"X-Amz-Credential":    {"cloudformation/" + day + "/" + r.Region + "/s3/aws4_request"},
-		"X-Amz-Signature":     {strings.ToLower(rand.Text() + rand.Text())},
-	}.Encode()
-	x = &exchange{
-		query: query, expires: now.Add(responseURLLife), answer: make(chan customResponse, 1),
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.opened++
+	to := ResponseAddress{
+		Bucket: c.config.Endpoint + strings.TrimSuffix(ResponsePath, "/"), StackID: r.StackID, LogicalID: r.LogicalID, RequestID: r.RequestID,
+		By: c.signers[0], At: now, Life: responseURLLife - time.Duration(c.opened%2)*time.Second,
+	}
+	if c.opened%3 == 0 {
+		to.By = c.signers[1]
+	}
+	x := &exchange{
+		expires: now.Add(responseURLLife), answer: make(chan customResponse, 1),
 		request: customRequest{
-			RequestType: requestType, ServiceToken: token,
-			ResponseURL: c.config.Endpoint + ResponsePath + id + "?" + query,
-			StackId:     r.StackID, RequestId: r.RequestID, ResourceType: r.Type,
+			RequestType: requestType, ServiceToken: token, ResponseURL: to.URL(),
+			StackId: r.StackID, RequestId: r.RequestID, ResourceType: r.Type,
 			LogicalResourceId: r.LogicalID, PhysicalResourceId: r.PhysicalID,
 			ResourceProperties: object(texts(r.Properties)),
 		},
@@ -217,15 +212,13 @@ func (c *customResources) open(requestType, token string, r *ResourceRequest) (x
 	if requestType == "Update" {
 		x.request.OldResourceProperties = object(texts(r.OldProperties))
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	for old, ended := range c.exchanges {
 		if ended.done && now.After(ended.expires) {
 			delete(c.exchanges, old)
 		}
 	}
-	c.exchanges[id] = x
-	return x, id
+	c.exchanges[to.key()] = x
+	return x
 }
 
 func object(v any) map[string]any {
@@ -237,7 +230,7 @@ func object(v any) map[string]any {
 func (c *customResources) close(x *exchange) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	x.done = true
+	x.late, x.done = !x.done, true
 }
 
 // failure says why a response fails the resource; nil for a good SUCCESS.
@@ -258,45 +251,8 @@ func (r *customResponse) failure() error {
 
 func validPhysicalID(id string) bool { return id != "" && len(id) <= maxPhysicalID }
 
-// Responses is the handler that takes the responses of custom resources; see [ResponsePath].
-func (e *Engine) Responses() http.Handler { return e.custom }
-
-// ServeHTTP takes a response. It answers as S3 does, which knows nothing of what it is given: whatever comes with the
-// right URL is a 200, also when it is nonsense.
-func (c *customResources) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodPut {
-		w.Header().Set("Allow", http.MethodPut)
-		s3Error(w, http.StatusMethodNotAllowed, "MethodNotAllowed", "The specified method is not allowed against this resource.")
-		return
-	}
-	c.mu.Lock()
-	x, ok := c.exchanges[strings.TrimPrefix(r.URL.Path, ResponsePath)]
-	c.mu.Unlock()
-	if !ok || subtle.ConstantTimeCompare([]byte(r.URL.Query().Encode()), []byte(x.query)) != 1 {
-		s3Error(w, http.StatusForbidden, "SignatureDoesNotMatch", "The request signature we calculated does not match the signature you provided.")
-		return
-	}
-	if c.config.Clock().After(x.expires) {
-		s3Error(w, http.StatusForbidden, "AccessDenied", "Request has expired")
-		return
-	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxResponse+1))
-	if err != nil {
-		s3Error(w, http.StatusBadRequest, "IncompleteBody", "The request body terminated unexpectedly")
-		return
-	}
-	c.accept(x, body)
-	w.WriteHeader(http.StatusOK)
-}
-
-func s3Error(w http.ResponseWriter, status int, code, text string) {
-	w.Header().Set("Content-Type", "application/xml")
-	w.WriteHeader(status)
-	// A sender that hung up has nothing to be told.
-	_, _ = fmt.Fprintf(w, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>%s</Code><Message>%s</Message></Error>", code, text)
-}
-
-// accept hands the first response that belongs to the request to the one who waits.
+// accept hands the first response that belongs to the request to the one who waits. Which of several responses
+// CloudFormation reads has not been measured on AWS.
 func (c *customResources) accept(x *exchange, body []byte) {
 	response, ours := readResponse(x, body)
 	if !ours {

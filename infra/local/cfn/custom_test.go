@@ -3,10 +3,13 @@ package cfn
 import (
 	"context"
 	"encoding/json"
+	"encoding/xml"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -424,33 +427,11 @@ func TestResponseURL(t *testing.T) {
 	m := v.next(t)
 	good := answer(t, m, map[string]any{"Data": map[string]any{"Said": "x"}})
 	u, err := url.Parse(m.text("ResponseURL"))
-	if err != nil || !strings.HasPrefix(u.Path, "/_cfn-response/") || len(u.Query().Get("X-Amz-Signature")) < 48 {
+	if err != nil || u.Path != ResponsePath+m.text("StackId")+"|Connection|"+m.text("RequestId") {
 		t.Fatalf("ResponseURL %s, %v", u, err)
 	}
-	with := func(change func(u *url.URL, q url.Values)) string {
-		other := *u
-		q := other.Query()
-		change(&other, q)
-		other.RawQuery = q.Encode()
-		return other.String()
-	}
-	refused := map[string]string{
-		"no signature":      with(func(_ *url.URL, q url.Values) { q.Del("X-Amz-Signature") }),
-		"wrong signature":   with(func(_ *url.URL, q url.Values) { q.Set("X-Amz-Signature", strings.Repeat("a", 52)) }),
-		"longer life":       with(func(_ *url.URL, q url.Values) { q.Set("X-Amz-Expires", "999999") }),
-		"further parameter": with(func(_ *url.URL, q url.Values) { q.Set("x", "y") }),
-		"no query":          with(func(_ *url.URL, q url.Values) { clear(q) }),
-		"another id":        with(func(u *url.URL, _ url.Values) { u.Path += "0" }),
-	}
-	for name, to := range refused {
-		if status := send(t, http.MethodPut, to, good); status != http.StatusForbidden {
-			t.Errorf("%s: %d", name, status)
-		}
-	}
-	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
-		if status := send(t, method, u.String(), good); status != http.StatusMethodNotAllowed {
-			t.Errorf("%s: %d", method, status)
-		}
+	if strings.ContainsAny(u.EscapedPath(), ":|+") {
+		t.Errorf("the key is not percent-encoded: %s", u.EscapedPath())
 	}
 	for _, key := range []string{"StackId", "RequestId", "LogicalResourceId"} {
 		if status := send(t, http.MethodPut, u.String(), answer(t, m, map[string]any{key: "another's"})); status != http.StatusOK {
@@ -469,29 +450,156 @@ func TestResponseURL(t *testing.T) {
 	expect(t, e, id, CreateComplete)
 }
 
+// opened is one request whose response is waited for, and the bucket on its own.
+func opened(t *testing.T) (c *customResources, x *exchange, now *time.Time) {
+	t.Helper()
+	config := testConfig()
+	at := config.Clock().UTC().Truncate(time.Second)
+	config.Clock = func() time.Time { return at }
+	config.Endpoint, config.Log = "http://127.0.0.1:4566", slog.New(slog.DiscardHandler)
+	c = newCustomResources(&config)
+	return c, c.open("Create", topic, request("1")), &at
+}
+
+func request(id string) *ResourceRequest {
+	return &ResourceRequest{Region: region, StackID: "arn:aws:cloudformation:eu-west-1:222222222222:stack/st/0a1b", LogicalID: "Connection", RequestID: id}
+}
+
+// put asks the bucket, and gives the status and the code of the error.
+func (c *customResources) put(t *testing.T, to, body string, change func(*http.Request)) (status int, code string) {
+	t.Helper()
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodPut, to, strings.NewReader(body))
+	if change != nil {
+		change(r)
+	}
+	w := httptest.NewRecorder()
+	c.ServeHTTP(w, r)
+	var e s3Error
+	if w.Code != http.StatusOK {
+		if err := xml.Unmarshal(w.Body.Bytes(), &e); err != nil || e.Message == "" || e.RequestID == "" || w.Header().Get("Content-Type") != "application/xml" {
+			t.Errorf("%d %v: %s", w.Code, err, w.Body)
+		}
+	}
+	return w.Code, e.Code
+}
+
+// What is wrong with an address is found in S3's order, and before the body is looked at. Rows with more than one fault say
+// which comes first.
+func TestTheBucketAnswersAsS3Does(t *testing.T) {
+	t.Parallel()
+	c, x, now := opened(t)
+	u := x.request.ResponseURL
+	query := func(name, value string) string { return replaced(t, u, name, value) }
+	header := func(name, value string) func(*http.Request) {
+		return func(r *http.Request) { r.Header.Set(name, value) }
+	}
+	for _, tt := range []struct {
+		name, to string
+		change   func(*http.Request)
+		later    time.Duration
+		status   int
+		code     string
+	}{
+		{"no signature of version 4", u[:strings.Index(u, "?")], nil, 0, 403, "AccessDenied"},
+		{"version 2", u[:strings.Index(u, "?")] + "?AWSAccessKeyId=A&Expires=1&Signature=a", nil, 0, 403, "AccessDenied"},
+		{"no date", query("X-Amz-Date", ""), nil, 3 * time.Hour, 400, "AuthorizationQueryParametersError"},
+		{"no signature", query("X-Amz-Signature", ""), nil, 3 * time.Hour, 403, "AccessDenied"},
+		{"a date twice", u + "&X-Amz-Date=20260304T050607Z", nil, 3 * time.Hour, 400, "AuthorizationQueryParametersError"},
+		{"eight days", query("X-Amz-Expires", "691200"), nil, 3 * time.Hour, 400, "AuthorizationQueryParametersError"},
+		{"expired, and all else", query("X-Amz-Credential", "AKIAOTHER/20260304/eu-west-1/s3/aws4_request"), header("X-Amz-Acl", "private"), 2 * time.Hour, 403, "AccessDenied"},
+		{"unknown key, and all else", query("X-Amz-Credential", "AKIAOTHER/20260304/eu-west-1/s3/aws4_request"), header("X-Amz-Acl", "private"), 0, 403, "InvalidAccessKeyId"},
+		{"a token that is not the key's", query("X-Amz-Security-Token", "t"), header("X-Amz-Acl", "private"), 0, 400, "InvalidToken"},
+		{"wrong signature, and a header", query("X-Amz-Signature", strings.Repeat("0", 64)), header("X-Amz-Acl", "private"), 0, 403, "SignatureDoesNotMatch"},
+		{"a parameter more", u + "&x-id=PutObject", nil, 0, 403, "SignatureDoesNotMatch"},
+		{"another method", u, func(r *http.Request) { r.Method = http.MethodGet }, 0, 403, "SignatureDoesNotMatch"},
+		{"another stack", strings.Replace(u, "stack/st/", "stack/other/", 1), nil, 0, 403, "SignatureDoesNotMatch"},
+		{"another request", strings.Replace(u, "%7C1?", "%7C2?", 1), nil, 0, 403, "SignatureDoesNotMatch"},
+		{"a slash more", strings.Replace(u, "/arn", "//arn", 1), nil, 0, 403, "SignatureDoesNotMatch"},
+		{"a header that was not signed", u, header("X-Amz-Acl", "private"), 0, 403, "AccessDenied"},
+		{"a checksum that was not signed", u, header("Content-Md5", "1B2M2Y8AsgTpgAmY7PhCfg=="), 0, 403, "AccessDenied"},
+		{"nonsense", u, header("Content-Type", "text/plain"), 0, 200, ""},
+	} {
+		*now = now.Add(tt.later)
+		status, code := c.put(t, tt.to, "{", tt.change)
+		if status != tt.status || code != tt.code {
+			t.Errorf("%s: %d %s", tt.name, status, code)
+		}
+		*now = now.Add(-tt.later)
+		if waits := len(x.answer) == 0; waits != (tt.status != http.StatusOK) {
+			t.Errorf("%s: the body was taken: %v", tt.name, !waits)
+		}
+	}
+}
+
+func replaced(t *testing.T, address, name, value string) string {
+	t.Helper()
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := u.Query()
+	q.Set(name, value)
+	if value == "" && name != "X-Amz-Signature" {
+		q.Del(name)
+	}
+	u.RawQuery = q.Encode()
+	return u.String()
+}
+
 func TestResponsesAreTakenOnceAndInTime(t *testing.T) {
 	t.Parallel()
-	config := testConfig()
-	now := config.Clock()
-	config.Clock = func() time.Time { return now }
-	c := newCustomResources(&config)
-	x, _ := c.open("Create", topic, &ResourceRequest{Region: region})
-	now = now.Add(2*time.Hour + time.Second)
-	recorder := httptest.NewRecorder()
-	c.ServeHTTP(recorder, httptest.NewRequestWithContext(t.Context(), http.MethodPut, x.request.ResponseURL, strings.NewReader("{}")))
-	if recorder.Code != http.StatusForbidden || !strings.Contains(recorder.Body.String(), "Request has expired") {
-		t.Errorf("%d %s", recorder.Code, recorder.Body)
+	c, x, now := opened(t)
+	body := answer(t, arrival{body: map[string]any{"StackId": x.request.StackId, "RequestId": "1", "LogicalResourceId": "Connection"}}, nil)
+	second := strings.Replace(body, "SUCCESS", "FAILED", 1)
+	for _, body := range []string{body, second} { // the second would wait for ever if it were not ignored
+		if status, _ := c.put(t, x.request.ResponseURL, body, nil); status != http.StatusOK {
+			t.Errorf("PUT: %d", status)
+		}
 	}
-	body := []byte(answer(t, arrival{body: map[string]any{"StackId": "", "RequestId": "", "LogicalResourceId": ""}}, nil))
-	c.accept(x, body)
-	c.accept(x, body) // would wait for ever if it were not ignored
-	if len(x.answer) != 1 {
-		t.Errorf("%d responses were taken", len(x.answer))
+	if got := <-x.answer; got.Status != "SUCCESS" {
+		t.Errorf("read %+v", got)
 	}
 	c.close(x)
-	c.open("Create", topic, &ResourceRequest{Region: region})
+
+	late := c.open("Create", topic, request("2"))
+	c.close(late)
+	if status, _ := c.put(t, late.request.ResponseURL, body, nil); status != http.StatusOK || len(late.answer) != 0 {
+		t.Errorf("after the time-out: %d, %d responses", status, len(late.answer))
+	}
+	*now = now.Add(2*time.Hour + time.Second)
+	if status, code := c.put(t, late.request.ResponseURL, body, nil); status != http.StatusForbidden || code != "AccessDenied" {
+		t.Errorf("after two hours: %d %s", status, code)
+	}
+	c.open("Create", topic, request("3"))
 	if len(c.exchanges) != 1 {
 		t.Errorf("%d exchanges are kept", len(c.exchanges))
+	}
+}
+
+// As on AWS, some addresses live 7199 seconds, and some are signed by a temporary key; all are taken.
+func TestAddressesDiffer(t *testing.T) {
+	t.Parallel()
+	c, _, now := opened(t)
+	seen := map[string]int{}
+	for i := range 12 {
+		x := c.open("Create", topic, request(strconv.Itoa(i+2)))
+		u, err := url.Parse(x.request.ResponseURL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		q := u.Query()
+		seen[q.Get("X-Amz-Expires")+" "+strconv.FormatBool(q.Has("X-Amz-Security-Token"))]++
+		day := now.Format("20060102")
+		if q.Get("X-Amz-Date") != now.Format(wire.PresignDate) || !strings.HasSuffix(q.Get("X-Amz-Credential"), "/"+day+"/eu-west-1/s3/aws4_request") || q.Get("X-Amz-SignedHeaders") != "host" {
+			t.Errorf("%v", q)
+		}
+		if status, code := c.put(t, x.request.ResponseURL, "{}", nil); status != http.StatusOK {
+			t.Errorf("%d %s: %s", status, code, x.request.ResponseURL)
+		}
+	}
+	want := map[string]int{"7199 false": 4, "7200 false": 4, "7199 true": 2, "7200 true": 2}
+	if diff := cmp.Diff(want, seen); diff != "" {
+		t.Error(diff)
 	}
 }
 

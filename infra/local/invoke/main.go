@@ -14,8 +14,12 @@ import (
 	"net/url"
 	"os"
 	"os/signal"
+	"regexp"
 	"syscall"
 	"time"
+
+	"rolecall/infra/local/cfn"
+	"rolecall/infra/local/wire"
 )
 
 // authorization names the platform's account as the caller; the pocket AWS takes any signature for it.
@@ -31,14 +35,14 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *endpoint, *function, *event, os.Stdout); err != nil {
+	if err := run(ctx, *endpoint, *function, *event, time.Now(), os.Stdout); err != nil {
 		_, _ = fmt.Fprintln(os.Stderr, "invoke:", err)
 		os.Exit(1)
 	}
 }
 
 // run prints the function's answer to out. What the function itself fails with is an error, too.
-func run(ctx context.Context, endpoint, function, event string, out io.Writer) error {
+func run(ctx context.Context, endpoint, function, event string, now time.Time, out io.Writer) error {
 	payload, err := os.ReadFile(event) //nolint:gosec // the path is this program's argument
 	if err != nil {
 		return err
@@ -46,12 +50,29 @@ func run(ctx context.Context, endpoint, function, event string, out io.Writer) e
 	if !json.Valid(payload) {
 		return fmt.Errorf("%s is not JSON", event)
 	}
-	answer, err := invoke(ctx, endpoint, "rolecall-"+function, payload)
+	answer, err := invoke(ctx, endpoint, "rolecall-"+function, fresh(payload, endpoint, now))
 	if err != nil {
 		return err
 	}
 	_, err = fmt.Fprintln(out, readable(answer))
 	return err
+}
+
+var (
+	bucketRE     = regexp.MustCompile(`https://cloudformation-custom-resource-response-[a-z0-9]+\.s3[.-][a-z0-9-]+\.amazonaws\.com/`)
+	signedRE     = regexp.MustCompile(`X-Amz-Date=[0-9]{8}T[0-9]{6}Z`)
+	credentialRE = regexp.MustCompile(`(X-Amz-Credential=[0-9A-Z]+%2F)[0-9]{8}`)
+	sentRE       = regexp.MustCompile(`(\\"Timestamp\\":\\")[^"\\]+`)
+)
+
+// fresh dates a stored callback anew, which would be dropped as an expired one, and has it answered at the pocket AWS, whose
+// bucket takes no answer that it has not signed for.
+func fresh(payload []byte, endpoint string, now time.Time) []byte {
+	date := now.UTC().Format(wire.PresignDate)
+	payload = bucketRE.ReplaceAllLiteral(payload, []byte(endpoint+cfn.ResponsePath))
+	payload = signedRE.ReplaceAllLiteral(payload, []byte("X-Amz-Date="+date))
+	payload = credentialRE.ReplaceAll(payload, []byte("${1}"+date[:8]))
+	return sentRE.ReplaceAll(payload, []byte("${1}"+now.UTC().Format(time.RFC3339)))
 }
 
 func invoke(ctx context.Context, endpoint, function string, payload []byte) ([]byte, error) {

@@ -2,13 +2,16 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 func event(t *testing.T, text string) string {
@@ -50,7 +53,7 @@ func TestAnswersArePrintedAndFailuresAreErrors(t *testing.T) {
 			}))
 			defer server.Close()
 			var out bytes.Buffer
-			err := run(t.Context(), server.URL, "verify", event(t, `{"Records":[]}`), &out)
+			err := run(t.Context(), server.URL, "verify", event(t, `{"Records":[]}`), time.Now(), &out)
 			if out.String() != tt.want {
 				t.Errorf("printed %q, want %q", out.String(), tt.want)
 			}
@@ -72,9 +75,42 @@ func TestWhatCannotBeSentIsSaid(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer
-			if err := run(t.Context(), tt.endpoint, "verify", tt.event, &out); err == nil || !strings.Contains(err.Error(), tt.want) || out.Len() > 0 {
+			if err := run(t.Context(), tt.endpoint, "verify", tt.event, time.Now(), &out); err == nil || !strings.Contains(err.Error(), tt.want) || out.Len() > 0 {
 				t.Errorf("error %v, printed %q", err, out.String())
 			}
 		})
+	}
+}
+
+// The stored callback is sent as if it came now, to be answered at the pocket AWS, and is the same but for that.
+func TestAStoredCallbackIsDatedAnew(t *testing.T) {
+	stored, err := os.ReadFile("../../../events/samples/callback.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const endpoint = "http://127.0.0.1:4566"
+	now := time.Date(2027, 3, 4, 5, 6, 7, 0, time.FixedZone("", 3600))
+	var got struct{ Records []struct{ Body string } }
+	if err := json.Unmarshal(fresh(stored, endpoint, now), &got); err != nil {
+		t.Fatal(err)
+	}
+	var envelope struct{ Timestamp, Message string }
+	if err := json.Unmarshal([]byte(got.Records[0].Body), &envelope); err != nil || envelope.Timestamp != "2027-03-04T04:06:07Z" {
+		t.Errorf("sent %s, %v", envelope.Timestamp, err)
+	}
+	var request struct{ ResponseURL, StackId, LogicalResourceId, RequestId string } //nolint:revive // CloudFormation's spelling
+	if err := json.Unmarshal([]byte(envelope.Message), &request); err != nil {
+		t.Fatal(err)
+	}
+	u, err := url.Parse(request.ResponseURL)
+	if err != nil || u.Host != "127.0.0.1:4566" || u.Path != "/_cfn-response/"+request.StackId+"|"+request.LogicalResourceId+"|"+request.RequestId {
+		t.Errorf("answered at %s, %v", u, err)
+	}
+	if q := u.Query(); q.Get("X-Amz-Date") != "20270304T040607Z" || q.Get("X-Amz-Credential") != "AKIAEXAMPLE/20270304/eu-west-1/s3/aws4_request" {
+		t.Errorf("signed %v", q)
+	}
+	other, err := os.ReadFile("../../../events/samples/api.json")
+	if err != nil || !bytes.Equal(fresh(other, endpoint, now), other) {
+		t.Errorf("another function's event is changed, %v", err)
 	}
 }

@@ -13,7 +13,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 
+	"rolecall/infra/local/cfn"
 	"rolecall/infra/local/organizations"
+	"rolecall/infra/local/wire"
 )
 
 // The rows' own organization: accounts join it as they are needed. What its stack set would make in each, the rows make.
@@ -46,13 +48,18 @@ func (x tenant) enrol(rule string) (e enrolment) {
 	return e
 }
 
-// makesUp reports, from any account, a stack that another one does not have. Whoever reads an enrolment's token can.
+// makesUp reports, from any account, a stack that another one does not have. Whoever reads an enrolment's token can; but not
+// that the bucket takes the answer, for which the address has CloudFormation's form and a signature of nobody's.
 func (c customer) makesUp(e enrolment, account, stack string) {
 	c.t.Helper()
 	const topic = "arn:aws:sns:eu-west-1:111111111111:rolecall-callbacks"
+	id := "arn:aws:cloudformation:eu-west-1:" + account + ":stack/" + stack + "/00000000-aaaa"
+	address := cfn.ResponseAddress{
+		Bucket: pocket.AWSURL + strings.TrimSuffix(cfn.ResponsePath, "/"), StackID: id, LogicalID: "Member", RequestID: "made-up",
+		By: wire.Credentials{AccessKeyID: "AKIAMADEUP"}, At: now.Now(), Life: 2 * time.Hour,
+	}
 	message, err := json.Marshal(map[string]any{
-		"RequestType": "Create", "ServiceToken": topic, "ResponseURL": pocket.AWSURL + "/_cfn-response/made-up?X-Amz-Signature=made-up",
-		"StackId":   "arn:aws:cloudformation:eu-west-1:" + account + ":stack/" + stack + "/00000000-aaaa",
+		"RequestType": "Create", "ServiceToken": topic, "ResponseURL": address.URL(), "StackId": id,
 		"RequestId": "made-up", "LogicalResourceId": "Member", "ResourceType": "Custom::RolecallMember",
 		"ResourceProperties": map[string]string{
 			"EnrolmentId": e.ID, "CallbackToken": e.Launch.Parameters["EnrolmentToken"], "RoleArn": "arn:aws:iam::" + account + ":role/" + stack,

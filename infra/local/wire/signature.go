@@ -23,7 +23,7 @@ func (s *Server) checkSignature(call *Call, from scope) error {
 		return nil
 	}
 	a := readAuthorization(call.HTTP)
-	if hmac.Equal([]byte(a.signature), []byte(a.sign(call, from, secret))) {
+	if hmac.Equal([]byte(a.signature), []byte(a.sign(call, secret))) {
 		return nil
 	}
 	return &Error{
@@ -56,15 +56,23 @@ func readAuthorization(r *http.Request) authorization {
 	return a
 }
 
-func (a authorization) sign(call *Call, from scope, secret string) string {
-	request := sha256.Sum256([]byte(a.canonical(call)))
-	text := strings.Join([]string{algorithm, call.HTTP.Header.Get("X-Amz-Date"), a.credentialScope, hex.EncodeToString(request[:])}, "\n")
-	date, _, _ := strings.Cut(a.credentialScope, "/")
+func (a authorization) sign(call *Call, secret string) string {
+	return signature(secret, a.credentialScope, stringToSign(call.HTTP.Header.Get("X-Amz-Date"), a.credentialScope, a.canonical(call)))
+}
+
+// stringToSign is what the key signs: a request's canonical form, and when, where and for which service it is signed.
+func stringToSign(date, scope, canonical string) string {
+	request := sha256.Sum256([]byte(canonical))
+	return strings.Join([]string{algorithm, date, scope, hex.EncodeToString(request[:])}, "\n")
+}
+
+// signature signs a text by the key that a secret has for one day, Region and service, the parts of the scope.
+func signature(secret, scope, text string) string {
 	key := []byte("AWS4" + secret)
-	for _, part := range []string{date, from.region, from.service, "aws4_request", text} {
+	for part := range strings.SplitSeq(scope, "/") {
 		key = keyed(key, part)
 	}
-	return hex.EncodeToString(key)
+	return hex.EncodeToString(keyed(key, text))
 }
 
 func keyed(key []byte, text string) []byte {
@@ -83,16 +91,24 @@ func (a authorization) canonical(call *Call) string {
 	if call.Service != "s3" { // S3 alone does not escape a second time
 		path = escape(path, true)
 	}
-	lines := []string{r.Method, path, canonicalQuery(r.URL.Query())}
-	for _, name := range a.headers {
-		lines = append(lines, name+":"+canonicalHeader(r, name))
-	}
 	payload := r.Header.Get("X-Amz-Content-Sha256")
 	if payload == "" {
 		hash := sha256.Sum256(call.Body)
 		payload = hex.EncodeToString(hash[:])
 	}
-	return strings.Join(append(lines, "", strings.Join(a.headers, ";"), payload), "\n")
+	return canonicalForm(r.Method, path, canonicalQuery(r.URL.Query()), headerLines(r, a.headers), strings.Join(a.headers, ";"), payload)
+}
+
+func canonicalForm(method, path, query string, headers []string, names, payload string) string {
+	return strings.Join(slices.Concat([]string{method, path, query}, headers, []string{"", names, payload}), "\n")
+}
+
+func headerLines(r *http.Request, names []string) []string {
+	lines := make([]string, len(names))
+	for i, name := range names {
+		lines[i] = name + ":" + canonicalHeader(r, name)
+	}
+	return lines
 }
 
 func canonicalHeader(r *http.Request, name string) string {
