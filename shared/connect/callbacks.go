@@ -91,8 +91,11 @@ func (u Callbacks) Receive(ctx context.Context, r CallbackRequest) error {
 	if ruled.step == stepReport {
 		return u.Jobs.Report(ctx, ReportJob{Report: cb, Bound: g.bound(cb), StartedAt: u.Clock(), ReplyTo: r.ReplyTo}, 0)
 	}
-	if err := u.Answerer.Answer(ctx, r.ReplyTo, ruled.reply); err != nil || ruled.step == stepNothing {
-		return err
+	if err := u.Answerer.Answer(ctx, r.ReplyTo, ruled.reply); err != nil {
+		return u.unsure(ctx, r, cb, ruled.reply, err)
+	}
+	if ruled.step == stepNothing {
+		return nil
 	}
 	return u.later(ctx, r, cb, u.Settling.from(ctx, g, cb, nil))
 }
@@ -100,7 +103,7 @@ func (u Callbacks) Receive(ctx context.Context, r CallbackRequest) error {
 // receiveDelete answers before anything is read: a customer must be able to delete a stack whatever has become of us.
 func (u Callbacks) receiveDelete(ctx context.Context, r CallbackRequest, cb Callback) error {
 	if err := u.Answerer.Answer(ctx, r.ReplyTo, succeed()); err != nil {
-		return err
+		return u.unsure(ctx, r, cb, succeed(), err)
 	}
 	g, err := u.stand(ctx, r, &cb)
 	switch {
@@ -111,6 +114,18 @@ func (u Callbacks) receiveDelete(ctx context.Context, r CallbackRequest, cb Call
 	}
 	// A bound stack needs no token, and little is lost where that of another one cannot be proven now.
 	return u.later(ctx, r, cb, u.Settling.from(ctx, g, cb, nil))
+}
+
+// unsure has an answer given again of which nobody knows whether it was taken.
+func (u Callbacks) unsure(ctx context.Context, r CallbackRequest, cb Callback, reply Reply, why error) error {
+	if errors.Is(why, ErrAnswerRefused) {
+		return why
+	}
+	job := ReportJob{Report: cb, StartedAt: u.Clock(), ReplyTo: r.ReplyTo, Verdict: &ReportVerdict{Reply: reply}}
+	if err := u.Jobs.Report(ctx, job, answerAgain); err != nil {
+		return errors.Join(why, err)
+	}
+	return nil
 }
 
 // later has what CloudFormation has taken committed by the queue, where it could not be now. It is not answered again.

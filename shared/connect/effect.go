@@ -15,7 +15,7 @@ type effect struct {
 	// reported is the part of change before the proof, of a role that was proven.
 	reported *Change
 	member   *MemberChange
-	note   *Event // beside the connection's state
+	note     *Event // beside the connection's state
 	// fence is remembered until then, of a stack that is not bound.
 	fence *Fence
 	until time.Time
@@ -174,8 +174,8 @@ type ReportVerdict struct {
 // conclude makes of the connection what the verdict on its stack's role says.
 func (g standing) conclude(r Callback, v *ReportVerdict, m maker) (effect, error) {
 	c, made, err := g.made(r, m)
-	if err != nil || v == nil {
-		return effect{}, err
+	if err != nil || v == nil || (v.Reply.OK && !v.Open && !v.Outcome.Proven()) {
+		return effect{}, err // nothing is enabled without proof, whatever the stack was told
 	}
 	if !v.Open && !v.Reply.OK {
 		return g.failed(c, made, r, *v, m.now), nil

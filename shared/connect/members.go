@@ -50,7 +50,6 @@ var (
 	}
 )
 
-
 // memberNames bounds the names that are tried for an account.
 const memberNames = 25
 
@@ -127,4 +126,3 @@ func (c Connection) linkEvent(kind EventType, e EnrolmentID, stack StackID, now 
 		},
 	}
 }
-

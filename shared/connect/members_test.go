@@ -464,4 +464,3 @@ func TestMadeUpReportsStandInNobodysWay(t *testing.T) {
 		}
 	})
 }
-

@@ -288,11 +288,18 @@ func TestUnsureAnswers(t *testing.T) {
 	s.bucket = errors.New("503")
 	gone := callback(t, connect.RequestDelete, stackOne, "r2", 2)
 	s.made[requestKey(gone)] = true
-	if err := s.callbacks.Receive(context.Background(), s.request(gone)); err == nil || s.one(t).Status() != connect.StatusEnabled {
+	r := s.request(gone)
+	r.ReplyTo.Expires = s.now.Add(2 * time.Hour)
+	if err := s.callbacks.Receive(context.Background(), r); err != nil || s.one(t).Status() != connect.StatusEnabled {
 		t.Fatalf("%v, %s", err, s.one(t).Status())
 	}
+	for s.now.Before(noon.Add(time.Hour)) && s.next(t) { // at growing intervals
+	}
+	if n := s.puts[requestKey(gone)]; s.one(t).Status() != connect.StatusEnabled || n > 40 {
+		t.Fatalf("%s after %d answers", s.one(t).Status(), n)
+	}
 	s.bucket = nil
-	if s.plays(t, gone); s.one(t).Status() != connect.StatusDisconnected {
+	if s.settle(t); s.one(t).Status() != connect.StatusDisconnected {
 		t.Error(s.one(t).Status())
 	}
 }

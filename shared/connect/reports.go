@@ -9,15 +9,24 @@ import (
 // A ReportJob is a stack's request on its way: a role to be proven, a verdict to be told, or what has been told and is to be
 // committed. Nothing of it is written anywhere else before CloudFormation has taken the answer.
 type ReportJob struct {
-	Report    Callback
-	Bound     bool // the stack was the connection's when the report came
-	StartedAt time.Time
-	Attempt   int // attempts made so far to prove the role
-	ReplyTo   ReplyTo
-	Verdict   *ReportVerdict // nil while the role is being proven, and of requests that report none
-	Taken     bool     // CloudFormation has taken the answer: it is given no more
-	Settled   int      // attempts made so far to commit
-	Redelivered bool   // an earlier delivery of the same message did not end well; not part of the message
+	Report      Callback
+	Bound       bool // the stack was the connection's when the report came
+	StartedAt   time.Time
+	Attempt     int // attempts made so far to prove the role
+	ReplyTo     ReplyTo
+	Verdict     *ReportVerdict // nil while the role is being proven, and of requests that report none
+	Taken       bool           // CloudFormation has taken the answer: it is given no more
+	Settled     int            // attempts made so far to commit, or to answer a Delete that nobody waits for any more
+	Redelivered bool           // an earlier delivery of the same message did not end well; not part of the message
+}
+
+// awaited is until when an answer is of use. That a stack is being deleted is worth knowing for as long as CloudFormation takes the
+// answer, though it waits no more.
+func (j ReportJob) awaited() time.Time {
+	if j.Report.Type == RequestDelete && j.ReplyTo.Expires.After(j.ReplyTo.Until) {
+		return j.ReplyTo.Expires
+	}
+	return j.ReplyTo.Until
 }
 
 func (j ReportJob) deadline() time.Time { return j.StartedAt.Add(settleTime) }
@@ -152,7 +161,8 @@ func (u Reports) decided(ctx context.Context, job ReportJob, v ReportVerdict) er
 // tell gives the verdict to the stack and commits what it leads to. What has been told never changes; before that, what has
 // happened to the connection since counts.
 func (u Reports) tell(ctx context.Context, job ReportJob) error {
-	if u.Clock().After(job.ReplyTo.Until) {
+	now := u.Clock()
+	if now.After(job.awaited()) {
 		return nil
 	}
 	if !job.Redelivered && job.Verdict.Reply.OK && !job.Verdict.Open {
@@ -169,9 +179,14 @@ func (u Reports) tell(ctx context.Context, job ReportJob) error {
 		return err
 	}
 	if err != nil {
-		return u.Jobs.Report(ctx, job, answerAgain)
+		wait := answerAgain
+		if now.After(job.ReplyTo.Until) {
+			job.Settled++
+			wait = settleAgain(job.Settled)
+		}
+		return u.Jobs.Report(ctx, job, wait)
 	}
-	job.Taken = true
+	job.Taken, job.Settled = true, 0
 	return u.settle(ctx, job)
 }
 

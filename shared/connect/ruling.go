@@ -31,13 +31,13 @@ func (g standing) bound(r Callback) bool { return g.exists() && g.connection.spe
 type step int
 
 const (
-	stepNothing step = iota
-	stepStart        // the stack is bound
-	stepKeep         // the stack has the role that it had: what else it reports is kept
-	stepReturn       // a rollback: the stack has the role again that it had before
-	stepReport       // the role is to be proven first: the answer is the verdict
-	stepLink         // the account is linked to the connection that serves it already
-	stepTurnAway     // the enrolment is revoked: its list says that the account came too late
+	stepNothing  step = iota
+	stepStart         // the stack is bound
+	stepKeep          // the stack has the role that it had: what else it reports is kept
+	stepReturn        // a rollback: the stack has the role again that it had before
+	stepReport        // the role is to be proven first: the answer is the verdict
+	stepLink          // the account is linked to the connection that serves it already
+	stepTurnAway      // the enrolment is revoked: its list says that the account came too late
 	stepDelete
 )
 

@@ -14,15 +14,14 @@ import (
 	"rolecall/shared/metric"
 )
 
-// A Receiver acts upon requests.
+// A Receiver answers requests and acts upon them.
 type Receiver interface {
-	// Receive answers with nil where the answer is given later. An error means that the request must come again.
-	Receive(ctx context.Context, r connect.CallbackRequest) (*connect.Reply, error)
+	// Receive returns an error that wraps [connect.ErrAnswerRefused] where CloudFormation did not make the request. After any
+	// other error the request must come again.
+	Receive(ctx context.Context, r connect.CallbackRequest) error
+	// GiveUp is for a request that failed with why. Its error is nil where it need not come again.
+	GiveUp(ctx context.Context, r connect.CallbackRequest, why error) error
 }
-
-// giveUp is when a stack is told of a failure that repeats, counted from its request: early enough to answer within two
-// minutes, and within four where the function died. CloudFormation's patience ends after five.
-const giveUp = 110 * time.Second
 
 // Pauses settle when a message that failed comes again.
 type Pauses interface {
@@ -83,17 +82,13 @@ func (h Handler) record(ctx context.Context, m events.SQSMessage) error {
 		log.ErrorContext(ctx, "callback not read", slog.Any("error", err))
 		return err
 	}
-	r.Redelivered = deliveries > 1
 	log = log.With(
 		slog.String("requestId", r.Callback.RequestID), slog.String("stackId", r.ReplyTo.StackID),
 		slog.String("resource", string(r.Callback.Resource)), slog.String("requestType", string(r.Callback.Type)),
 		slog.String("connectionId", r.ReplyTo.PhysicalID))
-	reply, err := h.receive(ctx, r)
-	if err != nil && h.hopeless(r.Callback, deliveries) {
-		reply = &connect.Reply{Reason: connect.ErrTrouble.Reason()}
-	}
-	if answerErr := h.answer(ctx, r.ReplyTo, reply); answerErr != nil {
-		err = errors.Join(err, answerErr)
+	err = h.receive(ctx, r)
+	if err != nil && deliveries > 1 && r.Malformed == nil {
+		err = h.giveUp(ctx, r.CallbackRequest, err)
 	}
 	if errors.Is(err, connect.ErrAnswerRefused) {
 		h.drop(ctx, log, &Dropped{DropRefused, err.Error()})
@@ -106,7 +101,7 @@ func (h Handler) record(ctx context.Context, m events.SQSMessage) error {
 		}
 		return err
 	}
-	log.InfoContext(ctx, "callback received", slog.String("outcome", outcome(reply)))
+	log.InfoContext(ctx, "callback received")
 	return nil
 }
 
@@ -116,45 +111,25 @@ func (h Handler) drop(ctx context.Context, log *slog.Logger, d *Dropped) {
 	log.InfoContext(ctx, "callback dropped", slog.String("why", d.Why), metric.Count(CallbacksDropped, "Reason", string(d.Reason), h.Clock()))
 }
 
-// hopeless says that the stack should hear of a failure now, for soon nobody listens. A Delete goes on: its success must
-// be durable.
-func (h Handler) hopeless(c connect.Callback, deliveries int) bool {
-	return c.Type != connect.RequestDelete && deliveries > 1 && h.Clock().Sub(c.SentAt) >= giveUp
-}
-
-func outcome(r *connect.Reply) string {
-	switch {
-	case r == nil:
-		return "answered later"
-	case r.OK:
-		return statusSuccess
-	default:
-		return string(r.Reason.Code)
-	}
-}
-
 func (h Handler) parse(body string) (r Request, err error) {
 	defer connect.Recovered(&err)
 	return h.Topics.Parse(body, h.Clock())
 }
 
 // receive asks the domain, except about what cannot be acted upon: that is answered here.
-func (h Handler) receive(ctx context.Context, r Request) (reply *connect.Reply, err error) {
+func (h Handler) receive(ctx context.Context, r Request) (err error) {
 	defer connect.Recovered(&err)
 	switch {
 	case r.Malformed == nil:
 		return h.Receiver.Receive(ctx, r.CallbackRequest)
 	case r.Callback.Type == connect.RequestDelete:
-		return &connect.Reply{OK: true}, nil // what we never understood is nothing to keep
+		return h.Answerer.Answer(ctx, r.ReplyTo, connect.Reply{OK: true}) // what we never understood is nothing to keep
 	default:
-		return &connect.Reply{Reason: r.Malformed.Reason()}, nil
+		return h.Answerer.Answer(ctx, r.ReplyTo, connect.Reply{Reason: r.Malformed.Reason()})
 	}
 }
 
-func (h Handler) answer(ctx context.Context, to connect.ReplyTo, reply *connect.Reply) (err error) {
+func (h Handler) giveUp(ctx context.Context, r connect.CallbackRequest, why error) (err error) {
 	defer connect.Recovered(&err)
-	if reply == nil {
-		return nil
-	}
-	return h.Answerer.Answer(ctx, to, *reply)
+	return h.Receiver.GiveUp(ctx, r, why)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 
 	"rolecall/shared/connect"
+	"rolecall/shared/metric"
 )
 
 // Tries makes tries that somebody waits for.
@@ -103,7 +104,7 @@ func (h Handler) report(ctx context.Context, r events.SQSMessage, job connect.Re
 	}
 	switch {
 	case errors.Is(err, connect.ErrAnswerRefused):
-		log.InfoContext(ctx, "report dropped: CloudFormation did not take the answer")
+		log.InfoContext(ctx, "report dropped", metric.Count("CallbacksDropped", "Reason", "answer_refused", time.Now()))
 		return nil
 	case err != nil:
 		h.pause(ctx, r)
