@@ -396,12 +396,6 @@ func TestShuffledLives(t *testing.T) {
 		case n%2 == 0 && (c.Status != connect.StatusDisconnected || c.Verification != nil):
 			t.Fatalf("%s after %v", c.Status, names(order))
 		case n%2 == 1 && (c.Status != connect.StatusEnabled || c.RoleARN != newest):
-			for _, e := range s.store.Log() {
-				t.Log(e.Type, e.Data["roleArn"], e.Data["stackId"])
-			}
-			for _, cb := range order {
-				t.Log(cb.RequestID, cb.RoleARN)
-			}
 			t.Fatalf("%s with %s, want %s; %+v", c.Status, c.RoleARN, newest, c.Stack)
 		}
 	}

@@ -31,6 +31,16 @@ type stage struct {
 	bucket    error                    // what CloudFormation's bucket fails with
 	keys      error                    // what the key fails with
 	random    *rand.ChaCha8
+	fuse      func(call func()) // stands around every call of a function to the outside; nil for nothing
+}
+
+// outside makes a call to the outside.
+func (s *stage) outside(call func()) {
+	if s.fuse == nil {
+		call()
+		return
+	}
+	s.fuse(call)
 }
 
 // A queued job is due at a time; one of its members is set.
@@ -101,7 +111,12 @@ func newStage(cs ...connect.Connection) *stage {
 }
 
 // Launch proves that "1" is launch 1's token, and "e" every enrolment's.
-func (s *stage) Launch(_ context.Context, _ connect.ConnectionID, token connect.Secret) (int, error) {
+func (s *stage) Launch(_ context.Context, _ connect.ConnectionID, token connect.Secret) (n int, err error) {
+	s.outside(func() { n, err = s.launchOf(token) })
+	return n, err
+}
+
+func (s *stage) launchOf(token connect.Secret) (int, error) {
 	n := 0
 	if s.keys != nil {
 		return 0, s.keys
@@ -123,19 +138,24 @@ func (s *stage) ProveEnrolment(_ context.Context, _ connect.EnrolmentID, token c
 }
 
 func (s *stage) Verify(_ context.Context, j connect.VerifyJob, d time.Duration) error {
-	s.queue = append(s.queue, queued{at: s.now.Add(d), verify: &j})
+	s.outside(func() { s.queue = append(s.queue, queued{at: s.now.Add(d), verify: &j}) })
 	return nil
 }
 
 func (s *stage) Report(_ context.Context, j connect.ReportJob, d time.Duration) error {
-	s.queue = append(s.queue, queued{at: s.now.Add(d), report: &j})
+	s.outside(func() { s.queue = append(s.queue, queued{at: s.now.Add(d), report: &j}) })
 	return nil
 }
 
 func (s *stage) Sweep(context.Context, []connect.ConnectionID, time.Duration) error { return nil }
 
 // Answer is CloudFormation's bucket: the first answer to a request is read, all later ones are taken.
-func (s *stage) Answer(_ context.Context, to connect.ReplyTo, r connect.Reply) error {
+func (s *stage) Answer(_ context.Context, to connect.ReplyTo, r connect.Reply) (err error) {
+	s.outside(func() { err = s.put(to, r) })
+	return err
+}
+
+func (s *stage) put(to connect.ReplyTo, r connect.Reply) error {
 	key := to.StackID + "|" + to.LogicalID + "|" + to.RequestID
 	s.puts[key]++
 	if !s.made[key] {

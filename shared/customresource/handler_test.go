@@ -3,6 +3,7 @@ package customresource
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -19,20 +20,34 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"rolecall/shared/connect"
+	"rolecall/shared/storetest"
 )
 
-// receiver answers by connection id.
+// receiver answers as the test says.
 type receiver struct {
-	mu      sync.Mutex
-	receive func(connect.CallbackRequest) (*connect.Reply, error)
-	got     []connect.CallbackRequest
+	mu       sync.Mutex
+	receive  func(connect.CallbackRequest) (*connect.Reply, error)
+	answerer connect.Answerer
+	got      []connect.CallbackRequest
+	gaveUp   int
 }
 
-func (r *receiver) Receive(_ context.Context, c connect.CallbackRequest) (*connect.Reply, error) {
+func (r *receiver) Receive(ctx context.Context, c connect.CallbackRequest) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.got = append(r.got, c)
-	return r.receive(c)
+	reply, err := r.receive(c)
+	if err != nil || reply == nil {
+		return err
+	}
+	return r.answerer.Answer(ctx, c.ReplyTo, *reply)
+}
+
+func (r *receiver) GiveUp(_ context.Context, _ connect.CallbackRequest, why error) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.gaveUp++
+	return why
 }
 
 // given is one answer that an answerer was asked to give.
@@ -90,6 +105,7 @@ func newBench(receive func(connect.CallbackRequest) (*connect.Reply, error)) ben
 	b := bench{
 		recv: &receiver{receive: receive}, ans: &answerer{}, pauses: &pauses{got: map[string]time.Duration{}}, now: &sent, log: &bytes.Buffer{},
 	}
+	b.recv.answerer = b.ans
 	b.h = Handler{
 		Topics: topics(), Receiver: b.recv, Answerer: b.ans, Pauses: b.pauses, Clock: func() time.Time { return *b.now },
 		Log: slog.New(slog.NewJSONHandler(b.log, nil)),
@@ -208,19 +224,13 @@ func TestRefusedAnswersAreDropped(t *testing.T) {
 		receive    func(connect.CallbackRequest) (*connect.Reply, error)
 		change     map[string]any
 		deliveries int
-		after      time.Duration
 	}{
 		"by the domain":    {receive: func(connect.CallbackRequest) (*connect.Reply, error) { return nil, fmt.Errorf("commit: %w", refused) }},
 		"after a reply":    {receive: succeed},
 		"of a bad request": {receive: later, change: map[string]any{"ResourceType": "Custom::Other"}},
-		"of our trouble": {
-			receive:    func(connect.CallbackRequest) (*connect.Reply, error) { return nil, errors.New("table on fire") },
-			deliveries: 6, after: 115 * time.Second,
-		},
 	} {
 		b := newBench(c.receive)
 		b.ans.fail = refused
-		*b.now = sentAt.Add(c.after)
 		failed := b.handle(t, record("1", wrap(t, create(t, c.change, nil), nil), c.deliveries))
 		reasons, levels := b.dropped(t)
 		if diff := cmp.Diff([]string{"answer_refused"}, reasons); diff != "" || failed != nil || len(b.pauses.got) != 0 {
@@ -238,18 +248,6 @@ func TestNoFailuresIsAnEmptyList(t *testing.T) {
 	raw, _ := json.Marshal(out)
 	if string(raw) != `{"batchItemFailures":[]}` {
 		t.Errorf("%s", raw) // null would fail the whole batch
-	}
-}
-
-func TestDeliveriesAreCounted(t *testing.T) {
-	for deliveries, want := range map[int]bool{1: false, 2: true, 7: true} {
-		b := newBench(later)
-		if failed := b.handle(t, record("1", wrap(t, create(t, nil, nil), nil), deliveries)); failed != nil || len(b.ans.got) != 0 {
-			t.Errorf("failed %v, answers %v", failed, b.ans.got)
-		}
-		if got := b.recv.got[0].Redelivered; got != want {
-			t.Errorf("delivery %d: redelivered %v", deliveries, got)
-		}
 	}
 }
 
@@ -279,39 +277,33 @@ func TestMalformedRequestsAreAnsweredWithoutAskingTheDomain(t *testing.T) {
 	}
 }
 
-func TestStacksAreToldOfFailuresThatRepeat(t *testing.T) {
-	for _, c := range []struct {
-		kind       string
-		deliveries int
-		after      time.Duration
-		answers    int
-	}{
-		{"Create", 1, 0, 0},
-		{"Create", 5, 75 * time.Second, 0},
-		{"Create", 6, 115 * time.Second, 1},
-		{"Update", 2, 180 * time.Second, 1},
-		{"Create", 1, 180 * time.Second, 0}, // it lay in the queue, and may yet go well
-		{"Delete", 6, 115 * time.Second, 0},
-		{"Delete", 9, 240 * time.Second, 0},
+// What fails again is the domain's to give up, whatever it failed by: it may have somebody told. What it gives up is not delivered again.
+func TestFailuresThatRepeatAreGivenUp(t *testing.T) {
+	for name, receive := range map[string]func(connect.CallbackRequest) (*connect.Reply, error){
+		"error": func(connect.CallbackRequest) (*connect.Reply, error) { return nil, errors.New("x") },
+		"panic": func(connect.CallbackRequest) (*connect.Reply, error) { panic("x") },
 	} {
-		for name, receive := range map[string]func(connect.CallbackRequest) (*connect.Reply, error){
-			"error": func(connect.CallbackRequest) (*connect.Reply, error) { return nil, errors.New("x") },
-			"panic": func(connect.CallbackRequest) (*connect.Reply, error) { panic("x") },
-		} {
+		for deliveries, asked := range map[int]int{1: 0, 2: 1, 9: 1} {
 			b := newBench(receive)
-			*b.now = sentAt.Add(c.after)
-			failed := b.handle(t, record("1", wrap(t, create(t, map[string]any{"RequestType": c.kind}, nil), nil), c.deliveries))
-			if len(failed) != 1 || len(b.ans.got) != c.answers {
-				t.Errorf("%s, %s, delivery %d: failed %v, answers %v", name, c.kind, c.deliveries, failed, b.ans.got)
-			}
-			for _, a := range b.ans.got {
-				if a.OK || a.Code != connect.CodeInternal {
-					t.Errorf("answer %+v", a)
-				}
+			failed := b.handle(t, record("1", wrap(t, create(t, nil, nil), nil), deliveries))
+			if len(failed) != 1 || b.recv.gaveUp != asked {
+				t.Errorf("%s, delivery %d: failed %v, asked %d times", name, deliveries, failed, b.recv.gaveUp)
 			}
 		}
 	}
+	b := newBench(later)
+	b.h.Receiver = givingUp{}
+	if failed := b.handle(t, record("1", wrap(t, create(t, nil, nil), nil), 2)); failed != nil {
+		t.Errorf("failed %v", failed)
+	}
 }
+
+// givingUp fails, and then needs no further delivery.
+type givingUp struct{}
+
+func (givingUp) Receive(context.Context, connect.CallbackRequest) error { return errors.New("x") }
+
+func (givingUp) GiveUp(context.Context, connect.CallbackRequest, error) error { return nil }
 
 // A message that failed comes again soon, so that a stack waits seconds for what was over in seconds.
 func TestFailuresComeAgainSoon(t *testing.T) {
@@ -339,11 +331,9 @@ func TestLogHasNoSecret(t *testing.T) {
 	}
 	b.handle(t, record("2", wrap(t, create(t, nil, map[string]any{"CallbackToken": token}), nil), 1))
 	b.recv.receive = succeed
-	b.h.Answerer = func() *Sender {
-		s := NewSender(&bucket{steps: []step{broken(errors.New(goodURL))}})
-		s.pause, s.now = 0, b.h.Clock
-		return s
-	}()
+	sender := NewSender(&bucket{steps: []step{broken(errors.New(goodURL))}})
+	sender.pause, sender.now = 0, b.h.Clock
+	b.recv.answerer = sender
 	b.handle(t, record("3", wrap(t, create(t, nil, map[string]any{"CallbackToken": token}), nil), 1))
 	for _, secret := range []string{token, canary} {
 		for _, form := range []string{secret, base64.StdEncoding.EncodeToString([]byte(secret)), url.QueryEscape(secret)} {
@@ -357,41 +347,10 @@ func TestLogHasNoSecret(t *testing.T) {
 	}
 }
 
-// store keeps one connection and its stacks' fences, as the domain's port asks.
-type store struct {
-	mu     sync.Mutex
-	c      connect.Connection
-	fences map[connect.StackID]connect.Fence
-	writes int
-}
-
-func (s *store) ConnectionAndFence(_ context.Context, id connect.ConnectionID, stack connect.StackID) (connect.Connection, connect.Fence, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.c.ID() != id {
-		return connect.Connection{}, connect.Fence{}, connect.ErrNotFound
-	}
-	return s.c, s.fences[stack], nil
-}
-
-func (s *store) Commit(_ context.Context, ch connect.Change) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.c.Version() != ch.Expect() {
-		return connect.ErrConflict
-	}
-	s.c = ch.Connection()
-	s.writes++
-	if f := ch.Fence(); f != nil {
-		s.fences[f.StackID] = *f
-	}
-	return nil
-}
-
 type tokens struct{}
 
-func (tokens) Token(context.Context, connect.ConnectionID, int) (connect.Secret, error) {
-	return connect.NewSecret("token-1"), nil
+func (tokens) ProveEnrolment(context.Context, connect.EnrolmentID, connect.Secret) error {
+	return connect.Invalid(connect.CodeTokenInvalid, "the token is not this enrolment's")
 }
 
 func (tokens) Launch(_ context.Context, _ connect.ConnectionID, token connect.Secret) (int, error) {
@@ -403,10 +362,12 @@ func (tokens) Launch(_ context.Context, _ connect.ConnectionID, token connect.Se
 
 type jobs struct {
 	mu  sync.Mutex
-	got []connect.VerifyJob
+	got []connect.ReportJob
 }
 
-func (j *jobs) Verify(_ context.Context, job connect.VerifyJob, _ time.Duration) error {
+func (j *jobs) Verify(context.Context, connect.VerifyJob, time.Duration) error { return nil }
+
+func (j *jobs) Report(_ context.Context, job connect.ReportJob, _ time.Duration) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.got = append(j.got, job)
@@ -416,7 +377,7 @@ func (j *jobs) Verify(_ context.Context, job connect.VerifyJob, _ time.Duration)
 // journey is the handler in front of the domain itself.
 type journey struct {
 	bench
-	store *store
+	store *storetest.Memory
 	jobs  *jobs
 }
 
@@ -426,9 +387,11 @@ func newJourney(t *testing.T) journey {
 	made := connect.Create(connect.NewConnection{
 		TenantID: "acme", Name: "a", Partition: connect.PartitionAWS, DefaultRegion: "eu-west-1", Permissions: "read-only", By: "anna",
 	}, connectionID, connect.NewExternalID(), now)
-	j := journey{bench: newBench(nil), jobs: &jobs{}, store: &store{c: made.Connection(), fences: map[connect.StackID]connect.Fence{}}}
+	j := journey{bench: newBench(nil), jobs: &jobs{}, store: storetest.New(made.Connection())}
+	clock := func() time.Time { return now.Add(time.Minute) }
 	j.h.Receiver = connect.Callbacks{
-		Store: j.store, Tokens: tokens{}, Jobs: j.jobs, Clock: func() time.Time { return now.Add(time.Minute) }, Account: "111111111111",
+		Store: j.store, Tokens: tokens{}, Jobs: j.jobs, Answerer: j.ans, Clock: clock, Account: "111111111111",
+		Settling: connect.Settling{Store: j.store, Jobs: j.jobs, Random: rand.Reader, Clock: clock},
 	}
 	return j
 }
@@ -470,7 +433,7 @@ func TestEveryRefusalReachesTheStack(t *testing.T) {
 			if got == nil || got.OK || got.Code != c.code || got.PhysicalID == "" {
 				t.Errorf("answer %+v, want %s", got, c.code)
 			}
-			if j.store.writes != 0 || len(j.jobs.got) != 0 {
+			if j.store.Calls("Commit", "CommitMember", "KeepFence", "Note") != 0 || len(j.jobs.got) != 0 {
 				t.Error("something was written")
 			}
 			if got := j.step(t, map[string]any{"RequestType": "Delete", "PhysicalResourceId": "made-up", "RequestId": "2"}, c.properties); got == nil || !got.OK {
@@ -485,52 +448,26 @@ func TestRoleThatIsReportedIsTriedAndAnsweredLater(t *testing.T) {
 	if got := j.step(t, nil, nil); got != nil {
 		t.Fatalf("answered at once: %+v", got)
 	}
-	to := j.jobs.got[0].ReplyTo
-	if to == nil || to.PhysicalID != connectionID || to.URL.Reveal() != goodURL || to.RequestID != "9f8e7d6c-0000" {
+	job := j.jobs.got[0]
+	if to := job.ReplyTo; to.PhysicalID != connectionID || to.URL.Reveal() != goodURL || to.RequestID != "9f8e7d6c-0000" || to.Expires.IsZero() {
 		t.Errorf("the job replies to %+v", to)
 	}
-	if s := j.store.c.Snapshot(); s.AccountID != "012345678901" || s.Stack.TemplateVersion != "1.0.0" {
-		t.Errorf("account %s, template %s", s.AccountID, s.Stack.TemplateVersion)
+	if r := job.Report; r.RoleARN.Account() != "012345678901" || r.TemplateVersion != "1.0.0" || !r.TokenValid || r.Launch != 1 || r.SignedAt.IsZero() || job.Bound {
+		t.Errorf("%+v", job)
 	}
-	for range 1000 { // SNS and SQS both deliver at least once
-		j.step(t, nil, nil)
-	}
-	if j.store.writes != 1 || len(j.jobs.got) != 1 {
-		t.Errorf("%d writes, %d jobs", j.store.writes, len(j.jobs.got))
-	}
-}
-
-func TestUpdateWithANewRoleIsTried(t *testing.T) {
-	j := newJourney(t)
-	j.step(t, nil, nil)
-	other := "arn:aws:iam::012345678901:role/Other"
-	j.step(t, map[string]any{"RequestType": "Update", "RequestId": "2", "PhysicalResourceId": connectionID}, map[string]any{"RoleArn": other})
-	if v, ok := j.store.c.Trial(); !ok || v.RoleARN.String() != other || len(j.jobs.got) != 2 {
-		t.Errorf("trial %+v, %d jobs", v, len(j.jobs.got))
-	}
-}
-
-func TestDeleteOfAnotherStackChangesNothing(t *testing.T) {
-	j := newJourney(t)
-	j.step(t, nil, nil)
-	foreign := strings.Replace(stackIn(t, "aws", "eu-west-1").String(), "rolecall-abc-1", "other", 1)
-	for name, change := range map[string]map[string]any{
-		"another stack of the account": {"RequestType": "Delete", "RequestId": "3", "StackId": foreign, "PhysicalResourceId": connectionID},
-		"a stack of another account":   {"RequestType": "Delete", "RequestId": "4", "StackId": strings.Replace(foreign, "0123", "9123", 1)},
-	} {
-		if got := j.step(t, change, nil); got == nil || !got.OK || j.store.c.Status() != connect.StatusVerifying {
-			t.Errorf("%s: %+v, connection %s", name, got, j.store.c.Status())
-		}
-	}
-	if got := j.step(t, map[string]any{"RequestType": "Delete", "RequestId": "5"}, nil); got == nil || !got.OK || j.store.c.Status() != connect.StatusDisconnected {
-		t.Errorf("its own stack: %+v, connection %s", got, j.store.c.Status())
+	if j.store.Calls("Commit") != 0 {
+		t.Error("something was written")
 	}
 }
 
 func TestStackStartedIsAnsweredAtOnce(t *testing.T) {
 	j := newJourney(t)
 	got := j.step(t, map[string]any{"ResourceType": "Custom::RolecallStackStarted", "LogicalResourceId": "StackStarted"}, map[string]any{"RoleArn": nil, "TemplateVersion": nil})
-	if got == nil || !got.OK || got.PhysicalID != connectionID || j.store.writes != 1 {
-		t.Errorf("%+v, %d writes", got, j.store.writes)
+	if got == nil || !got.OK || got.PhysicalID != connectionID || j.store.Calls("Commit") != 1 || j.store.Get(connectionID).Snapshot().Stack.ID.IsZero() {
+		t.Errorf("%+v, %d writes", got, j.store.Calls("Commit"))
+	}
+	// The same bound stack reports: by its own word a role of its account, and of no other.
+	if j.step(t, map[string]any{"RequestId": "2"}, nil); len(j.jobs.got) != 1 || !j.jobs.got[0].Bound {
+		t.Errorf("%+v", j.jobs.got)
 	}
 }

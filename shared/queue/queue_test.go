@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	awssqs "github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"rolecall/infra/local/iam"
 	"rolecall/infra/local/sqs"
@@ -100,22 +101,23 @@ func id(n int) connect.ConnectionID {
 	return connect.ConnectionID(fmt.Sprintf("conn_%026d", n))
 }
 
-func fullJob() connect.VerifyJob {
-	return connect.VerifyJob{
-		ConnectionID: id(1), Run: 1<<53 + 1, Attempt: 8, Farewell: true, Redelivered: true, Contender: fullContender(),
-		ReplyTo: &connect.ReplyTo{
-			URL:       connect.NewSecret(canary),
-			StackID:   "arn:aws:cloudformation:eu-west-1:222222222222:stack/one/11111111-aaaa",
-			RequestID: "request", LogicalID: "Connection", PhysicalID: string(id(1)),
-			Until: time.Date(2026, 11, 21, 12, 5, 0, 0, time.UTC),
-		},
+func fullReplyTo() connect.ReplyTo {
+	return connect.ReplyTo{
+		URL:       connect.NewSecret(canary),
+		StackID:   "arn:aws:cloudformation:eu-west-1:222222222222:stack/one/11111111-aaaa",
+		RequestID: "request", LogicalID: "Connection", PhysicalID: string(id(1)),
+		Until: time.Date(2026, 11, 21, 12, 5, 0, 0, time.UTC), Expires: time.Date(2026, 11, 21, 14, 0, 0, 0, time.UTC),
 	}
+}
+
+func fullJob() connect.VerifyJob {
+	to := fullReplyTo()
+	return connect.VerifyJob{ConnectionID: id(1), Run: 1<<53 + 1, Attempt: 8, Lift: true, Redelivered: true, ReplyTo: &to}
 }
 
 func same[T comparable](a, b T) bool { return a == b }
 
-// fullContender has all that a report can say.
-func fullContender() *connect.Contender {
+func fullCallback() connect.Callback {
 	stack, err := connect.ParseStackID("arn:aws:cloudformation:eu-west-1:222222222222:stack/one/11111111-aaaa")
 	if err != nil {
 		panic(err)
@@ -124,51 +126,102 @@ func fullContender() *connect.Contender {
 	if err != nil {
 		panic(err)
 	}
-	return &connect.Contender{
-		EnrolmentID: "enr_01ka000000000000000000demx", Verdict: &connect.Reply{OK: true, Reason: connect.Reason{Code: "C", Message: "m", Fix: "f"}}, StartedAt: time.Date(2026, 11, 21, 12, 0, 0, int(time.Millisecond), time.UTC),
-		Report: connect.Callback{
-			Type: connect.RequestCreate, Resource: connect.ResourceMember, StackID: stack, LogicalID: "Member", RequestID: "request", Launch: 1,
-			RoleARN: role, TemplateVersion: "1.0.0", SentAt: time.Date(2026, 11, 21, 11, 59, 59, 0, time.UTC),
-			Grant: connect.Grant{
-				Permissions: "custom", Withdrawn: true, ExternalID: "rce-x-222222222222", PolicyDigest: "d1",
-				BoundaryARN: "arn:aws:iam::222222222222:policy/B",
+	return connect.Callback{
+		Type: connect.RequestCreate, Resource: connect.ResourceMember, StackID: stack, LogicalID: "Member", RequestID: "request", TokenValid: true, Launch: 1,
+		ConnectionID: id(1), EnrolmentID: "enr_01ka000000000000000000demx",
+		RoleARN: role, TemplateVersion: "1.0.0", SignedAt: time.Date(2026, 11, 21, 11, 59, 58, 0, time.UTC), SentAt: time.Date(2026, 11, 21, 11, 59, 59, 0, time.UTC),
+		Grant: connect.Grant{
+			Permissions: "custom", Withdrawn: true, ExternalID: "rce-x-222222222222", PolicyDigest: "d1",
+			BoundaryARN: "arn:aws:iam::222222222222:policy/B",
+		},
+	}
+}
+
+// fullReport has all that a report on its way can say.
+func fullReport() connect.ReportJob {
+	at := time.Date(2026, 11, 21, 12, 0, 0, int(time.Millisecond), time.UTC)
+	why := connect.Reason{Code: "C", Message: "m", Fix: "f"}
+	return connect.ReportJob{
+		Report: fullCallback(), Bound: true, StartedAt: at, Attempt: 3, ReplyTo: fullReplyTo(), Taken: true, Settled: 2, Redelivered: true,
+		Verdict: &connect.ReportVerdict{
+			Reply: connect.Reply{OK: true, Reason: why}, Attempt: 2, Open: true,
+			Outcome: connect.Outcome{
+				Checks: []connect.Check{{Name: "assume_role", Verdict: connect.Passed, Reason: why, At: at}}, Account: "222222222222",
+				Regions: []connect.Region{"eu-west-1"}, SessionTags: true, PolicyDigest: "d1", At: at,
 			},
 		},
 	}
 }
 
 func TestAJobArrivesWhole(t *testing.T) {
-	for _, v := range []any{fullJob(), *fullJob().ReplyTo, *fullContender(), fullContender().Report, fullContender().Report.Grant} { // a field that is new must be tried too
+	r := fullReport()
+	for _, v := range []any{fullJob(), fullReplyTo(), r, r.Report, r.Report.Grant, *r.Verdict, r.Verdict.Outcome} { // a field that is new must be tried too
 		for i, value := 0, reflect.ValueOf(v); i < value.NumField(); i++ {
-			if value.Field(i).IsZero() {
-				t.Fatalf("the sample has no %s", value.Type().Field(i).Name)
+			if name := value.Type().Field(i).Name; value.Field(i).IsZero() && name != "Method" { // of an outcome: a role's is ""
+				t.Fatalf("the sample has no %s", name)
 			}
 		}
 	}
 	w := newWorld(t)
-	bare, alone := connect.VerifyJob{ConnectionID: id(2), Run: 1}, connect.VerifyJob{Contender: fullContender()}
-	for _, job := range []connect.VerifyJob{fullJob(), bare, alone} {
+	bare := connect.VerifyJob{ConnectionID: id(2), Run: 1}
+	for _, job := range []connect.VerifyJob{fullJob(), bare} {
 		if err := w.jobs.Verify(t.Context(), job, 0); err != nil {
 			t.Fatal(err)
 		}
-		bodies := w.received(w.now)
-		if len(bodies) != 1 {
-			t.Fatalf("%d messages", len(bodies))
-		}
-		got, err := queue.Parse(bodies[0], job.Redelivered)
-		if err != nil {
+		w.arrives(queue.Job{Try: &job}, job.Redelivered)
+	}
+	ofMember, ofConnection, fresh := fullReport(), fullReport(), fullReport()
+	ofMember.Report.ConnectionID, ofConnection.Report.EnrolmentID, fresh.Report.EnrolmentID = "", "", ""
+	fresh.Verdict, fresh.Redelivered, fresh.Report.SignedAt = nil, false, time.Time{}
+	for _, job := range []connect.ReportJob{ofMember, ofConnection, fresh} {
+		if err := w.jobs.Report(t.Context(), job, 0); err != nil {
 			t.Fatal(err)
 		}
-		// Secrets compare by what they hide.
-		if diff := cmp.Diff(queue.Job{Try: &job}, got, cmp.Comparer(same[connect.RoleARN]), cmp.Comparer(same[connect.StackID])); diff != "" {
-			t.Errorf("job (-sent +received):\n%s", diff)
-		}
-		if first, err := queue.Parse(bodies[0], false); err != nil || first.Try.Redelivered {
-			t.Errorf("a first delivery: %+v, error %v", first.Try, err)
-		}
+		w.arrives(queue.Job{Report: &job}, job.Redelivered)
 	}
 	if left := w.received(w.sweep); len(left) > 0 {
 		t.Errorf("somebody's try waits in the sweep's queue: %v", left)
+	}
+}
+
+// arrives holds that the only message in verify-now is this job.
+func (w world) arrives(want queue.Job, redelivered bool) {
+	w.Helper()
+	bodies := w.received(w.now)
+	if len(bodies) != 1 {
+		w.Fatalf("%d messages", len(bodies))
+	}
+	got, err := queue.Parse(bodies[0], redelivered)
+	if err != nil {
+		w.Fatal(err)
+	}
+	// Secrets compare by what they hide.
+	opts := cmp.Options{cmp.Comparer(same[connect.RoleARN]), cmp.Comparer(same[connect.StackID]), cmpopts.IgnoreUnexported(connect.Check{})}
+	if diff := cmp.Diff(want, got, opts); diff != "" {
+		w.Errorf("job (-sent +received):\n%s", diff)
+	}
+}
+
+// Messages that versions before 1.4.0 have left in the queue are understood: a run with its stack's answer address, the Delete of a stack whose role is still
+// denied, and a report that competes for an account.
+func TestMessagesOfEarlierVersions(t *testing.T) {
+	const stackID, reply = "arn:aws:cloudformation:eu-west-1:222222222222:stack/one/11111111-aaaa", `"reply":{"url":"u","stackId":"s","requestId":"r","logicalId":"l","physicalId":"p","until":1795262700}`
+	connection := string(id(1))
+	got, err := queue.Parse(`{"connectionId":"`+connection+`","run":3,"attempt":1,`+reply+`}`, false)
+	if err != nil || got.Try == nil || got.Try.Run != 3 || got.Try.ReplyTo == nil || !got.Try.ReplyTo.Expires.IsZero() {
+		t.Errorf("%+v, %v", got.Try, err)
+	}
+	got, err = queue.Parse(`{"connectionId":"`+connection+`","farewell":true,`+reply+`}`, false)
+	if err != nil || got.Try == nil || !got.Try.Lift || got.Try.ReplyTo == nil {
+		t.Errorf("%+v, %v", got.Try, err)
+	}
+	got, err = queue.Parse(`{"attempt":2,"contender":{"enrolmentId":"enr_01ka000000000000000000demx","type":"Create","resource":"Custom::RolecallMember","stackId":"`+stackID+`",
+		"logicalId":"Member","requestId":"r","roleArn":"arn:aws:iam::222222222222:role/R","sentAt":1795262400000,"startedAt":1795262401000,"verdict":{"ok":true}},`+reply+`}`, false)
+	if err != nil || got.Report == nil {
+		t.Fatal(err)
+	}
+	if r := got.Report; !r.Report.TokenValid || r.Attempt != 2 || r.ReplyTo.URL.Reveal() != "u" || r.Verdict != nil || r.Taken || r.Report.EnrolmentID == "" {
+		t.Errorf("%+v", r)
 	}
 }
 
