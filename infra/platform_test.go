@@ -236,13 +236,26 @@ func TestEventSources(t *testing.T) {
 // In a new account, whose quota of concurrent executions is 10, what queues can set going takes 6 of them, 8 with a webhook, and
 // nothing is reserved, since AWS would refuse the deployment. In one of 1,000, api and broker have their own.
 func TestConcurrency(t *testing.T) {
+	large, err := synthesise(t.TempDir(), "large", map[string]any{
+		keyConcurrency: 1000, keyRequests: 1000, keyWebhookEndpoint: "https://hooks.example.com/rolecall",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stage := large["Rolecall"].one(t, "AWS::ApiGatewayV2::Stage", "HttpApiStage").Properties
+	if got := flat(stage["DefaultRouteSettings"]); got != "ThrottlingBurstLimit=2000 ThrottlingRateLimit=1000" {
+		t.Errorf("with 1000 requests a second: %s", got)
+	}
 	for name, tt := range map[string]struct {
 		stack    template
 		sources  map[string]string
 		reserved any
 	}{
 		"a new account": {home(), map[string]string{"CallbackSource": "2", "VerifyNowSource": "2", "VerifySweepSource": "2"}, nil},
-		"quota 1000": {assembly.hooked["Rolecall"], map[string]string{
+		"a new account with a webhook": {assembly.hooked["Rolecall"], map[string]string{
+			"CallbackSource": "2", "VerifyNowSource": "2", "VerifySweepSource": "2", "WebhookSource": "2",
+		}, nil},
+		"quota 1000": {large["Rolecall"], map[string]string{
 			"CallbackSource": "100", "VerifyNowSource": "100", "VerifySweepSource": "2", "WebhookSource": "5",
 		}, 250.0},
 	} {
@@ -330,10 +343,6 @@ func TestHTTPAPI(t *testing.T) {
 	if stage["StageName"] != "$default" || stage["AutoDeploy"] != true ||
 		flat(stage["DefaultRouteSettings"]) != "ThrottlingBurstLimit=800 ThrottlingRateLimit=400" {
 		t.Errorf("stage: %s", flat(stage))
-	}
-	given := assembly.hooked["Rolecall"].one(t, "AWS::ApiGatewayV2::Stage", "HttpApiStage").Properties
-	if flat(given["DefaultRouteSettings"]) != "ThrottlingBurstLimit=2000 ThrottlingRateLimit=1000" {
-		t.Errorf("with 1000 requests a second: %s", flat(given["DefaultRouteSettings"]))
 	}
 	format := flat(stage["AccessLogSettings"].(map[string]any)["Format"])
 	for _, secret := range []string{"header", "querystring", "path"} {

@@ -24,7 +24,7 @@ var update = flag.Bool("update", false, "write the golden files")
 var assembly struct {
 	dir    string
 	stacks map[string]template
-	hooked map[string]template // the same with a webhook, in an account with a quota of 1,000 concurrent executions
+	hooked map[string]template // the same with a webhook
 }
 
 type template struct {
@@ -67,9 +67,7 @@ func withAssembly(m *testing.M) (int, error) {
 		return 0, err
 	}
 	assembly.dir = filepath.Join(dir, "out")
-	if assembly.hooked, err = synthesise(dir, hookedDir, map[string]any{
-		keyWebhookEndpoint: "https://hooks.example.com/rolecall", keyConcurrency: 1000, keyRequests: 1000,
-	}); err != nil {
+	if assembly.hooked, err = synthesise(dir, hookedDir, map[string]any{keyWebhookEndpoint: "https://hooks.example.com/rolecall"}); err != nil {
 		return 0, err
 	}
 	return m.Run(), nil
