@@ -39,6 +39,16 @@ import (
 //	                  schedule and customers' stacks bring about is not counted.
 //	pendingConnections
 //	                  How many pending connections one tenant may have, 20 to 1000000.
+//	readsPerMinute    How often the callers of one tenant may read in a minute, 200 to 1000000.
+//	launchesPerMinute How often one tenant may create connections and enrolments, and launch connections anew, in a minute,
+//	                  20 to 1000000.
+//	revocationsPerMinute
+//	                  How often one tenant may have sessions revoked in a minute, 20 to 1000000.
+//	requestsPerSecond What the gateway lets through in all, 10 to 10000. Default, and 0: four times what issuesPerMinute gives
+//	                  one tenant, 200 at least.
+//	lambdaConcurrency The account's quota of concurrent executions of Lambda in the home Region, 10 to 1000000. Default: 10, a
+//	                  new account's. What queues may set going follows from it, and from 200 on api and broker have
+//	                  a part of it for themselves.
 //	corsOrigins       Exact origins of the SPAs, such as https://app.example.com; none by default.
 //	functionsDir      Folder that `make build` fills: <function>/bootstrap.
 //	consoleDir        Folder that `make web` fills with the console and the widget; "" deploys neither, nor does
@@ -72,6 +82,11 @@ const (
 	keyIssuesPerMinute  = "issuesPerMinute"
 	keyVerifications    = "verificationsPerMinute"
 	keyPending          = "pendingConnections"
+	keyReads            = "readsPerMinute"
+	keyLaunches         = "launchesPerMinute"
+	keyRevocations      = "revocationsPerMinute"
+	keyRequests         = "requestsPerSecond"
+	keyConcurrency      = "lambdaConcurrency"
 	keyCORSOrigins      = "corsOrigins"
 	keyFunctionsDir     = "functionsDir"
 	keyConsoleDir       = "consoleDir"
@@ -103,6 +118,11 @@ type config struct {
 	issuesPerMinute  int
 	verifications    int // a minute
 	pending          int
+	reads            int // a minute
+	launches         int // a minute
+	revocations      int // a minute
+	requests         int // a second, of the whole API
+	concurrency      concurrency
 	corsOrigins      []string
 	functionsDir     string
 	consoleDir       string // "" for no console
@@ -140,6 +160,10 @@ func loadConfig(context func(string) any, getenv func(string) string) (config, e
 		issuesPerMinute:  r.tenants(keyIssuesPerMinute, 60, 6000),
 		verifications:    r.tenants(keyVerifications, 20, 300),
 		pending:          r.tenants(keyPending, 20, 1000),
+		reads:            r.tenants(keyReads, 200, 12_000),
+		launches:         r.tenants(keyLaunches, 20, 300),
+		revocations:      r.tenants(keyRevocations, 20, 300),
+		concurrency:      concurrencyOf(r.number(keyConcurrency, 10, 1_000_000, 1000)),
 		corsOrigins:      r.origins(),
 		functionsDir:     r.text(keyFunctionsDir, nil, `a folder such as "build/lambda"`),
 		consoleDir:       r.folder(keyConsoleDir),
@@ -147,7 +171,7 @@ func loadConfig(context func(string) any, getenv func(string) string) (config, e
 		checkInterval:    r.interval(),
 		webhookEndpoint:  r.webhook(),
 		webhookSecrets:   r.list(keyWebhookSecrets, numberRE, 1, "numbers of secrets such as [1]"),
-		stsRate:          r.rate(),
+		stsRate:          r.number(keySTSRate, sweepConcurrency, 10_000, 60),
 		keyMaxAgeDays:    r.keyAge(),
 		logRetentionDays: r.retention(),
 		calledVia:        r.flag(keyCalledVia),
@@ -155,6 +179,7 @@ func loadConfig(context func(string) any, getenv func(string) string) (config, e
 	cfg.partition = partitionOf(cfg.homeRegion)
 	cfg.regions = r.regions(cfg.homeRegion)
 	cfg.custom = r.custom(cfg.partition)
+	cfg.requests = r.requests(cfg.issuesPerMinute)
 	return cfg, errors.Join(r.problems...)
 }
 
@@ -338,23 +363,39 @@ func (r *reader) interval() time.Duration {
 	return d
 }
 
-func (r *reader) rate() int {
-	n, err := strconv.Atoi(fmt.Sprint(r.context(keySTSRate)))
-	if err != nil || n < sweepConcurrency || n > 10_000 {
-		r.wrong(keySTSRate, "a whole number from 2 to 10000, such as 60")
+// tenants is a limit of each tenant.
+func (r *reader) tenants(key string, least, usual int) int {
+	return r.number(key, least, 1_000_000, usual)
+}
+
+func (r *reader) number(key string, least, most, usual int) int {
+	given := fmt.Sprint(r.context(key))
+	if f, isFloat := r.context(key).(float64); isFloat { // a number of cdk.json; a million would read 1e+06
+		given = strconv.FormatFloat(f, 'f', -1, 64)
+	}
+	n, err := strconv.Atoi(given)
+	if err != nil || n < least || n > most {
+		r.wrong(key, fmt.Sprintf("a whole number from %d to %d, such as %d", least, most, usual))
 		return 0
 	}
 	return n
 }
 
-// tenants is a limit of each tenant.
-func (r *reader) tenants(key string, least, usual int) int {
-	n, err := strconv.Atoi(fmt.Sprint(r.context(key)))
-	if err != nil || n < least || n > 1_000_000 {
-		r.wrong(key, fmt.Sprintf("a whole number from %d to 1000000, such as %d", least, usual))
-		return 0
+const (
+	// mostRequests a second is API Gateway's own quota of an account and Region.
+	mostRequests = 10_000
+	// leastRequests a second is what a deployment gets whose tenants are handed few credentials: pages are read, too.
+	leastRequests = 200
+)
+
+// requests is what the gateway lets through in a second. One tenant's services at their limit take a quarter of it.
+func (r *reader) requests(issuesPerMinute int) int {
+	switch v := r.context(keyRequests); fmt.Sprint(v) {
+	case "<nil>", "", "0":
+		return min(max(4*issuesPerMinute/60, leastRequests), mostRequests)
+	default:
+		return r.number(keyRequests, 10, mostRequests, 400)
 	}
-	return n
 }
 
 func (r *reader) keyAge() int {

@@ -33,10 +33,11 @@ func TestDefaults(t *testing.T) {
 		account: "111111111111", homeRegion: "eu-west-1", regions: []string{"eu-west-1", "us-east-1"}, partition: "aws",
 		platformName: "Rolecall", issuer: "https://issuer.example.com", audience: []string{"rolecall"}, tenantClaim: "tenant_id",
 		connectionsClaim: "rolecall_connections", issuesPerMinute: 6000, verifications: 300, pending: 1000,
+		reads: 12_000, launches: 300, revocations: 300, requests: 400, concurrency: concurrency{awaited: 2, sweeps: 2, webhooks: 2},
 		functionsDir: "build/lambda", consoleDir: "build/web", consoleClientID: "rolecall-console", checkInterval: 24 * time.Hour, stsRate: 60, keyMaxAgeDays: 90, logRetentionDays: 90,
 		webhookSecrets: []string{"1"},
 	}
-	if d := cmp.Diff(want, got, cmp.AllowUnexported(config{})); d != "" {
+	if d := cmp.Diff(want, got, cmp.AllowUnexported(config{}, concurrency{})); d != "" {
 		t.Error(d)
 	}
 }
@@ -53,10 +54,11 @@ func TestContextAsTheCommandLineHasIt(t *testing.T) {
 		account: "222222222222", homeRegion: "us-gov-west-1", regions: []string{"us-gov-west-1", "us-gov-east-1"}, partition: "aws-us-gov",
 		platformName: "Rolecall", issuer: "http://127.0.0.1:8080", audience: []string{"one", "two"}, tenantClaim: "tenant_id",
 		connectionsClaim: "rolecall_connections", issuesPerMinute: 6000, verifications: 300, pending: 1000,
+		reads: 12_000, launches: 300, revocations: 300, requests: 400, concurrency: concurrency{awaited: 2, sweeps: 2, webhooks: 2},
 		corsOrigins:  []string{"https://a.example", "http://localhost:5173"},
 		functionsDir: "build/lambda", consoleDir: "build/web", consoleClientID: "rolecall-console", checkInterval: 24 * time.Hour, stsRate: 600, keyMaxAgeDays: 90, webhookSecrets: []string{"1"}, logRetentionDays: 30, calledVia: true,
 	}
-	if d := cmp.Diff(want, got, cmp.AllowUnexported(config{})); d != "" {
+	if d := cmp.Diff(want, got, cmp.AllowUnexported(config{}, concurrency{})); d != "" {
 		t.Error(d)
 	}
 }
@@ -90,6 +92,15 @@ func TestWrongContextNamesTheKey(t *testing.T) {
 		{"issuesPerMinute", "many"},
 		{"verificationsPerMinute", 19},
 		{"pendingConnections", nil},
+		{"readsPerMinute", 199},
+		{"launchesPerMinute", "many"},
+		{"revocationsPerMinute", nil},
+		{"requestsPerSecond", 9},
+		{"requestsPerSecond", 10_001.0},
+		{"requestsPerSecond", "fast"},
+		{"lambdaConcurrency", 9},
+		{"lambdaConcurrency", nil},
+		{"lambdaConcurrency", 1_000_001.0},
 		{"corsOrigins", []any{"*"}},
 		{"corsOrigins", []any{"https://*.example.com"}},
 		{"corsOrigins", []any{"https://app.example.com/"}},
@@ -152,6 +163,43 @@ func TestCustomPermissions(t *testing.T) {
 			!strings.Contains(err.Error(), "customPermissions") {
 			t.Errorf("%s: %v", given, err)
 		}
+	}
+}
+
+// What the gateway lets through follows from what one tenant's services may have, unless it is given.
+func TestRequestsPerSecond(t *testing.T) {
+	for _, tt := range []struct {
+		issues, requests any
+		want             int
+	}{
+		{6000, 0.0, 400}, {6000, nil, 400}, {"6000", "", 400}, {60, 0, 200}, {30_000, "0", 2000}, {1_000_000.0, 0, 10_000}, {6000, 50.0, 50},
+		{60, "10000", 10_000},
+	} {
+		got, err := load(t, map[string]any{"issuesPerMinute": tt.issues, "requestsPerSecond": tt.requests}, "")
+		if err != nil || got.requests != tt.want {
+			t.Errorf("%v issues a minute, %v given: %d a second, %v", tt.issues, tt.requests, got.requests, err)
+		}
+	}
+}
+
+// However small or large the account's quota: every source has what SQS asks for, all of them together leave room for the
+// functions that answer people, and what is reserved leaves what AWS demands and what the sources take.
+func TestConcurrencyFollowsFromTheQuota(t *testing.T) {
+	for quota := 10; quota <= 100_000; quota += 1 + quota/50 {
+		c := concurrencyOf(quota)
+		sources := 2*c.awaited + c.sweeps + c.webhooks
+		if c.awaited < 2 || c.sweeps < 2 || c.webhooks < 2 || c.awaited > 1000 || sources > quota*8/10 {
+			t.Errorf("quota %d: %+v", quota, c)
+		}
+		if rest := quota - 2*c.reserved; c.reserved > 0 && (rest < 100 || rest < 2*sources) {
+			t.Errorf("quota %d: %+v leaves %d", quota, c, rest)
+		}
+		if (c.reserved > 0) != (quota >= 199) {
+			t.Errorf("quota %d: %d reserved", quota, c.reserved)
+		}
+	}
+	if c := concurrencyOf(1000); c != (concurrency{awaited: 100, sweeps: 2, webhooks: 5, reserved: 250}) {
+		t.Errorf("quota 1000: %+v", c)
 	}
 }
 

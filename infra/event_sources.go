@@ -9,20 +9,12 @@ import (
 // eventRecords admits new event records and nothing else of the table's stream.
 const eventRecords = `{"eventName":["INSERT"],"dynamodb":{"Keys":{"SK":{"S":[{"prefix":"EVENT#"}]}}}}`
 
-// sweepConcurrency is how many sweeps run at the same time; each takes its share of the STS limit, which functions/verify
-// knows. A message holds a hundred connections: more than one would keep an invocation from ending in time.
-const sweepConcurrency = 2
-
-// awaitedConcurrency bounds what strangers can set going: whoever has an AWS account can publish to a callback topic, and
-// what they send must not take the account's whole concurrency from the HTTP API.
-const awaitedConcurrency = 100
-
 // addEventSources feeds the functions. Callbacks and work of customers who wait come one by one: a customer's stack that
 // answers slowly holds up no other.
 func (p *platform) addEventSources() {
-	p.fromQueue("CallbackSource", fnCallback, p.callbacks, awaitedConcurrency)
-	p.fromQueue("VerifyNowSource", fnVerify, p.verifyNow, awaitedConcurrency)
-	p.fromQueue("VerifySweepSource", fnVerify, p.verifySweep, sweepConcurrency)
+	p.fromQueue("CallbackSource", fnCallback, p.callbacks, p.cfg.concurrency.awaited)
+	p.fromQueue("VerifyNowSource", fnVerify, p.verifyNow, p.cfg.concurrency.awaited)
+	p.fromQueue("VerifySweepSource", fnVerify, p.verifySweep, p.cfg.concurrency.sweeps)
 	awslambda.NewCfnEventSourceMapping(p.stack, jsii.String("PublishSource"), &awslambda.CfnEventSourceMappingProps{
 		FunctionName:     p.functions[fnPublish].Ref(),
 		EventSourceArn:   p.table.TableStreamArn(),

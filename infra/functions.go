@@ -59,10 +59,11 @@ func specs() []spec {
 		{fnAPI, "Rolecall: connections, launches, timeline. Cannot assume roles.", apiTimeout, "/", []string{
 			envTable, envPartition, envAccount, envName, envClaim, envRegions, envMACKey, envTemplateURL, envTemplateVersion, envTemplateSHA,
 			envModuleSHA, envSealingKey, envInterval, envCustom, envOrganizationURL, envOrganizationSHA, envVerifyRate, envPending, envIssuer,
+			envReadRate, envLaunchRate,
 		}},
 		{fnBroker, "Rolecall: verifies now and issues credentials.", brokerTimeout, assumingPath, []string{
 			envTable, envPartition, envAccount, envName, envClaim, envRegions, envMACKey, envTemplateURL, envTemplateVersion, envTemplateSHA,
-			envModuleSHA, envSealingKey, envVerifyNow, envInterval, envConnections, envIssueRate, envVerifyRate, envCustom,
+			envModuleSHA, envSealingKey, envVerifyNow, envInterval, envConnections, envIssueRate, envVerifyRate, envRevokeRate, envCustom,
 		}},
 		{fnCallback, "Rolecall: takes what customers' stacks report.", callbackTimeout, "/", []string{
 			envTable, envPartition, envAccount, envRegions, envMACKey, envTopic, envCallbacks, envVerifyNow, envCustom,
@@ -106,6 +107,9 @@ const (
 	envIssueRate       = "ROLECALL_ISSUE_RATE"
 	envVerifyRate      = "ROLECALL_VERIFY_RATE"
 	envPending         = "ROLECALL_MOST_PENDING"
+	envReadRate        = "ROLECALL_READ_RATE"
+	envLaunchRate      = "ROLECALL_LAUNCH_RATE"
+	envRevokeRate      = "ROLECALL_REVOKE_RATE"
 	envIssuer          = "ROLECALL_ISSUER"
 	envSTSRate         = "ROLECALL_STS_RATE"
 	envBus             = "ROLECALL_BUS_NAME"
@@ -138,6 +142,9 @@ func (p *platform) values() map[string]*string {
 		envIssueRate:       jsii.String(strconv.Itoa(p.cfg.issuesPerMinute)),
 		envVerifyRate:      jsii.String(strconv.Itoa(p.cfg.verifications)),
 		envPending:         jsii.String(strconv.Itoa(p.cfg.pending)),
+		envReadRate:        jsii.String(strconv.Itoa(p.cfg.reads)),
+		envLaunchRate:      jsii.String(strconv.Itoa(p.cfg.launches)),
+		envRevokeRate:      jsii.String(strconv.Itoa(p.cfg.revocations)),
 		envIssuer:          jsii.String(p.cfg.issuer),
 		envSTSRate:         jsii.String(strconv.Itoa(p.cfg.stsRate)),
 		envBus:             p.bus.EventBusName(),
@@ -190,8 +197,11 @@ func (p *platform) newFunction(s spec, rights []awsiam.PolicyStatement, values m
 			S3Bucket: code.S3BucketName(),
 			S3Key:    code.S3ObjectKey(),
 		},
-		Role:        role.RoleArn(),
-		Timeout:     jsii.Number(s.timeout),
+		Role:    role.RoleArn(),
+		Timeout: jsii.Number(s.timeout),
+
+		ReservedConcurrentExecutions: p.reserved(s.name),
+
 		MemorySize:  jsii.Number(memory),
 		Environment: &awslambda.CfnFunction_EnvironmentProperty{Variables: environment},
 		LoggingConfig: &awslambda.CfnFunction_LoggingConfigProperty{
@@ -208,6 +218,14 @@ func (p *platform) newFunction(s spec, rights []awsiam.PolicyStatement, values m
 	}
 	code.AddResourceMetadata(function, jsii.String("Code"))
 	return function
+}
+
+// reserved keeps a part of the account's executions for those that people and services wait for; nil for none.
+func (p *platform) reserved(name string) *float64 {
+	if p.cfg.concurrency.reserved == 0 || (name != fnAPI && name != fnBroker) {
+		return nil
+	}
+	return jsii.Number(p.cfg.concurrency.reserved)
 }
 
 // justifyRights speaks for the wildcards in the rights above.

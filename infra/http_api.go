@@ -12,12 +12,6 @@ import (
 	"rolecall/shared/httpapi"
 )
 
-// Throttling of the whole API, per second, before a tenant's own limits.
-const (
-	throttleRate  = 200
-	throttleBurst = 400
-)
-
 // addHTTPAPI makes the API from httpapi.Routes: what passes the gateway is what the functions answer.
 func (p *platform) addHTTPAPI() awsapigatewayv2.CfnApi {
 	api := awsapigatewayv2.NewCfnApi(p.stack, jsii.String("HttpApi"), &awsapigatewayv2.CfnApiProps{
@@ -104,7 +98,7 @@ func (p *platform) cors() any {
 	return &awsapigatewayv2.CfnApi_CorsProperty{
 		AllowOrigins:  jsii.Strings(p.cfg.corsOrigins...),
 		AllowMethods:  jsii.Strings(methods()...),
-		AllowHeaders:  jsii.Strings("authorization", "content-type", "if-match", "idempotency-key"),
+		AllowHeaders:  jsii.Strings("authorization", "content-type", "if-match", "if-none-match", "idempotency-key"),
 		ExposeHeaders: jsii.Strings("etag", "location", "retry-after"),
 		MaxAge:        jsii.Number(600),
 	}
@@ -120,6 +114,9 @@ func methods() []string {
 	return all
 }
 
+// mostBurst is API Gateway's own quota of requests at once.
+const mostBurst = 5000
+
 func (p *platform) addStage(api awsapigatewayv2.CfnApi) {
 	logs := newLogGroup(p.stack, "HttpApiLogs", p.cfg.logRetentionDays)
 	awsapigatewayv2.NewCfnStage(p.stack, jsii.String("HttpApiStage"), &awsapigatewayv2.CfnStageProps{
@@ -131,8 +128,9 @@ func (p *platform) addStage(api awsapigatewayv2.CfnApi) {
 			Format:         jsii.String(accessLogFormat()),
 		},
 		DefaultRouteSettings: &awsapigatewayv2.CfnStage_RouteSettingsProperty{
-			ThrottlingRateLimit:  jsii.Number(throttleRate),
-			ThrottlingBurstLimit: jsii.Number(throttleBurst),
+			// Of the whole API, before a tenant's own limits.
+			ThrottlingRateLimit:  jsii.Number(p.cfg.requests),
+			ThrottlingBurstLimit: jsii.Number(min(2*p.cfg.requests, mostBurst)),
 		},
 	})
 }

@@ -95,10 +95,11 @@ func TestFunctions(t *testing.T) {
 		"Api": slices.Concat(common, template, []string{
 			"ROLECALL_MAC_KEY_ARN", "ROLECALL_SEALING_KEY_ARN", "ROLECALL_PLATFORM_NAME", "ROLECALL_TENANT_CLAIM", "ROLECALL_CHECK_INTERVAL",
 			"ROLECALL_ORGANIZATION_TEMPLATE_SHA256", "ROLECALL_ORGANIZATION_TEMPLATE_URL", "ROLECALL_VERIFY_RATE", "ROLECALL_MOST_PENDING", "ROLECALL_ISSUER",
+			"ROLECALL_READ_RATE", "ROLECALL_LAUNCH_RATE",
 		}),
 		"Broker": slices.Concat(common, template, []string{
 			"ROLECALL_MAC_KEY_ARN", "ROLECALL_SEALING_KEY_ARN", "ROLECALL_PLATFORM_NAME", "ROLECALL_TENANT_CLAIM", "ROLECALL_VERIFY_NOW_QUEUE_URL", "ROLECALL_CHECK_INTERVAL",
-			"ROLECALL_CONNECTIONS_CLAIM", "ROLECALL_ISSUE_RATE", "ROLECALL_VERIFY_RATE",
+			"ROLECALL_CONNECTIONS_CLAIM", "ROLECALL_ISSUE_RATE", "ROLECALL_VERIFY_RATE", "ROLECALL_REVOKE_RATE",
 		}),
 		"Callback": slices.Concat(common, []string{"ROLECALL_MAC_KEY_ARN", "ROLECALL_TOPIC_NAME", "ROLECALL_CALLBACKS_QUEUE_URL", "ROLECALL_VERIFY_NOW_QUEUE_URL"}),
 		"Verify": slices.Concat(common, []string{
@@ -167,6 +168,7 @@ func TestEnvironmentSaysWhatIsThere(t *testing.T) {
 		"ROLECALL_CONNECTIONS_CLAIM":       "rolecall_connections",
 		"ROLECALL_ISSUE_RATE":              "6000",
 		"ROLECALL_VERIFY_RATE":             "300",
+		"ROLECALL_REVOKE_RATE":             "300",
 	}
 	got := map[string]string{}
 	for k, v := range broker {
@@ -226,15 +228,54 @@ func TestEventSources(t *testing.T) {
 	if len(sources) != 4 {
 		t.Errorf("%d event sources", len(sources))
 	}
-	if c := flat(sources["VerifySweepSource"].Properties["ScalingConfig"]); c != "MaximumConcurrency=2" {
-		t.Errorf("sweep: %s", c)
-	}
 	if n := sources["VerifySweepSource"].Properties["BatchSize"]; n != 1.0 {
 		t.Errorf("an invocation takes %v messages of a hundred connections", n)
 	}
-	for _, name := range []string{"CallbackSource", "VerifyNowSource"} { // what strangers send leaves room for the API
-		if c := flat(sources[name].Properties["ScalingConfig"]); c != "MaximumConcurrency=100" {
-			t.Errorf("%s: %s", name, c)
+}
+
+// In a new account, whose quota of concurrent executions is 10, what queues can set going takes 6 of them, 8 with a webhook, and
+// nothing is reserved, since AWS would refuse the deployment. In one of 1,000, api and broker have their own.
+func TestConcurrency(t *testing.T) {
+	large, err := synthesise(t.TempDir(), "large", map[string]any{
+		keyConcurrency: 1000, keyRequests: 1000, keyWebhookEndpoint: "https://hooks.example.com/rolecall",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stage := large["Rolecall"].one(t, "AWS::ApiGatewayV2::Stage", "HttpApiStage").Properties
+	if got := flat(stage["DefaultRouteSettings"]); got != "ThrottlingBurstLimit=2000 ThrottlingRateLimit=1000" {
+		t.Errorf("with 1000 requests a second: %s", got)
+	}
+	for name, tt := range map[string]struct {
+		stack    template
+		sources  map[string]string
+		reserved any
+	}{
+		"a new account": {home(), map[string]string{"CallbackSource": "2", "VerifyNowSource": "2", "VerifySweepSource": "2"}, nil},
+		"a new account with a webhook": {assembly.hooked["Rolecall"], map[string]string{
+			"CallbackSource": "2", "VerifyNowSource": "2", "VerifySweepSource": "2", "WebhookSource": "2",
+		}, nil},
+		"quota 1000": {large["Rolecall"], map[string]string{
+			"CallbackSource": "100", "VerifyNowSource": "100", "VerifySweepSource": "2", "WebhookSource": "5",
+		}, 250.0},
+	} {
+		sources := map[string]string{}
+		for source, r := range tt.stack.ofType("AWS::Lambda::EventSourceMapping") {
+			if source != "PublishSource" { // a stream has as many executions as shards
+				sources[source] = strings.TrimPrefix(flat(r.Properties["ScalingConfig"]), "MaximumConcurrency=")
+			}
+		}
+		if d := cmp.Diff(tt.sources, sources); d != "" {
+			t.Errorf("%s: %s", name, d)
+		}
+		for function, r := range tt.stack.ofType("AWS::Lambda::Function") {
+			var want any
+			if function == "ApiFunction" || function == "BrokerFunction" {
+				want = tt.reserved
+			}
+			if got := r.Properties["ReservedConcurrentExecutions"]; got != want {
+				t.Errorf("%s: %v reserved for %s, want %v", name, got, function, want)
+			}
 		}
 	}
 }
@@ -291,7 +332,7 @@ func TestHTTPAPI(t *testing.T) {
 	}
 	cors := home().one(t, "AWS::ApiGatewayV2::Api", "HttpApi").Properties["CorsConfiguration"].(map[string]any)
 	for key, want := range map[string]string{
-		"AllowOrigins": "https://app.example.com", "AllowHeaders": "authorization,content-type,if-match,idempotency-key",
+		"AllowOrigins": "https://app.example.com", "AllowHeaders": "authorization,content-type,if-match,if-none-match,idempotency-key",
 		"ExposeHeaders": "etag,location,retry-after", "AllowMethods": "GET,POST,PATCH,DELETE,PUT",
 	} {
 		if flat(cors[key]) != want {
@@ -300,7 +341,7 @@ func TestHTTPAPI(t *testing.T) {
 	}
 	stage := home().one(t, "AWS::ApiGatewayV2::Stage", "HttpApiStage").Properties
 	if stage["StageName"] != "$default" || stage["AutoDeploy"] != true ||
-		flat(stage["DefaultRouteSettings"]) != "ThrottlingBurstLimit=400 ThrottlingRateLimit=200" {
+		flat(stage["DefaultRouteSettings"]) != "ThrottlingBurstLimit=800 ThrottlingRateLimit=400" {
 		t.Errorf("stage: %s", flat(stage))
 	}
 	format := flat(stage["AccessLogSettings"].(map[string]any)["Format"])

@@ -162,12 +162,12 @@ func (w *webSite) addDistribution(api string) error {
 	site.FunctionAssociations = &[]*awscloudfront.FunctionAssociation{{
 		EventType: awscloudfront.FunctionEventType_VIEWER_REQUEST, Function: w.fallback(),
 	}}
-	behaviours := map[string]*awscloudfront.BehaviorOptions{
-		"/" + web.Widget: static(w.headersPolicy("WidgetHeaders", headers, w.cfg.corsOrigins)),
-	}
+	open := w.headersPolicy("WidgetHeaders", headers, w.cfg.corsOrigins)
+	behaviours := map[string]*awscloudfront.BehaviorOptions{"/" + web.Widget: static(open)}
 	for _, pattern := range web.APIPatterns() {
 		behaviours[pattern] = apiBehaviour(api)
 	}
+	behaviours[web.APIDescription] = descriptionBehaviour(api, open)
 	distribution := awscloudfront.NewDistribution(w.stack, jsii.String("Distribution"), &awscloudfront.DistributionProps{
 		Comment:                jsii.String("Rolecall: console, widget and API"),
 		DefaultRootObject:      jsii.String(web.Index),
@@ -190,13 +190,31 @@ func (w *webSite) addDistribution(api string) error {
 	return nil
 }
 
+func apiOrigin(host string) awscloudfront.IOrigin {
+	return awscloudfrontorigins.NewHttpOrigin(jsii.String(host), &awscloudfrontorigins.HttpOriginProps{
+		ProtocolPolicy:     awscloudfront.OriginProtocolPolicy_HTTPS_ONLY,
+		OriginSslProtocols: &[]awscloudfront.OriginSslPolicy{awscloudfront.OriginSslPolicy_TLS_V1_2},
+	})
+}
+
+// descriptionBehaviour keeps the API's description for as long as the API says, and passes nothing of the request on: neither
+// a query nor a header of a stranger's can make CloudFront ask for it again. What the API would say of other origins, headers
+// say instead.
+func descriptionBehaviour(host string, headers awscloudfront.ResponseHeadersPolicy) *awscloudfront.BehaviorOptions {
+	return &awscloudfront.BehaviorOptions{
+		Origin:                apiOrigin(host),
+		AllowedMethods:        awscloudfront.AllowedMethods_ALLOW_GET_HEAD_OPTIONS(),
+		CachePolicy:           awscloudfront.CachePolicy_CACHING_OPTIMIZED(),
+		ResponseHeadersPolicy: headers,
+		Compress:              jsii.Bool(true),
+		ViewerProtocolPolicy:  awscloudfront.ViewerProtocolPolicy_HTTPS_ONLY,
+	}
+}
+
 // apiBehaviour passes everything on, and keeps nothing: answers belong to whoever has asked.
 func apiBehaviour(host string) *awscloudfront.BehaviorOptions {
 	return &awscloudfront.BehaviorOptions{
-		Origin: awscloudfrontorigins.NewHttpOrigin(jsii.String(host), &awscloudfrontorigins.HttpOriginProps{
-			ProtocolPolicy:     awscloudfront.OriginProtocolPolicy_HTTPS_ONLY,
-			OriginSslProtocols: &[]awscloudfront.OriginSslPolicy{awscloudfront.OriginSslPolicy_TLS_V1_2},
-		}),
+		Origin:               apiOrigin(host),
 		AllowedMethods:       awscloudfront.AllowedMethods_ALLOW_ALL(),
 		CachePolicy:          awscloudfront.CachePolicy_CACHING_DISABLED(),
 		OriginRequestPolicy:  awscloudfront.OriginRequestPolicy_ALL_VIEWER_EXCEPT_HOST_HEADER(),

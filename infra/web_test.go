@@ -84,7 +84,8 @@ func sends(policy string, h web.Header) bool {
 	return strings.Contains(policy, `{"Header":"`+h.Name+`","Override":true,"Value":"`+h.Value+`"}`)
 }
 
-// Every route of the API passes the distribution, and nothing of it is kept; but what the API says of its own address is
+// Every route of the API passes the distribution, and nothing of it is kept but its description, which takes nothing of the
+// request along; but what the API says of its own address is
 // not true of the distribution's.
 func TestTheConsoleServesTheAPI(t *testing.T) {
 	for _, route := range httpapi.Routes() {
@@ -94,14 +95,30 @@ func TestTheConsoleServesTheAPI(t *testing.T) {
 	}
 	config, _ := only(t, webStack(), "AWS::CloudFront::Distribution").Properties["DistributionConfig"].(map[string]any)
 	behaviours, _ := config["CacheBehaviors"].([]any)
-	var patterns []string
+	var patterns, apis []string
+	for _, o := range list(config["Origins"]) {
+		if m, _ := o.(map[string]any); strings.Contains(flat(m["DomainName"]), ".execute-api.") {
+			apis = append(apis, flat(m["Id"]))
+		}
+	}
 	for _, b := range behaviours {
 		m, _ := b.(map[string]any)
 		pattern, _ := m["PathPattern"].(string)
 		patterns = append(patterns, pattern)
-		const cachingDisabled = "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"
-		if web.IsAPI(strings.TrimSuffix(pattern, "*")) && m["CachePolicyId"] != cachingDisabled {
-			t.Errorf("answers of %s are kept", pattern)
+		// AWS's own policies: the second one takes neither headers nor query nor cookies for the key, and heeds Cache-Control.
+		const cachingDisabled, cachingOptimized = "4135ea2d-6df8-44a3-9df3-4b5a84be39ad", "658327ea-f89d-4fab-a63d-7e88639e58f6"
+		want := cachingDisabled
+		if pattern == web.APIDescription {
+			want = cachingOptimized
+			if m["OriginRequestPolicyId"] != nil || flat(m["AllowedMethods"]) != "GET,HEAD,OPTIONS" {
+				t.Errorf("%s: %s", pattern, flat(m))
+			}
+		}
+		if web.IsAPI(strings.TrimSuffix(pattern, "*")) && m["CachePolicyId"] != want {
+			t.Errorf("%s has cache policy %v", pattern, m["CachePolicyId"])
+		}
+		if target := flat(m["TargetOriginId"]); web.IsAPI(strings.TrimSuffix(pattern, "*")) && !slices.Contains(apis, target) {
+			t.Errorf("%s is asked of %s", pattern, target)
 		}
 	}
 	for _, p := range append(web.APIPatterns(), "/"+web.Widget) {

@@ -20,8 +20,6 @@ const (
 	// webhookReceives is how often an event is posted before it goes to the dead-letter queue. The function's pauses, 30 s
 	// and doubled up to two hours, make a day of it.
 	webhookReceives = 20
-	// webhookConcurrency keeps a receiver that is slow from taking the account's functions.
-	webhookConcurrency = 5
 )
 
 // Environment variables of the webhook's function.
@@ -68,7 +66,7 @@ func (p *platform) addWebhook() {
 			envWebhookSecrets:  jsii.String(strings.Join(p.cfg.webhookSecrets, ",")),
 			envWebhookQueue:    queue.QueueUrl(),
 		})
-	p.fromQueue("WebhookSource", fnWebhook, queue, webhookConcurrency)
+	p.fromQueue("WebhookSource", fnWebhook, queue, p.cfg.concurrency.webhooks)
 	p.addWebhookRule(queue)
 	p.output("WebhookKeyArn", "KMS key that makes the webhook's secrets", key.KeyArn())
 }

@@ -78,7 +78,7 @@ func TestWebhook(t *testing.T) {
 		t.Errorf("queue %s\ndead letters %s", flat(queue), flat(dead))
 	}
 	source := stack.one(t, "AWS::Lambda::EventSourceMapping", "WebhookSource").Properties
-	if source["BatchSize"] != 1.0 || flat(source["ScalingConfig"]) != "MaximumConcurrency=5" || flat(source["FunctionResponseTypes"]) != "ReportBatchItemFailures" {
+	if source["BatchSize"] != 1.0 || flat(source["ScalingConfig"]) != "MaximumConcurrency=2" || flat(source["FunctionResponseTypes"]) != "ReportBatchItemFailures" {
 		t.Errorf("source %s", flat(source))
 	}
 	key := stack.one(t, "AWS::KMS::Key", "WebhookKey").Properties

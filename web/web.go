@@ -120,8 +120,11 @@ func IsAPI(p string) bool {
 	return false
 }
 
+// APIDescription is the one path of the API whose answer is the same for everybody.
+const APIDescription = "/openapi.json"
+
 // APIPatterns are the API's paths as CloudFront writes them.
-func APIPatterns() []string { return []string{"/v1/*", "/api/*", "/openapi.json"} }
+func APIPatterns() []string { return []string{"/v1/*", "/api/*", APIDescription} }
 
 // Files are the built site's, by path from its root; the index comes last, so that what it names is there before it.
 func Files(site fs.FS) ([]string, error) {

@@ -14,7 +14,7 @@ import (
 func main() {
 	c, err := config.Load(
 		config.Table, config.Platform, config.Presentation, config.Sealing, config.CheckInterval, config.VerifyRate, config.Pending,
-		config.Issuer)
+		config.ReadRate, config.LaunchRate, config.Issuer)
 	if err != nil {
 		slog.Error("configuration", "error", err)
 		os.Exit(1)

@@ -14,7 +14,7 @@ import (
 func main() {
 	c, err := config.Load(
 		config.Table, config.Platform, config.Presentation, config.Sealing, config.VerifyNow, config.CheckInterval, config.Issuing,
-		config.VerifyRate)
+		config.VerifyRate, config.RevokeRate)
 	if err != nil {
 		slog.Error("configuration", "error", err)
 		os.Exit(1)

@@ -38,11 +38,12 @@ var environments = map[string][]string{
 	"api": {
 		"TABLE", "PARTITION", "PLATFORM_ACCOUNT", "PLATFORM_NAME", "TENANT_CLAIM", "REGIONS", "MAC_KEY_ARN",
 		"TEMPLATE_URL", "TEMPLATE_VERSION", "TEMPLATE_SHA256", "TERRAFORM_MODULE_SHA256", "SEALING_KEY_ARN", "CHECK_INTERVAL", "VERIFY_RATE", "MOST_PENDING", "ISSUER",
+		"READ_RATE", "LAUNCH_RATE",
 	},
 	"broker": {
 		"TABLE", "PARTITION", "PLATFORM_ACCOUNT", "PLATFORM_NAME", "TENANT_CLAIM", "REGIONS", "MAC_KEY_ARN",
 		"TEMPLATE_URL", "TEMPLATE_VERSION", "TEMPLATE_SHA256", "TERRAFORM_MODULE_SHA256", "SEALING_KEY_ARN", "VERIFY_NOW_QUEUE_URL", "CHECK_INTERVAL",
-		"CONNECTIONS_CLAIM", "ISSUE_RATE", "VERIFY_RATE",
+		"CONNECTIONS_CLAIM", "ISSUE_RATE", "VERIFY_RATE", "REVOKE_RATE",
 	},
 	"callback": {"TABLE", "PARTITION", "PLATFORM_ACCOUNT", "REGIONS", "MAC_KEY_ARN", "TOPIC_NAME", "CALLBACKS_QUEUE_URL", "VERIFY_NOW_QUEUE_URL"},
 	"verify":   {"TABLE", "PARTITION", "PLATFORM_ACCOUNT", "REGIONS", "SEALING_KEY_ARN", "ACCESS_KEY_MAX_AGE_DAYS", "VERIFY_NOW_QUEUE_URL", "VERIFY_SWEEP_QUEUE_URL", "CHECK_INTERVAL", "STS_RATE"},
@@ -58,7 +59,7 @@ func values(endpoint string) map[string]string {
 		"TENANT_CLAIM": "tenant_id", "REGIONS": "eu-west-1,us-east-1", "MAC_KEY_ARN": "arn:aws:kms:eu-west-1:111111111111:key/1",
 		"TEMPLATE_URL": "https://templates.example/1.0.0/connection.yaml", "TEMPLATE_VERSION": "1.0.0", "TEMPLATE_SHA256": "abc", "TERRAFORM_MODULE_SHA256": "def",
 		"TOPIC_NAME": "rolecall-callbacks", "BUS_NAME": "rolecall", "CHECK_INTERVAL": "24h", "STS_RATE": "60",
-		"CONNECTIONS_CLAIM": "connections", "ISSUE_RATE": "600", "VERIFY_RATE": "300", "MOST_PENDING": "1000", "ISSUER": "https://login.example.com/",
+		"CONNECTIONS_CLAIM": "connections", "ISSUE_RATE": "600", "VERIFY_RATE": "300", "MOST_PENDING": "1000", "READ_RATE": "12000", "LAUNCH_RATE": "300", "REVOKE_RATE": "300", "ISSUER": "https://login.example.com/",
 		"SEALING_KEY_ARN": "arn:aws:kms:eu-west-1:111111111111:key/3", "ACCESS_KEY_MAX_AGE_DAYS": "90",
 		"CALLBACKS_QUEUE_URL":    endpoint + "/111111111111/rolecall-callbacks",
 		"VERIFY_NOW_QUEUE_URL":   endpoint + "/111111111111/rolecall-verify-now",
@@ -101,6 +102,7 @@ func needs(t testing.TB, function string) []config.Need {
 		"VerifyNow": config.VerifyNow, "VerifySweep": config.VerifySweep, "CheckInterval": config.CheckInterval, "STSRate": config.STSRate, "Bus": config.Bus,
 		"Webhook": config.Webhook, "Sealing": config.Sealing, "KeyMaxAge": config.KeyMaxAge,
 		"Issuing": config.Issuing, "VerifyRate": config.VerifyRate, "Pending": config.Pending, "Issuer": config.Issuer,
+		"ReadRate": config.ReadRate, "LaunchRate": config.LaunchRate, "RevokeRate": config.RevokeRate,
 	}
 	path := filepath.Join("../../functions", function, "main.go")
 	file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
@@ -269,13 +271,13 @@ func wantRequests(t *testing.T, a *aws, want ...string) {
 }
 
 func TestAPITakesItsSample(t *testing.T) {
-	a := newAWS(t, nil)
+	a := newAWS(t, map[string]string{"UpdateItem": `{}`})
 	var out events.APIGatewayV2HTTPResponse
 	invoke(t, "api", a, &out)
 	if out.StatusCode != http.StatusOK || !strings.Contains(out.Body, `"111111111111"`) || !strings.Contains(out.Body, "https://templates.example/1.0.0/connection.yaml") {
 		t.Errorf("%d %s", out.StatusCode, out.Body)
 	}
-	wantRequests(t, a)
+	wantRequests(t, a, "UpdateItem") // a block of the tenant's reads
 }
 
 func TestBrokerTakesItsSample(t *testing.T) {

@@ -27,6 +27,9 @@ type Config struct {
 	IssueRate        int // hand-outs a minute that one tenant may have
 	VerifyRate       int // verifications a minute that one tenant may ask for
 	MostPending      int // pending connections that one tenant may have
+	ReadRate         int // reads a minute that one tenant may have
+	LaunchRate       int // launches a minute that one tenant may ask for
+	RevokeRate       int // revocations a minute that one tenant may ask for
 	MACKeyARN        string
 	TemplateURL      string
 	TemplateVersion  string
@@ -76,6 +79,9 @@ const (
 	Issuing
 	VerifyRate
 	Pending
+	ReadRate
+	LaunchRate
+	RevokeRate
 	Issuer // to tell clients where to sign in
 	Bus
 	Webhook
@@ -134,6 +140,12 @@ func (r *reader) read(c *Config, n Need) {
 		c.VerifyRate = r.number("ROLECALL_VERIFY_RATE", 20)
 	case Pending:
 		c.MostPending = r.number("ROLECALL_MOST_PENDING", 20)
+	case ReadRate:
+		c.ReadRate = r.number("ROLECALL_READ_RATE", 200)
+	case LaunchRate:
+		c.LaunchRate = r.number("ROLECALL_LAUNCH_RATE", 20)
+	case RevokeRate:
+		c.RevokeRate = r.number("ROLECALL_REVOKE_RATE", 20)
 	case Issuer:
 		c.Issuer = r.text("ROLECALL_ISSUER")
 	case Bus:

@@ -16,7 +16,7 @@ import (
 var everything = []config.Need{
 	config.Table, config.Platform, config.Presentation, config.Callbacks, config.VerifyNow, config.VerifySweep,
 	config.CheckInterval, config.STSRate, config.Issuing, config.Issuer, config.Bus, config.Webhook, config.Sealing, config.KeyMaxAge,
-	config.VerifyRate, config.Pending,
+	config.VerifyRate, config.Pending, config.ReadRate, config.LaunchRate, config.RevokeRate,
 }
 
 // environment is complete: every variable that any function reads.
@@ -46,6 +46,9 @@ var environment = map[string]string{
 	"ROLECALL_ISSUE_RATE":              "6000",
 	"ROLECALL_VERIFY_RATE":             "300",
 	"ROLECALL_MOST_PENDING":            "1000",
+	"ROLECALL_READ_RATE":               "12000",
+	"ROLECALL_LAUNCH_RATE":             "300",
+	"ROLECALL_REVOKE_RATE":             "200",
 	"ROLECALL_ISSUER":                  "https://login.example.com/",
 	"ROLECALL_BUS_NAME":                "rolecall",
 	"ROLECALL_WEBHOOK_ENDPOINT":        "https://hooks.example.com/",
@@ -87,6 +90,7 @@ func TestLoadReadsEveryVariable(t *testing.T) {
 		ConsoleURL: "http://localhost:4566", TopicName: "rolecall-callbacks", CallbacksURL: "https://sqs.example/callbacks",
 		VerifyNowURL: "https://sqs.example/now", VerifySweepURL: "https://sqs.example/sweep",
 		CheckInterval: 6 * time.Hour, STSRate: 60, Bus: "rolecall", ConnectionsClaim: "rolecall_connections", IssueRate: 6000, VerifyRate: 300, MostPending: 1000,
+		ReadRate: 12_000, LaunchRate: 300, RevokeRate: 200,
 		WebhookEndpoint: "https://hooks.example.com/", WebhookKeyARN: "arn:aws:kms:eu-west-1:011111111111:key/2",
 		WebhookSecrets: []int{2, 1}, WebhookURL: "https://sqs.example/webhook",
 		Endpoint: "http://127.0.0.1:4566", Region: "eu-west-1", LogLevel: slog.LevelDebug,
@@ -129,6 +133,9 @@ func TestEachNeedAsksForItsOwnVariables(t *testing.T) {
 		"issuing":        {config.Issuing, []string{"ROLECALL_CONNECTIONS_CLAIM", "ROLECALL_ISSUE_RATE"}},
 		"verify rate":    {config.VerifyRate, []string{"ROLECALL_VERIFY_RATE"}},
 		"pending":        {config.Pending, []string{"ROLECALL_MOST_PENDING"}},
+		"read rate":      {config.ReadRate, []string{"ROLECALL_READ_RATE"}},
+		"launch rate":    {config.LaunchRate, []string{"ROLECALL_LAUNCH_RATE"}},
+		"revoke rate":    {config.RevokeRate, []string{"ROLECALL_REVOKE_RATE"}},
 		"issuer":         {config.Issuer, []string{"ROLECALL_ISSUER"}},
 		"bus":            {config.Bus, []string{"ROLECALL_BUS_NAME"}},
 		"webhook": {config.Webhook, []string{
@@ -205,6 +212,9 @@ func TestMalformedVariablesAreNamed(t *testing.T) {
 		"ROLECALL_ISSUE_RATE":              {"59", "1000001", "6000/m"},
 		"ROLECALL_VERIFY_RATE":             {"19", "-300", "1e3"},
 		"ROLECALL_MOST_PENDING":            {"19", "many", "1000001"},
+		"ROLECALL_READ_RATE":               {"199", "1000001"},
+		"ROLECALL_LAUNCH_RATE":             {"19", "1000001"},
+		"ROLECALL_REVOKE_RATE":             {"19", "1000001"},
 		"ROLECALL_STS_RATE":                {"0", "1", "-60", "60/s", "1e3", "10001", "60.5", " 60"},
 		"ROLECALL_CHECK_INTERVAL": {
 			"24", "1d", "0", "0s", "-1h", "30s", "59s", "90s", "7h", "25h", "48h", "1h0m1s", "1m0.5s", "2562047h47m16s", "9999999h",

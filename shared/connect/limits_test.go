@@ -15,14 +15,18 @@ type leases struct {
 	taken  map[string]int
 	writes int
 	fail   error
+	each   bool // what is leased is told apart
 }
 
-func (l *leases) Lease(_ context.Context, t connect.TenantID, _ connect.Rationed, minute time.Time, n, limit int) (bool, error) {
+func (l *leases) Lease(_ context.Context, t connect.TenantID, of connect.Rationed, minute time.Time, n, limit int) (bool, error) {
 	l.writes++
 	if l.fail != nil {
 		return false, l.fail
 	}
 	k := string(t) + minute.String()
+	if l.each {
+		k += string(of)
+	}
 	if l.taken[k]+n > limit {
 		return false, nil
 	}
@@ -82,6 +86,34 @@ func TestLeasesAreCheap(t *testing.T) {
 	}
 	if per := float64(table.writes) / n; per > 0.05 {
 		t.Errorf("%.3f writes a hand-out", per)
+	}
+}
+
+// Reads cost half as much, and each of a tenant's connections has a ration of its own where one is meant.
+func TestOtherRations(t *testing.T) {
+	clock, table := &handClock{}, &leases{taken: map[string]int{}}
+	reads := &connect.Ration{Store: table, Clock: clock.now, Of: connect.RationedReads, PerMinute: 6000}
+	for range 5000 {
+		if err := reads.Admit(context.Background(), "acme"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if table.writes != 50 {
+		t.Errorf("5000 reads cost %d writes", table.writes)
+	}
+	revocations := &connect.Ration{Store: &leases{taken: map[string]int{}, each: true}, Clock: clock.now, Of: connect.RationedRevocations, PerMinute: 2}
+	for _, id := range []connect.ConnectionID{"conn_1", "conn_2"} {
+		for range 2 {
+			if err := revocations.AdmitFor(context.Background(), "acme", id); err != nil {
+				t.Errorf("%s: %v", id, err)
+			}
+		}
+		if err := revocations.AdmitFor(context.Background(), "acme", id); retryAfter(err) != time.Minute {
+			t.Errorf("%s: %v", id, err)
+		}
+	}
+	if err := (*connect.Ration)(nil).AdmitFor(context.Background(), "acme", "conn_1"); err != nil {
+		t.Error(err)
 	}
 }
 

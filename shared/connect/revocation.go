@@ -27,6 +27,9 @@ const (
 	revocationTime = 4 * time.Second
 	// liftAgain is how long a policy that could not be removed waits for the next attempt.
 	liftAgain = 15 * time.Minute
+	// MostRevocations is how often a minute one connection's sessions can be revoked. No session is made for some seconds each
+	// time: who could revoke without end could keep everybody else from having any.
+	MostRevocations = 2
 )
 
 // A Revoker attaches and removes the policy by which IAM's own "revoke active sessions" works, in the customer's account,
@@ -105,9 +108,15 @@ type Revoked struct {
 // see to that itself.
 func (u Verifications) Revoke(ctx context.Context, t Target) (Revoked, error) {
 	var earlier *Revocation // whose policy is attached still
+	counted := false
 	c, err := u.begin(ctx, t, func(c Connection) (Change, error) {
 		earlier = c.s.Revocation
-		return c.Revoke(u.Clock(), t.By)
+		ch, err := c.Revoke(u.Clock(), t.By)
+		if err != nil || counted {
+			return ch, err
+		}
+		counted = true
+		return ch, u.Revocations.AdmitFor(ctx, t.Tenant, c.s.ID)
 	})
 	if err != nil {
 		return Revoked{}, err

@@ -59,6 +59,7 @@ type Verifications struct {
 	Jitter   func() float64 // in [-1,1]
 	Interval time.Duration  // between two checks of an enabled connection; a day at most
 	Limit    *Ration        // of what tenants themselves ask for; nil for none
+	Revocations *Ration // of each connection, MostRevocations a minute; nil for none
 }
 
 // probeTime bounds one try's questions to AWS, so that there is time left to commit and to answer. What has not been

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -22,13 +23,15 @@ type APIParts struct {
 	// EnrolmentTokens are shown with enrolments' launches.
 	EnrolmentTokens connect.EnrolmentTokens
 	Issuer          string // of the tokens that the API takes
-	Log             *slog.Logger
+	// Rations are what tenants may have of the routes in a minute, as [Route] says; what has none is not limited.
+	Rations []*connect.Ration
+	Log     *slog.Logger
 }
 
 // NewAPI serves the routes of function api.
 func NewAPI(p APIParts) http.Handler {
 	a := api{APIParts: p, present: presenter{deployment: p.Connections.Deployment, tokens: p.Tokens}}
-	return newServer(a.operations(), p.Log, p.Connections.Clock)
+	return newServer(a.operations(), p.Rations, p.Log, p.Connections.Clock)
 }
 
 type api struct {
@@ -45,6 +48,10 @@ var openAPI []byte
 // Inputs; the tags are read by bind and by the OpenAPI document.
 type (
 	none struct{}
+
+	documentInput struct {
+		IfNoneMatch string `header:"If-None-Match" doc:"The ETag of the last answer: 304, without a body, as long as that is true."`
+	}
 
 	createInput struct {
 		IdempotencyKey string `header:"Idempotency-Key" doc:"1 to 128 printable ASCII characters. A second request with the same key changes nothing and answers with what the first one made; kept for a day." maxLength:"128"`
@@ -81,7 +88,11 @@ func (a api) operations() []operation {
 	return append([]operation{
 		does(operation{
 			route: "GET /openapi.json", id: "getOpenAPI", summary: "This document",
-			answers: []answer{{status: http.StatusOK, about: "OpenAPI 3.1", body: reflect.TypeFor[map[string]any]()}},
+			about: "Caches may keep it for five minutes.",
+			answers: []answer{
+				{status: http.StatusOK, about: "OpenAPI 3.1", body: reflect.TypeFor[map[string]any](), headers: []string{"ETag", "Cache-Control"}},
+				{status: http.StatusNotModified, about: "As the ETag in If-None-Match has it", headers: []string{"ETag", "Cache-Control"}},
+			},
 		}, a.openAPI),
 		a.metadataOperation(),
 		does(operation{
@@ -110,6 +121,7 @@ func (a api) operations() []operation {
 				status: http.StatusOK, body: reflect.TypeFor[Connection](), headers: []string{"ETag"},
 			}},
 		}, a.get),
+		a.statusOperation(),
 		a.updateOperation(),
 		does(operation{
 			route: "DELETE /v1/connections/{id}", id: "deleteConnection", summary: "Delete a connection",
@@ -134,8 +146,11 @@ func (a api) operations() []operation {
 	}, slices.Concat(a.scopeOperations(), a.legacyOperations(), a.enrolmentOperations())...)
 }
 
-func (a api) openAPI(context.Context, call, none) (reply, error) {
-	return reply{status: http.StatusOK, body: document(openAPI), public: true}, nil
+// openAPITag is made once, when it is first asked for: starts have no time for it.
+var openAPITag = sync.OnceValue(func() string { return hashTag(openAPI) })
+
+func (a api) openAPI(_ context.Context, _ call, in documentInput) (reply, error) {
+	return reply{status: http.StatusOK, body: document(openAPI), etag: openAPITag(), public: true}.unless(in.IfNoneMatch), nil
 }
 
 func (a api) config(context.Context, call, none) (reply, error) {

@@ -327,8 +327,6 @@ func ifMatch(header string) (int64, error) {
 	return version, nil
 }
 
-func etag(version int64) string { return `"` + strconv.FormatInt(version, 10) + `"` }
-
 // checkIdempotencyKey admits 1 to 128 printable ASCII characters; none is no key.
 func checkIdempotencyKey(key string) error {
 	if len(key) > 128 || !isPrintableASCII(key) {

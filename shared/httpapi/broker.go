@@ -25,6 +25,7 @@ type BrokerParts struct {
 	Retries       connect.Retries
 	Deployment    connect.Deployment
 	Tokens        connect.Tokens
+	Rations       []*connect.Ration // as of APIParts
 	Log           *slog.Logger
 	// Patience is how long a caller is kept waiting for a verification; 0 for 20 seconds.
 	Patience time.Duration
@@ -36,7 +37,7 @@ func NewBroker(p BrokerParts) http.Handler {
 		p.Patience = defaultPatience
 	}
 	b := broker{BrokerParts: p, present: presenter{deployment: p.Deployment, tokens: p.Tokens}}
-	return newServer(b.operations(), p.Log, p.Verifications.Clock)
+	return newServer(b.operations(), p.Rations, p.Log, p.Verifications.Clock)
 }
 
 type broker struct {

@@ -37,7 +37,7 @@ func TestPanicsAndErrorsTellNoSecret(t *testing.T) {
 					panic(v)
 				}
 				return reply{}, fmt.Errorf("failed: %v", v)
-			})}, slog.New(slog.NewJSONHandler(&log, nil)), time.Now)
+			})}, nil, slog.New(slog.NewJSONHandler(&log, nil)), time.Now)
 			rec := httptest.NewRecorder()
 			r := httptest.NewRequestWithContext(t.Context(), "GET", "/v1/config", nil)
 			s.ServeHTTP(rec, r.WithContext(Identify(r.Context(), "acme", "anna", allScopes())))
@@ -65,7 +65,7 @@ func TestPanicsTellNothingOfOtherTypes(t *testing.T) {
 	} {
 		var log syncBuffer
 		s := newServer([]operation{does(operation{route: "GET /v1/config"}, func(context.Context, call, none) (reply, error) { panic(v) })},
-			slog.New(slog.NewJSONHandler(&log, nil)), time.Now)
+			nil, slog.New(slog.NewJSONHandler(&log, nil)), time.Now)
 		rec := httptest.NewRecorder()
 		r := httptest.NewRequestWithContext(t.Context(), "GET", "/v1/config", nil)
 		s.ServeHTTP(rec, r.WithContext(Identify(r.Context(), "acme", "anna", allScopes())))

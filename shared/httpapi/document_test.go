@@ -80,9 +80,16 @@ func describe(t *testing.T, o operation, registry huma.Registry, problem *huma.S
 			Headers:     map[string]*huma.Header{RequestIDHeader: stringHeader("Names the request in the platform's log.")},
 		}},
 	}
-	if scope := scopeOf(t, o.route); scope != "" {
+	if scope := routeOf(t, o.route).Scope; scope != "" {
 		out.Security = []map[string][]string{{"token": {scope}}}
 		out.Description = strings.TrimSpace(out.Description + " Scope: `" + scope + "`.")
+	}
+	if routeOf(t, o.route).Rationed != "" && !o.legacy {
+		out.Responses["429"] = &huma.Response{
+			Description: "The tenant asks too often; code is TOO_MANY_REQUESTS",
+			Content:     map[string]*huma.MediaType{"application/problem+json": {Schema: problem}},
+			Headers:     map[string]*huma.Header{"Retry-After": stringHeader("In seconds.")},
+		}
 	}
 	if o.legacy {
 		out.Responses["default"] = response(registry, answer{about: "An error", body: reflect.TypeFor[LegacyError](), headers: []string{RequestIDHeader}})
@@ -159,15 +166,15 @@ func bodySchema(registry huma.Registry, a answer) *huma.Schema {
 	return &huma.Schema{OneOf: []*huma.Schema{schema, registry.Schema(a.or, true, "")}}
 }
 
-func scopeOf(t *testing.T, route string) string {
+func routeOf(t *testing.T, route string) Route {
 	t.Helper()
 	for _, r := range Routes() {
 		if r.Method+" "+r.Path == route {
-			return r.Scope
+			return r
 		}
 	}
 	t.Fatalf("%s is no route", route)
-	return ""
+	return Route{}
 }
 
 func introduction() string {

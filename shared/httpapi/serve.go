@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -76,14 +77,21 @@ func does[I any](o operation, f func(ctx context.Context, c call, in I) (reply, 
 type server struct {
 	operations map[string]operation // by method and path
 	routes     []Route              // of both functions, so that a wrong method is told from a wrong path
+	rations    map[connect.Rationed]*connect.Ration
 	log        *slog.Logger
 	clock      func() time.Time
 }
 
-func newServer(operations []operation, log *slog.Logger, clock func() time.Time) *server {
-	s := &server{operations: make(map[string]operation, len(operations)), routes: Routes(), log: log, clock: clock}
+func newServer(operations []operation, rations []*connect.Ration, log *slog.Logger, clock func() time.Time) *server {
+	s := &server{
+		operations: make(map[string]operation, len(operations)), routes: Routes(), rations: map[connect.Rationed]*connect.Ration{},
+		log: log, clock: clock,
+	}
 	for _, o := range operations {
 		s.operations[o.route] = o
+	}
+	for _, r := range rations {
+		s.rations[r.Of] = r
 	}
 	return s
 }
@@ -96,6 +104,7 @@ type sighting struct {
 	connection connect.ConnectionID
 	code       connect.Code
 	cause      error // of what is our own fault
+	asked      bool  // that it failed is the callers' doing, whatever its status
 }
 
 // ServeHTTP answers a request, logs that it did, and outlives panics.
@@ -123,7 +132,7 @@ func (s *server) answer(w http.ResponseWriter, r *http.Request, seen *sighting) 
 		}
 		seen.code = p.Code
 		if p.Status >= http.StatusInternalServerError {
-			seen.cause = err
+			seen.cause, seen.asked = err, asked(err)
 		}
 		if s.operations[seen.route].legacy {
 			writeLegacy(w, p)
@@ -177,6 +186,9 @@ func (s *server) handle(r *http.Request, seen *sighting) (reply, error) {
 			return reply{}, err
 		}
 		seen.tenant = c.caller.Tenant
+		if err = s.rations[route.Rationed].Admit(r.Context(), c.caller.Tenant); err != nil {
+			return reply{}, err
+		}
 	}
 	body, err := readBody(r)
 	if err != nil {
@@ -271,10 +283,18 @@ func (s *server) panicked(w *recorder, r *http.Request, seen *sighting, v any) {
 
 var errPanic = &connect.Error{Kind: connect.KindInternal, Code: connect.CodeInternal, Message: "panic"}
 
-// logAccess writes one line for each request: who, what, how it ended. Never a body, a query or a header.
+// asked says that callers alone bring a failure about, by asking for too much, or for changes of one connection at once.
+// Nobody needs to be called for it, so it is no error in the log.
+func asked(err error) bool {
+	var e *connect.Error
+	return errors.As(err, &e) && (e.Kind == connect.KindLimited || e.Code == connect.CodeBusy)
+}
+
+// logAccess writes one line for each request: who, what, how it ended. Never a body, a query or a header. What a stranger
+// can send makes a line of INFO.
 func (s *server) logAccess(r *http.Request, w *recorder, seen *sighting, took time.Duration) {
 	level := slog.LevelInfo
-	if w.status >= http.StatusInternalServerError {
+	if w.status >= http.StatusInternalServerError && !seen.asked {
 		level = slog.LevelError
 	}
 	attrs := []slog.Attr{

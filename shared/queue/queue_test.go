@@ -97,6 +97,21 @@ func (w world) received(arn string) []string {
 	return bodies
 }
 
+// groups are those of the messages that can be received now.
+func (w world) groups(arn string) []string {
+	w.Helper()
+	var none time.Duration
+	got, err := w.sqs.Receive(w.Context(), arn, sqs.ReceiveInput{Max: 10, Wait: &none})
+	if err != nil {
+		w.Fatal(err)
+	}
+	var groups []string
+	for _, m := range got {
+		groups = append(groups, m.Attributes["MessageGroupId"])
+	}
+	return groups
+}
+
 func id(n int) connect.ConnectionID {
 	return connect.ConnectionID(fmt.Sprintf("conn_%026d", n))
 }

@@ -91,7 +91,7 @@ test('codes: roles that are refused at once say why and what to do', async ({ pa
   await accessible(page, 'refused roles');
 
   // Of another account than the connection has: it was enabled a moment ago by somebody else, and this page has not yet heard.
-  await page.route(`**/v1/connections/${kept}`, () => undefined);
+  await page.route(`**/v1/connections/${kept}{,/status}`, () => undefined);
   const trust = await widget.locator('.snippet pre').first().innerText();
   const arn = await makeRole(id, 'Quick', trust);
   assert.equal((await api('PUT', `/v1/connections/${kept}/role`, { roleArn: arn })).body.status, 'enabled');
@@ -121,7 +121,7 @@ test('codes: who asks too often is told when to go on, and a page that looks too
   await shoot(page, '68-too-often');
 
   let refusals = 0;
-  await page.route('**/v1/connections/conn_*', (r) => {
+  await page.route('**/v1/connections/conn_*/status', (r) => {
     if (refusals++ < 2) return r.fulfill({ status: 429, contentType: 'application/json', body: '{"message":"Too Many Requests"}' });
     return r.continue();
   });

@@ -327,7 +327,7 @@ func TestQueueRecordIsWhatLambdaSends(t *testing.T) {
 	w := &mapping{Mapping: Mapping{SourceARN: queueARN}, region: testRegion}
 	got, err := w.queueRecord(Message{
 		ID: "id", ReceiptHandle: "handle", Body: "body", MD5OfBody: "sum",
-		Attributes: map[string]string{"SentTimestamp": "1"},
+		Attributes: map[string]string{"SentTimestamp": "1", "MessageGroupId": "conn_1"},
 		MessageAttributes: map[string]MessageAttribute{
 			"text":   {DataType: "String", StringValue: "x"},
 			"binary": {DataType: "Binary", BinaryValue: []byte{1}},
@@ -336,7 +336,7 @@ func TestQueueRecordIsWhatLambdaSends(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := `{"messageId":"id","receiptHandle":"handle","body":"body","attributes":{"SentTimestamp":"1"},` +
+	want := `{"messageId":"id","receiptHandle":"handle","body":"body","attributes":{"MessageGroupId":"conn_1","SentTimestamp":"1"},` +
 		`"messageAttributes":{` +
 		`"binary":{"binaryValue":"AQ==","stringListValues":[],"binaryListValues":[],"dataType":"Binary"},` +
 		`"text":{"stringValue":"x","stringListValues":[],"binaryListValues":[],"dataType":"String"}},` +

@@ -39,6 +39,7 @@ func Synthesise(ctx context.Context, environ []string, root, out, functions, iss
 	given := map[string]any{
 		"account": Account, "homeRegion": HomeRegion, "functionsDir": functions, "issuer": issuer,
 		"audience": []string{Audience}, "tenantClaim": TenantClaim,
+		"lambdaConcurrency": 100, // as much as the pocket AWS starts at once, and nothing reserved, since it has as many machines as this one
 	}
 	maps.Copy(given, more)
 	settings, err := json.Marshal(given)

@@ -72,6 +72,19 @@ func TestATenantsLimits(t *testing.T) {
 	}
 	role := pastedRole(t, "222222222217", "Modest", c.ExternalID, `"ec2:DescribeRegions","iam:GetRole"`)
 	modest.want(http.StatusOK, "PUT", "/v1/connections/"+c.ID+"/role", `{"roleArn":"`+role+`"}`)
+
+	for i := range 2 {
+		minute := time.Now().UTC().Add(time.Duration(i) * time.Minute).Format("2006-01-02T15:04")
+		keep(t, map[string]any{"PK": "TENANT#acme-modest", "SK": "LIMIT#revocations#" + c.ID + "#" + minute, "used": 2})
+	}
+	mark = pocket.Journal.Mark()
+	a := modest.call("POST", "/v1/connections/"+c.ID+"/revoke-sessions", "")
+	if wait := refusedFor(t, a, http.StatusTooManyRequests, "TOO_MANY_REQUESTS"); wait > time.Minute {
+		t.Errorf("to wait %s", wait)
+	}
+	if got := asked(mark, "broker"); got["sts:AssumeRole"]+got["dynamodb:TransactWriteItems"] != 0 {
+		t.Errorf("a refused revocation cost %v", got)
+	}
 }
 
 // Places that were taken by connections that are pending no more are found again when they are counted.

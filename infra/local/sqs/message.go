@@ -46,6 +46,7 @@ type message struct {
 	attributes map[string]Attribute
 	sender     string
 	trace      string // AWSTraceHeader
+	group      string // MessageGroupId; "" for none
 
 	sent          time.Time
 	visibleAt     time.Time
@@ -63,6 +64,7 @@ type outgoing struct {
 	delay      *time.Duration // nil: the queue's
 	sender     string
 	trace      string
+	group      *string
 }
 
 func (s *Service) enqueue(q *queue, out outgoing) (*message, error) {
@@ -76,8 +78,9 @@ func (s *Service) enqueue(q *queue, out outgoing) (*message, error) {
 	now := s.clock()
 	m := &message{
 		id: newID(), body: out.body, attributes: out.attributes, sender: out.sender, trace: out.trace,
-		sent: now, visibleAt: now.Add(delay),
+		group: orElse(out.group, ""), sent: now, visibleAt: now.Add(delay),
 	}
+	q.sentBy(m.group, now)
 	q.messages = append(q.messages, m)
 	q.signal()
 	return m, nil
@@ -94,6 +97,9 @@ func (out outgoing) check(limit int) error {
 	if out.delay != nil && (*out.delay < 0 || *out.delay > maxDelay) {
 		return fail("InvalidParameterValue", "Value %d for parameter DelaySeconds is invalid. Reason: "+
 			"DelaySeconds must be >= 0 and <= 900.", int(out.delay.Seconds()))
+	}
+	if err := checkGroup(out.group); err != nil {
+		return err
 	}
 	if err := checkAttributes(out.attributes); err != nil {
 		return err
@@ -218,7 +224,7 @@ func (s *Service) take(arn string, in ReceiveInput) (glance, error) {
 	q.expire(now)
 	look := glance{changed: q.changed, wait: orElse(in.Wait, q.settings.seconds("ReceiveMessageWaitTimeSeconds"))}
 	hide := orElse(in.Visibility, q.settings.seconds("VisibilityTimeout"))
-	for _, m := range slices.Clone(q.messages) {
+	for _, m := range q.inTurn(now) {
 		switch {
 		case len(look.got) == in.Max:
 			return look, nil
@@ -227,6 +233,7 @@ func (s *Service) take(arn string, in ReceiveInput) (glance, error) {
 				look.next = m.visibleAt
 			}
 		case !s.bury(q, m, now):
+			q.worked(m, now)
 			look.got = append(look.got, m.receive(arn, now, hide))
 		}
 	}
@@ -271,7 +278,7 @@ func (m *message) system() map[string]string {
 		"SentTimestamp":                    millis(m.sent),
 	}
 	for name, value := range map[string]string{
-		"SenderId": m.sender, "AWSTraceHeader": m.trace, "DeadLetterQueueSourceArn": m.source,
+		"SenderId": m.sender, "AWSTraceHeader": m.trace, "DeadLetterQueueSourceArn": m.source, "MessageGroupId": m.group,
 	} {
 		if value != "" {
 			all[name] = value

@@ -285,13 +285,13 @@ type sendInput struct {
 	DelaySeconds            *int
 	MessageAttributes       map[string]Attribute
 	MessageSystemAttributes map[string]Attribute
-	MessageGroupID          string `json:"MessageGroupId"`
+	MessageGroupID          *string `json:"MessageGroupId"`
 }
 
 func (in sendInput) outgoing(call *wire.Call) outgoing {
 	return outgoing{
 		body: in.MessageBody, attributes: in.MessageAttributes, delay: seconds(in.DelaySeconds),
-		sender: call.Principal.UserID, trace: in.MessageSystemAttributes["AWSTraceHeader"].StringValue,
+		sender: call.Principal.UserID, group: in.MessageGroupID, trace: in.MessageSystemAttributes["AWSTraceHeader"].StringValue,
 	}
 }
 

@@ -43,8 +43,9 @@ func (s *Service) redrive(arn, destination string) (moveTask, error) {
 		}
 		source.remove(m)
 		target.messages = append(target.messages, &message{
-			id: newID(), body: m.body, attributes: m.attributes, sender: m.sender, trace: m.trace, sent: now, visibleAt: now,
+			id: newID(), body: m.body, attributes: m.attributes, sender: m.sender, trace: m.trace, group: m.group, sent: now, visibleAt: now,
 		})
+		target.sentBy(m.group, now)
 		target.signal()
 		task.moved++
 	}

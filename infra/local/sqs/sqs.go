@@ -1,5 +1,5 @@
 // Package sqs is the pocket AWS's Simple Queue Service: standard queues in memory with visibility timeouts, delays, long
-// polling, retention, dead-letter queues and queue policies. FIFO queues and encryption with KMS keys are refused.
+// polling, retention, dead-letter queues, queue policies and fair queues. FIFO queues and encryption with KMS keys are refused.
 //
 // Time comes from the injected clock alone. Waiting receivers set a real timer for the next instant at which something can
 // change and then ask the clock again, so a test with a clock of its own moves it and calls [Service.Wake].
@@ -42,7 +42,8 @@ type queue struct {
 	modified time.Time
 	purged   time.Time
 	tasks    []moveTask
-	messages []*message    // oldest first
+	messages []*message // oldest first
+	fair     fairness
 	changed  chan struct{} // closed and replaced when a waiting receiver should look again
 }
 
@@ -246,6 +247,7 @@ func (s *Service) DeleteMessage(arn, receiptHandle string) error {
 		return err
 	}
 	if m := q.message(id); m != nil && m.nonce == nonce {
+		q.worked(m, s.clock())
 		q.remove(m)
 	}
 	return nil

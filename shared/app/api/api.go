@@ -30,7 +30,7 @@ func New(c config.Config) (front.Function, error) {
 	tokens := token.MAC{Client: kms.NewFromConfig(cfg), KeyARN: c.MACKeyARN}
 	deployment := front.Deployment(c, manifest)
 	intake := keys.Intake(c, cfg)
-	intake.Limit = &connect.Ration{Store: table, Clock: time.Now, Of: connect.RationedVerifications, PerMinute: c.VerifyRate}
+	intake.Limit = front.Ration(table, connect.RationedVerifications, c.VerifyRate)
 	return front.BehindGateway(c, httpapi.NewAPI(httpapi.APIParts{
 		Connections: connect.Connections{
 			Store: table, Replays: table, Scopes: table, Deployment: deployment, Keys: intake, Clock: time.Now, Random: rand.Reader,
@@ -39,5 +39,8 @@ func New(c config.Config) (front.Function, error) {
 		Intakes:    connect.Intakes{Store: table, Deployment: deployment, Clock: time.Now, Random: rand.Reader},
 		Enrolments: connect.Enrolments{Store: table, Replays: table, Deployment: deployment, Clock: time.Now, Random: rand.Reader},
 		Tokens:     tokens, EnrolmentTokens: tokens, Issuer: c.Issuer, Log: app.Logger(c),
+		Rations: []*connect.Ration{
+			front.Ration(table, connect.RationedReads, c.ReadRate), front.Ration(table, connect.RationedLaunches, c.LaunchRate),
+		},
 	})), nil
 }

@@ -31,13 +31,14 @@ func New(c config.Config) (front.Function, error) {
 	cfg := app.AWS(c)
 	v := verify.Verifications(c, cfg, manifest)
 	table := &store.Store{Client: dynamodb.NewFromConfig(cfg), Table: c.Table}
-	v.Limit = ration(table, connect.RationedVerifications, c.VerifyRate)
+	v.Limit = front.Ration(table, connect.RationedVerifications, c.VerifyRate)
+	v.Revocations = front.Ration(table, connect.RationedRevocations, connect.MostRevocations)
 	maker := connect.SessionMaker{
 		Store: table, Assumer: v.Verifier.Assumer, Keys: keys.Sessions(c, cfg), Clock: time.Now, EventID: eventID,
 		Refusals: &connect.Rechecks{Jobs: verify.Soon(c, cfg), Clock: time.Now},
 	}
 	issuing := connect.Issuing{
-		Scopes: table, Limits: &connect.Limits{Tenants: ration(table, connect.RationedCredentials, c.IssueRate), Clock: time.Now},
+		Scopes: table, Limits: &connect.Limits{Tenants: front.Ration(table, connect.RationedCredentials, c.IssueRate), Clock: time.Now},
 		Store: table, Clock: time.Now, Sessions: connect.NewSessionCache(maker, connect.DefaultCacheSize, time.Now),
 	}
 	deployment := front.Deployment(c, manifest)
@@ -47,7 +48,8 @@ func New(c config.Config) (front.Function, error) {
 		Retries: connect.Retries{Store: table, Jobs: v.Jobs, Deployment: deployment, Clock: time.Now, Limit: v.Limit},
 		Tokens:  token.MAC{Client: kms.NewFromConfig(cfg), KeyARN: c.MACKeyARN},
 		Issuing: issuing, SignIns: signIns(c, issuing, maker),
-		Log: app.Logger(c),
+		Rations: []*connect.Ration{front.Ration(table, connect.RationedRevocations, c.RevokeRate)},
+		Log:     app.Logger(c),
 	})), nil
 }
 
@@ -60,10 +62,6 @@ func signIns(c config.Config, issuing connect.Issuing, maker connect.SessionMake
 	}
 	u.Federation = customer.Federation{HTTP: app.PlainClient(), Endpoint: asked}
 	return u
-}
-
-func ration(table *store.Store, of connect.Rationed, perMinute int) *connect.Ration {
-	return &connect.Ration{Store: table, Clock: time.Now, Of: of, PerMinute: perMinute}
 }
 
 func eventID() string { return "evt_" + strings.ToLower(rand.Text()) }

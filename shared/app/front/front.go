@@ -4,6 +4,7 @@ package front
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"github.com/aws/aws-lambda-go/events"
 
@@ -27,6 +28,11 @@ func BehindGateway(c config.Config, h http.Handler) Function {
 		return ctx
 	}
 	return gateway.Function{Handler: h, TenantClaim: c.TenantClaim, ConnectionsClaim: c.ConnectionsClaim, Identify: identify}.Handle
+}
+
+// Ration is what each tenant may have in a minute, of all processes together.
+func Ration(table connect.LeaseStore, of connect.Rationed, perMinute int) *connect.Ration {
+	return &connect.Ration{Store: table, Clock: time.Now, Of: of, PerMinute: perMinute}
 }
 
 // Deployment is what answers tell of the platform.

@@ -4,6 +4,7 @@ import type { components } from './schema.js';
 type Schemas = components['schemas'];
 export type Connection = Schemas['Connection'];
 export type Connections = Schemas['Connections'];
+export type ConnectionStatus = Schemas['ConnectionStatus'];
 export type Check = Schemas['Check'];
 export type Config = Schemas['Config'];
 export type Event = Schemas['Event'];
@@ -54,6 +55,8 @@ interface Options {
   /** The version that the caller has seen, for If-Match. */
   version?: number;
   idempotencyKey?: string;
+  /** The ETag of what the caller has, for If-None-Match. */
+  tag?: string;
   signal?: AbortSignal;
 }
 
@@ -77,6 +80,13 @@ export class Client {
 
   connection(id: string, signal?: AbortSignal): Promise<Connection> {
     return this.ask('GET', this.path(id), signal ? { signal } : {});
+  }
+
+  /** status is what there is to follow of a connection; undefined as long as the tag of the last answer is true. */
+  async status(id: string, tag: string): Promise<{ tag: string; status: ConnectionStatus } | undefined> {
+    const response = await this.request('GET', this.path(id, '/status'), { tag });
+    if (response.status === 304) return undefined;
+    return { status: await this.read<ConnectionStatus>(response), tag: response.headers.get('ETag') ?? '' };
   }
 
   create(body: CreateConnection, idempotencyKey?: string): Promise<Connection> {
@@ -107,8 +117,13 @@ export class Client {
     return `/v1/connections/${encodeURIComponent(id)}${more}`;
   }
 
-  /** ask makes one request; a token that the API refuses is asked for once more. */
+  /** ask makes one request and reads its answer. */
   async ask<T>(method: string, path: string, options: Options = {}): Promise<T> {
+    return this.read<T>(await this.request(method, path, options));
+  }
+
+  /** request makes one request; a token that the API refuses is asked for once more. */
+  private async request(method: string, path: string, options: Options): Promise<Response> {
     let response = await this.send(method, path, options, false);
     if (response.status === 401) response = await this.send(method, path, options, true);
     const date = Date.parse(response.headers.get('Date') ?? '');
@@ -116,6 +131,10 @@ export class Client {
       const skew = date + 500 - Date.now();
       this.skew = Math.abs(skew) > 1500 ? skew : 0;
     }
+    return response;
+  }
+
+  private async read<T>(response: Response): Promise<T> {
     if (response.status === 204) return undefined as T;
     let answer: unknown;
     try {
@@ -135,6 +154,7 @@ export class Client {
     const headers = new Headers({ Authorization: `Bearer ${await this.token({ refresh })}` });
     if (options.body !== undefined) headers.set('Content-Type', 'application/json');
     if (options.version !== undefined) headers.set('If-Match', `"${options.version}"`);
+    if (options.tag) headers.set('If-None-Match', options.tag);
     if (options.idempotencyKey) headers.set('Idempotency-Key', options.idempotencyKey);
     const init: RequestInit = { method, headers, cache: 'no-store', credentials: 'omit', referrerPolicy: 'no-referrer' };
     if (options.body !== undefined) init.body = JSON.stringify(options.body);

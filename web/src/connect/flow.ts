@@ -1,13 +1,14 @@
 import { Problem, asProblem, type Client, type Connection, type CreateConnection, type Event } from '../api/client.js';
 import { failureOf, type Failure } from '../parts/failure.js';
+import { patience } from '../parts/patience.js';
 
 /** The way in which the customer is asked to connect. Only `keys` is another kind of connection for the API. */
 export type Method = 'stack' | 'role' | 'cli' | 'terraform' | 'keys';
 
 export const allMethods: Method[] = ['stack', 'role', 'cli', 'terraform', 'keys'];
 
-/** How often to look, in milliseconds: quickly while something is to be seen, slowly when the page is left alone. */
-const looks = { verifying: 700, pending: 1000, patient: 5000, offline: 3000 };
+/** How often to look at most, in milliseconds: quickly while something is to be seen, slowly when the page is left alone. */
+const looks = { verifying: 700, pending: 1000, patient: 5000, offline: 3000, crowded: 15_000 };
 
 /**
  * A Flow follows one connection until it is enabled or has failed. What is shown comes from the connection alone, so it
@@ -26,6 +27,9 @@ export class Flow {
   private timer = 0;
   private round = 0;
   private seen = '';
+  /** The ETag of the connection's status as it is shown. */
+  private tag = '';
+  /** Since when nothing has moved, as far as this page knows. */
   private since = Date.now();
 
   constructor(
@@ -43,6 +47,7 @@ export class Flow {
     const before = this.connection;
     if (before?.id === connection.id && before.version > connection.version) return;
     this.connection = connection;
+    this.tag = '';
     this.changed(before);
     this.look(0);
   }
@@ -84,7 +89,9 @@ export class Flow {
 
   /** wake looks at once, as when the page is shown again. */
   wake(): void {
-    if (this.connection && this.timer) this.look(0);
+    if (!this.connection || !this.timer) return;
+    this.since = Date.now();
+    this.look(0);
   }
 
   close(): void {
@@ -103,16 +110,19 @@ export class Flow {
     const id = this.connection?.id;
     if (!id) return;
     try {
-      const connection = await this.client.connection(id);
-      const mark = `${connection.id} ${connection.version}`;
-      const events = mark === this.seen ? this.events : (await this.client.events(id, { limit: 50 })).items;
+      const told = await this.client.status(id, this.tag);
+      const moved = told && (await this.fetch(id));
       if (round !== this.round) return;
-      const news = this.offline || mark !== this.seen;
+      const news = this.offline || (moved && moved.mark !== this.seen);
       const before = this.connection;
-      this.seen = mark;
-      this.events = events;
+      if (moved) {
+        this.since = Date.now();
+        this.tag = told.tag;
+        this.seen = moved.mark;
+        this.events = moved.events;
+        this.connection = moved.connection;
+      }
       this.offline = this.crowded = false;
-      this.connection = connection;
       if (news) this.changed(before);
     } catch (error) {
       if (round !== this.round) return;
@@ -129,14 +139,26 @@ export class Flow {
     else this.timer = 0;
   }
 
+  /** fetch reads the whole connection, and its events if it has another version than those that are known. */
+  private async fetch(id: string): Promise<{ connection: Connection; events: Event[]; mark: string }> {
+    const connection = await this.client.connection(id);
+    const mark = `${connection.id} ${connection.version} ${connection.launch ? 'open' : ''}`;
+    const events = mark === this.seen ? this.events : (await this.client.events(id, { limit: 50 })).items;
+    return { connection, events, mark };
+  }
+
   private wait(): number {
-    if (this.offline) return looks.offline;
-    if (this.crowded) return looks.patient;
+    if (this.crowded) return looks.crowded;
+    const quickest = this.offline ? looks.offline : this.quickest();
+    return quickest && patience(quickest, Date.now() - this.since);
+  }
+
+  private quickest(): number {
     switch (this.connection?.status) {
       case 'verifying':
         return looks.verifying;
       case 'pending':
-        return document.hidden || Date.now() - this.since > 10 * 60_000 ? looks.patient : looks.pending;
+        return document.hidden ? looks.patient : looks.pending;
       case 'failed': // a stack that rolls back goes on from here by itself
       case 'disconnected':
       case 'expired':

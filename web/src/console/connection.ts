@@ -4,6 +4,7 @@ import { asProblem, sentence, type Check, type Config, type Connection, type Eve
 import '../parts/copy.js';
 import { failureOf, remedy } from '../parts/failure.js';
 import { fixed, snippet } from '../parts/fix.js';
+import { patience } from '../parts/patience.js';
 import { cross, question, refresh, tick, warning } from '../parts/icons.js';
 import { exact } from '../parts/time.js';
 import { checkLabel, eventLabel, eventTone, methodLabel, permissionLabel, verdictWord } from '../parts/words.js';
@@ -12,7 +13,7 @@ import './panels.js';
 import './place.js';
 import { navigate } from './router.js';
 
-/** How often a connection is read again, in milliseconds. */
+/** How often a connection is looked at again at most, in milliseconds. */
 const again = { busy: 1000, waiting: 3000, quiet: 15_000 };
 
 /** One connection: how it is, why, what happened, and all that can be done with it. */
@@ -26,6 +27,9 @@ class ConnectionPage extends Page {
   @state() private failed?: Problem | undefined;
   @state() private typed = '';
   private seen = 0;
+  /** The ETag of the connection's status as it is shown, and since when that has not moved. */
+  private tag = '';
+  private since = Date.now();
   /** Checks that were made for the reader just now, which a single denial does not make the connection's own. */
   @state() private fresh?: Check[] | undefined;
 
@@ -34,17 +38,31 @@ class ConnectionPage extends Page {
     this.connection = undefined;
     this.events = [];
     this.seen = 0;
+    this.tag = '';
     this.fresh = undefined;
     void this.refresh();
   }
 
   protected override async load(): Promise<number> {
     const id = this.connectionId;
-    const [c, config] = await Promise.all([this.client.connection(id), this.config ?? this.client.config()]);
-    this.config = config;
-    await this.take(c);
-    if (c.verification || c.status === 'verifying') return again.busy;
-    return c.status === 'pending' ? again.waiting : c.status === 'deleted' ? 0 : again.quiet;
+    const told = await this.client.status(id, this.tag);
+    if (told) {
+      const [c, config] = await Promise.all([this.client.connection(id), this.config ?? this.client.config()]);
+      this.config = config;
+      await this.take(c);
+      this.tag = told.tag;
+      this.since = Date.now();
+    } else if (this.connection?.status === 'enabled') {
+      await this.take(this.connection); // what is handed out changes nothing, and is in the timeline
+    }
+    const c = this.connection;
+    if (!c || c.status === 'deleted') return 0;
+    if (c.verification || c.status === 'verifying') return patience(again.busy, Date.now() - this.since);
+    return c.status === 'pending' ? patience(again.waiting, Date.now() - this.since) : again.quiet;
+  }
+
+  protected override cameBack(): void {
+    this.since = Date.now();
   }
 
   private async take(c: Connection): Promise<void> {

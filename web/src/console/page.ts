@@ -34,8 +34,15 @@ export class Page extends LitElement {
   }
 
   private readonly shown = () => {
-    if (!document.hidden && this.timer) void this.refresh();
+    if (document.hidden || !this.timer) return;
+    this.cameBack();
+    void this.refresh();
   };
+
+  /** cameBack is told before a page is loaded anew because somebody looks at it again. */
+  protected cameBack(): void {
+    // most pages look as often as ever
+  }
 
   /** load fetches what the page shows; it answers after how many milliseconds to look again, 0 for never. */
   protected load(): Promise<number> {

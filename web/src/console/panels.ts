@@ -25,8 +25,10 @@ class ConnectionPanels extends Page {
   @state() private note?: Problem | undefined;
 
   protected override async load(): Promise<number> {
-    const page = await this.client.ask<Sessions>('GET', this.client.path(this.connection.id, '/sessions'), { query: { limit: 20 } });
-    this.sessions = page.items;
+    if (this.connection.enabledAt) { // else there can be no session
+      const page = await this.client.ask<Sessions>('GET', this.client.path(this.connection.id, '/sessions'), { query: { limit: 20 } });
+      this.sessions = page.items;
+    }
     return 20_000;
   }
 
