@@ -149,7 +149,7 @@ func (h *history) receive(r connect.CallbackRequest) {
 }
 
 func (h *history) commands(tb testing.TB) map[string]func(*rapid.T) {
-	target := connect.Target{Tenant: "acme", ID: string(h.id), By: "ada"}
+	target := connect.Target{Filter: connect.Unrestricted(), Tenant: "acme", ID: string(h.id), By: "ada"}
 	commit := func(ch connect.Change, err error) {
 		if err == nil {
 			if err := h.store.Commit(context.Background(), ch); err != nil {
@@ -237,7 +237,7 @@ func (h *history) commands(tb testing.TB) map[string]func(*rapid.T) {
 		},
 		"credentials are asked for": func(t *rapid.T) {
 			before := h.conn()
-			_, err := h.issue.Issue(context.Background(), connect.IssueRequest{Tenant: "acme", ID: string(h.id), Caller: "svc"})
+			_, err := h.issue.Issue(context.Background(), connect.IssueRequest{Filter: connect.Unrestricted(), Tenant: "acme", ID: string(h.id), Caller: "svc"})
 			if err == nil && before.Status() != connect.StatusEnabled {
 				t.Fatalf("issued while %s", before.Status())
 			}

@@ -29,7 +29,7 @@ func (b *keyBench) issuing() connect.Issuing {
 }
 
 func (b *keyBench) ask(c connect.Connection, more func(*connect.IssueRequest)) (connect.Issued, error) {
-	r := connect.IssueRequest{Tenant: "acme", ID: string(c.ID()), Caller: "svc"}
+	r := connect.IssueRequest{Filter: connect.Unrestricted(), Tenant: "acme", ID: string(c.ID()), Caller: "svc"}
 	if more != nil {
 		more(&r)
 	}
@@ -117,7 +117,7 @@ func TestATemporaryKeysEnd(t *testing.T) {
 	if s := b.look(t, c); s.Status != connect.StatusDegraded || s.StatusReason.Code != connect.CodeKeysExpired || b.aws.asked != asked {
 		t.Errorf("%s %s after %d questions", s.Status, s.StatusReason.Code, b.aws.asked-asked)
 	}
-	target := connect.Target{Tenant: "acme", ID: string(c.ID()), By: "ada"}
+	target := connect.Target{Filter: connect.Unrestricted(), Tenant: "acme", ID: string(c.ID()), By: "ada"}
 	if again, err := b.keys.SetKeys(context.Background(), target, keyInput(longLived)); err != nil || again.Status() != connect.StatusEnabled {
 		t.Fatal(again.Status(), err)
 	}
@@ -216,7 +216,7 @@ func (k *keyed) commands(tb testing.TB) map[string]func(*rapid.T) {
 	all["a key is given"] = func(t *rapid.T) {
 		in := keyInput(rapid.SampledFrom([]string{longLived, session, "AKIAIOSFODNN7SECOND2"}).Draw(t, "key"))
 		before := k.conn().Snapshot()
-		_, err := intake.SetKeys(context.Background(), connect.Target{Tenant: "acme", ID: string(k.id), By: "ada"}, in)
+		_, err := intake.SetKeys(context.Background(), connect.Target{Filter: connect.Unrestricted(), Tenant: "acme", ID: string(k.id), By: "ada"}, in)
 		k.domain(err)
 		if after := k.conn().Snapshot(); (err != nil || k.state != "good") && after.Version != before.Version {
 			t.Fatalf("keys that are %s changed the connection: %v", k.state, err)
@@ -227,7 +227,7 @@ func (k *keyed) commands(tb testing.TB) map[string]func(*rapid.T) {
 	}
 	all["credentials are asked for"] = func(t *rapid.T) {
 		before := k.conn().Snapshot()
-		got, err := k.issue.Issue(context.Background(), connect.IssueRequest{Tenant: "acme", ID: string(k.id), Caller: "svc"})
+		got, err := k.issue.Issue(context.Background(), connect.IssueRequest{Filter: connect.Unrestricted(), Tenant: "acme", ID: string(k.id), Caller: "svc"})
 		k.domain(err)
 		if err != nil {
 			return

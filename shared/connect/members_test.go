@@ -198,7 +198,7 @@ func enrolled(t testing.TB, first *organization) (*organization, connect.Callbac
 		OrganizationTemplate: connect.PublishedTemplate{URL: "https://templates.example.com/"},
 	}}
 	_, err := u.Create(context.Background(), connect.EnrolRequest{
-		Tenant: "acme", By: "ada", OrganizationID: "o-a1b2c3d4e5", Units: []string{"r-ab12"}, NameRule: "Member {accountId}",
+		Filter: connect.Unrestricted(), Tenant: "acme", By: "ada", OrganizationID: "o-a1b2c3d4e5", Units: []string{"r-ab12"}, NameRule: "Member {accountId}",
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -538,7 +538,7 @@ func TestRetryBeginsFailuresAlone(t *testing.T) {
 		Store: retryStore{onlyOne{o}}, Jobs: o, Clock: func() time.Time { return noon },
 		Deployment: connect.Deployment{Platform: platform(), Regions: []connect.Region{"eu-west-1"}},
 	}
-	got, err := retries.Retry(context.Background(), "acme", string(o.enrolment.ID()), "ada")
+	got, err := retries.Retry(context.Background(), connect.Target{Filter: connect.Unrestricted(), Tenant: "acme", ID: string(o.enrolment.ID()), By: "ada"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -546,7 +546,7 @@ func TestRetryBeginsFailuresAlone(t *testing.T) {
 		len(o.jobs) != 1 || o.one(t).Status() != connect.StatusVerifying || !strings.Contains(got.Command, "Accounts=333333333333,") {
 		t.Errorf("%+v, %d jobs", got, len(o.jobs))
 	}
-	if _, err := retries.Retry(context.Background(), "other", string(o.enrolment.ID()), "eve"); !errors.Is(err, connect.ErrEnrolmentNotFound) {
+	if _, err := retries.Retry(context.Background(), connect.Target{Filter: connect.Unrestricted(), Tenant: "other", ID: string(o.enrolment.ID()), By: "eve"}); !errors.Is(err, connect.ErrEnrolmentNotFound) {
 		t.Errorf("another tenant: %v", err)
 	}
 }

@@ -80,7 +80,7 @@ func TestAMendedRoleThatCannotBeReadRecovers(t *testing.T) {
 	b.acct.trust = `{"Statement":{"Effect":"Allow","Principal":"*","Action":"sts:AssumeRole","Condition":{"StringEquals":{"sts:ExternalId":"` + string(c.Snapshot().ExternalID) + `"}}}}`
 	verify := func() connect.Status {
 		b.now = b.now.Add(6 * time.Minute)
-		if _, err := b.u.Verify(t.Context(), connect.Target{Tenant: "acme", ID: string(c.ID()), By: "ada"}, 0); err != nil {
+		if _, err := b.u.Verify(t.Context(), connect.Target{Filter: connect.Unrestricted(), Tenant: "acme", ID: string(c.ID()), By: "ada"}, 0); err != nil {
 			t.Fatal(err)
 		}
 		return b.store.conns[c.ID()].Status()
