@@ -32,7 +32,7 @@ type Enrolment struct {
 	CreatedBy             string           `json:"createdBy"`
 	RevokedAt             *time.Time       `json:"revokedAt,omitempty"`
 	Progress              *Progress        `json:"progress,omitempty" doc:"How far its accounts have come. Not in lists."`
-	Launch                *EnrolmentLaunch `json:"launch,omitempty" doc:"What the customer needs, while the enrolment is active. Not in lists."`
+	Launch                *EnrolmentLaunch `json:"launch,omitempty" doc:"What the customer needs, while the enrolment is active. Not in lists, and only for callers that may enrol."`
 }
 
 // Progress counts an enrolment's accounts.
