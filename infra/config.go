@@ -32,7 +32,7 @@ import (
 //	                  placeholder that API Gateway refuses: a deployment without an issuer of its own does not come up.
 //	audience          The tokens' "aud" (or "client_id"), one or several.
 //	tenantClaim       The claim that names the tenant.
-//	connectionsClaim  The claim that, where a token has it, names the connections and scopes for which it gets credentials.
+//	connectionsClaim  The claim that, where a token has it, names the connections and scopes that it may use and change.
 //	issuesPerMinute   How often the services of one tenant may be handed credentials in a minute, 60 to 1000000.
 //	verificationsPerMinute
 //	                  How often one tenant may have roles and access keys verified in a minute, 20 to 1000000; what the

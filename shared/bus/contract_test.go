@@ -105,7 +105,7 @@ func (l *life) revocation(c connect.Connection) {
 	u := connect.Verifications{
 		Store: held, Verifier: connect.Verifier{Assumer: one{}}, Revoker: willing{}, Clock: func() time.Time { return noon.Add(2 * time.Hour) },
 	}
-	if _, err := u.Revoke(l.Context(), connect.Target{Tenant: "acme", ID: string(c.ID()), By: "ada"}); err != nil {
+	if _, err := u.Revoke(l.Context(), connect.Target{Filter: connect.Unrestricted(), Tenant: "acme", ID: string(c.ID()), By: "ada"}); err != nil {
 		l.Fatal(err)
 	}
 	if err := u.Try(l.Context(), connect.VerifyJob{ConnectionID: c.ID(), Farewell: true}); err != nil {
@@ -272,7 +272,7 @@ func lived(t *testing.T) map[connect.EventType]connect.Event {
 	issuing := connect.Issuing{Clock: func() time.Time { return noon }, Store: with, Sessions: connect.SessionMaker{
 		Store: with, Assumer: with, Clock: func() time.Time { return noon }, EventID: func() string { return "evt_abc" },
 	}}
-	if _, err := issuing.Issue(t.Context(), connect.IssueRequest{Tenant: "acme", ID: string(id), Caller: "ada"}); err != nil {
+	if _, err := issuing.Issue(t.Context(), connect.IssueRequest{Filter: connect.Unrestricted(), Tenant: "acme", ID: string(id), Caller: "ada"}); err != nil {
 		t.Fatal(err)
 	}
 	l.events[note.Type] = note
@@ -292,7 +292,7 @@ func (l *life) enrolled() {
 			Permissions: []connect.PermissionSet{{Name: "read-only"}}, OrganizationTemplate: connect.PublishedTemplate{URL: "https://templates.example.com/"},
 		},
 	}
-	e, err := u.Create(l.Context(), connect.EnrolRequest{Tenant: "acme", By: "ada", OrganizationID: "o-a1b2c3d4e5", Units: []string{"r-ab12"}})
+	e, err := u.Create(l.Context(), connect.EnrolRequest{Filter: connect.Unrestricted(), Tenant: "acme", By: "ada", OrganizationID: "o-a1b2c3d4e5", Units: []string{"r-ab12"}})
 	if err != nil {
 		l.Fatal(err)
 	}
@@ -306,7 +306,7 @@ func (l *life) enrolled() {
 			l.Fatalf("%s of an account that is connected: %+v, %v", kind, reply, err)
 		}
 	}
-	if err := u.Revoke(l.Context(), "acme", string(e.ID()), "ada"); err != nil {
+	if err := u.Revoke(l.Context(), connect.Target{Filter: connect.Unrestricted(), Tenant: "acme", ID: string(e.ID()), By: "ada"}); err != nil {
 		l.Fatal(err)
 	}
 }

@@ -120,7 +120,7 @@ func keyInput(id string) connect.KeyInput {
 
 func (b *keyBench) create(in connect.KeyInput) (connect.Connection, error) {
 	return b.keys.Create(context.Background(), connect.CreateRequest{
-		Tenant: "acme", By: "ada", Name: "By key", Method: "access_key", AccountID: customerAccount, Keys: &in,
+		Filter: connect.Unrestricted(), Tenant: "acme", By: "ada", Name: "By key", Method: "access_key", AccountID: customerAccount, Keys: &in,
 	})
 }
 
@@ -269,7 +269,7 @@ func TestWhatBelongsToAnotherMethodIsRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newKeyBench()
-			tt.r.Tenant, tt.r.By, tt.r.Name = "acme", "ada", "x"
+			tt.r.Filter, tt.r.Tenant, tt.r.By, tt.r.Name = connect.Unrestricted(), "acme", "ada", "x"
 			if _, err := b.keys.Create(context.Background(), tt.r); codeOf(err) != tt.code {
 				t.Errorf("%v", err)
 			}

@@ -126,7 +126,7 @@ func unsealed(err error) error {
 
 // forKeys reads a connection that may take keys, before AWS is asked about any.
 func (u Connections) forKeys(ctx context.Context, t Target) (Connection, error) {
-	c, err := owned(ctx, u.Store, t.Tenant, t.ID)
+	c, err := admitted(ctx, u.Store.Connection, t)
 	if err != nil {
 		return c, err
 	}

@@ -69,6 +69,7 @@ type Connections struct {
 type CreateRequest struct {
 	Tenant        TenantID
 	By            Actor
+	Filter        ResourceFilter // of the caller: only one that admits the whole tenant creates
 	Name          string
 	Method        string // "role" by default
 	AccountID     string // of a connection by access key alone, as Keys
@@ -81,6 +82,9 @@ type CreateRequest struct {
 
 // Create makes a pending connection with a launch, or an enabled one by access key.
 func (u Connections) Create(ctx context.Context, r CreateRequest) (Connection, error) {
+	if err := r.Filter.admitTenant(); err != nil {
+		return Connection{}, err
+	}
 	n, err := u.validate(r)
 	if err != nil {
 		return Connection{}, err
@@ -169,27 +173,38 @@ func (r CreateRequest) methodFits() error {
 
 // Get reads one of the tenant's connections.
 func (u Connections) Get(ctx context.Context, tenant TenantID, id string) (Connection, error) {
-	return owned(ctx, u.Store, tenant, id)
+	return owned(ctx, u.Store.Connection, tenant, id)
 }
 
-// reader is the least that finding a tenant's connection takes.
-type reader interface {
-	Connection(ctx context.Context, id ConnectionID) (Connection, error)
-}
+// reader reads a connection consistently; ErrNotFound where there is none.
+type reader func(ctx context.Context, id ConnectionID) (Connection, error)
 
 // owned reads a connection of the tenant. One that does not exist, one that cannot exist and one of another tenant give
 // the same error.
-func owned(ctx context.Context, store reader, tenant TenantID, id string) (Connection, error) {
+func owned(ctx context.Context, read reader, tenant TenantID, id string) (Connection, error) {
 	parsed, err := ParseConnectionID(id)
 	if err != nil {
 		return Connection{}, err
 	}
-	c, err := store.Connection(ctx, parsed)
+	c, err := read(ctx, parsed)
 	if err != nil {
 		return Connection{}, err
 	}
 	if c.s.TenantID != tenant {
 		return Connection{}, ErrNotFound
+	}
+	return c, nil
+}
+
+// admitted reads a connection that is to be used or changed. Whose it is decides first, so that a refusal says nothing
+// about another tenant's.
+func admitted(ctx context.Context, read reader, t Target) (Connection, error) {
+	c, err := owned(ctx, read, t.Tenant, t.ID)
+	if err == nil {
+		err = t.Filter.admit(c)
+	}
+	if err != nil {
+		return Connection{}, err
 	}
 	return c, nil
 }
@@ -201,19 +216,20 @@ func (u Connections) List(ctx context.Context, tenant TenantID, q ListQuery) (Pa
 
 // Events reads a page of a connection's timeline. It outlives the connection.
 func (u Connections) Events(ctx context.Context, tenant TenantID, id string, q EventQuery) (Page[Event], error) {
-	c, err := owned(ctx, u.Store, tenant, id)
+	c, err := owned(ctx, u.Store.Connection, tenant, id)
 	if err != nil {
 		return Page[Event]{}, err
 	}
 	return u.Store.Events(ctx, c.s.ID, q)
 }
 
-// A Target names a connection for a change by one of the tenant's callers.
+// A Target names a connection, or an enrolment, for a change by one of the tenant's callers.
 type Target struct {
 	Tenant  TenantID
 	ID      string
 	By      Actor
-	IfMatch int64 // the version the caller has seen; 0 for any
+	Filter  ResourceFilter // of the caller
+	IfMatch int64          // the version the caller has seen; 0 for any
 }
 
 // Delete ends a connection for ever. Deleting a deleted one changes nothing.
@@ -250,7 +266,7 @@ func (u Connections) change(
 	var err error
 	for range attempts {
 		var c Connection
-		if c, err = owned(ctx, u.Store, t.Tenant, t.ID); err != nil {
+		if c, err = admitted(ctx, u.Store.Connection, t); err != nil {
 			return Connection{}, err
 		}
 		ch, refusal := decide(c)

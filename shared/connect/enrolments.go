@@ -35,6 +35,7 @@ type Enrolments struct {
 type EnrolRequest struct {
 	Tenant         TenantID
 	By             Actor
+	Filter         ResourceFilter // of the caller: only one that admits the whole tenant enrols
 	OrganizationID string
 	Units          []string
 	Permissions    string // the first set on offer by default
@@ -45,6 +46,9 @@ type EnrolRequest struct {
 
 // Create makes an active enrolment.
 func (u Enrolments) Create(ctx context.Context, r EnrolRequest) (Enrolment, error) {
+	if err := r.Filter.admitTenant(); err != nil {
+		return Enrolment{}, err
+	}
 	s, err := u.validate(r)
 	if err != nil {
 		return Enrolment{}, err
@@ -176,6 +180,18 @@ func ownedEnrolment(ctx context.Context, store enrolmentReader, tenant TenantID,
 	return e, nil
 }
 
+// admittedEnrolment reads an enrolment that is to be changed; see admitted.
+func admittedEnrolment(ctx context.Context, store enrolmentReader, t Target) (Enrolment, error) {
+	e, err := ownedEnrolment(ctx, store, t.Tenant, t.ID)
+	if err == nil {
+		err = t.Filter.admitTenant()
+	}
+	if err != nil {
+		return Enrolment{}, err
+	}
+	return e, nil
+}
+
 // Progress counts an enrolment's accounts by how far they have come.
 type Progress map[MemberState]int
 
@@ -219,14 +235,14 @@ func (u Enrolments) Accounts(ctx context.Context, tenant TenantID, id string, q 
 }
 
 // Revoke ends an enrolment. Revoking a revoked one changes nothing.
-func (u Enrolments) Revoke(ctx context.Context, tenant TenantID, id string, by Actor) error {
+func (u Enrolments) Revoke(ctx context.Context, t Target) error {
 	var err error
 	for range attempts {
-		e, readErr := ownedEnrolment(ctx, u.Store, tenant, id)
+		e, readErr := admittedEnrolment(ctx, u.Store, t)
 		if readErr != nil || e.s.Status == EnrolmentRevoked {
 			return readErr
 		}
-		if err = u.Store.CommitEnrolment(ctx, e.Revoke(by, u.Clock())); !errors.Is(err, ErrConflict) {
+		if err = u.Store.CommitEnrolment(ctx, e.Revoke(t.By, u.Clock())); !errors.Is(err, ErrConflict) {
 			return err
 		}
 	}
@@ -338,8 +354,8 @@ type Retried struct {
 
 // Retry begins anew the verification of each account that failed, and of no other. Where the stack has rolled back, as
 // CloudFormation does with one that failed, there is no role any more: the answer says how to deploy those again.
-func (u Retries) Retry(ctx context.Context, tenant TenantID, id string, by Actor) (Retried, error) {
-	e, err := ownedEnrolment(ctx, u.Store, tenant, id)
+func (u Retries) Retry(ctx context.Context, t Target) (Retried, error) {
+	e, err := admittedEnrolment(ctx, u.Store, t)
 	if err != nil {
 		return Retried{}, err
 	}
@@ -351,7 +367,7 @@ func (u Retries) Retry(ctx context.Context, tenant TenantID, id string, by Actor
 			return out, err
 		}
 		for _, m := range page.Items {
-			if err := u.again(ctx, m, by, &out); err != nil {
+			if err := u.again(ctx, m, t.By, &out); err != nil {
 				return out, err
 			}
 		}

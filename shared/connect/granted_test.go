@@ -357,7 +357,7 @@ func TestIssuingTellsOfRefusals(t *testing.T) {
 			Clock: func() time.Time { return noon }, EventID: func() string { return "e" },
 			Refusals: &connect.Rechecks{Jobs: out, Clock: func() time.Time { return noon }},
 		}}
-		_, err := issue.Issue(context.Background(), connect.IssueRequest{Tenant: "acme", ID: string(c.ID()), Caller: "svc"})
+		_, err := issue.Issue(context.Background(), connect.IssueRequest{Filter: connect.Unrestricted(), Tenant: "acme", ID: string(c.ID()), Caller: "svc"})
 		var e *connect.Error
 		if !errors.As(err, &e) || e.Code != tt.code || len(out.sweeps) != tt.looked {
 			t.Errorf("%v: told %v, looked %d times", tt.err, err, len(out.sweeps))

@@ -63,7 +63,10 @@ func (c Connection) waits() bool {
 
 // Open is the tenant's open intake. It is made on first asking, and made anew once the one before is used up; of several
 // who ask at once all get the same one.
-func (u Intakes) Open(ctx context.Context, tenant TenantID, by Actor) (Connection, error) {
+func (u Intakes) Open(ctx context.Context, tenant TenantID, by Actor, filter ResourceFilter) (Connection, error) {
+	if err := filter.admitTenant(); err != nil {
+		return Connection{}, err
+	}
 	for range attempts {
 		c, err := u.open(ctx, tenant, by)
 		if !errors.Is(err, ErrConflict) {
@@ -128,6 +131,7 @@ func (u Intakes) commit(ctx context.Context) func(Change, error) (Connection, er
 type AddRequest struct {
 	Tenant TenantID
 	By     Actor
+	Filter ResourceFilter // of the caller
 	Role   string
 }
 
@@ -152,13 +156,13 @@ func (u Intakes) Add(ctx context.Context, r AddRequest, wait time.Duration) (Acc
 }
 
 func (u Intakes) add(ctx context.Context, r AddRequest, arn RoleARN, wait time.Duration) (Checked, error) {
-	t := Target{Tenant: r.Tenant, By: r.By}
+	t := Target{Tenant: r.Tenant, By: r.By, Filter: r.Filter}
 	holder, err := u.Store.RoleHolder(ctx, r.Tenant, arn)
 	if err != nil {
 		return Checked{}, err
 	}
 	if t.ID = string(holder); holder == "" {
-		intake, err := u.Open(ctx, r.Tenant, r.By)
+		intake, err := u.Open(ctx, r.Tenant, r.By, r.Filter)
 		if err != nil {
 			return Checked{}, err
 		}

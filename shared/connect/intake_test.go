@@ -86,7 +86,7 @@ func (d *desk) RoleHolder(_ context.Context, _ connect.TenantID, role connect.Ro
 
 func (d *desk) open() connect.Snapshot {
 	d.t.Helper()
-	c, err := d.u.Open(context.Background(), "acme", "ada")
+	c, err := d.u.Open(context.Background(), "acme", "ada", connect.Unrestricted())
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -94,7 +94,7 @@ func (d *desk) open() connect.Snapshot {
 }
 
 func (d *desk) add(role string) (connect.AccountID, error) {
-	return d.u.Add(context.Background(), connect.AddRequest{Tenant: "acme", By: "ada", Role: role}, 0)
+	return d.u.Add(context.Background(), connect.AddRequest{Filter: connect.Unrestricted(), Tenant: "acme", By: "ada", Role: role}, 0)
 }
 
 func (d *desk) added(role string) {

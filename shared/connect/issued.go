@@ -26,7 +26,7 @@ const sessionPages = 10
 // longest session could reach; a page may have fewer sessions than asked for, or none, and still not be the last.
 func (u Connections) Sessions(ctx context.Context, tenant TenantID, id string, q EventQuery) (Page[IssuedSession], error) {
 	var out Page[IssuedSession]
-	c, err := owned(ctx, u.Store, tenant, id)
+	c, err := owned(ctx, u.Store.Connection, tenant, id)
 	if err != nil {
 		return out, err
 	}

@@ -44,11 +44,9 @@ type IssueRequest struct {
 	Shortest time.Duration // the least that Duration may be; 0 for LeastSession
 	Least    time.Duration // what must be left of it when it is handed out; 0 for two thirds
 	Restriction
-	Region string // where the credentials are to be used; "" for the connection's own
-	Reason string // why, for the audit records
-	// Allowed restricts the caller, where Restricted.
-	Allowed    Allowance
-	Restricted bool
+	Region string         // where the credentials are to be used; "" for the connection's own
+	Reason string         // why, for the audit records
+	Filter ResourceFilter // of the caller
 }
 
 // Issued are credentials, and what they are for.
@@ -81,9 +79,6 @@ func (u Issuing) Issue(ctx context.Context, r IssueRequest) (Issued, error) {
 	if err != nil {
 		return Issued{}, err
 	}
-	if r.Restricted && !r.Allowed.admits(c) {
-		return Issued{}, errNotAllowed
-	}
 	options, err := r.options(duration, c)
 	if err != nil {
 		return Issued{}, err
@@ -102,27 +97,24 @@ func (u Issuing) Issue(ctx context.Context, r IssueRequest) (Issued, error) {
 // find reads the connection that is asked for by its id, or by its place in the platform.
 func (u Issuing) find(ctx context.Context, r IssueRequest) (Connection, error) {
 	if r.Place == nil {
-		return u.serving(ctx, r.Tenant, r.ID)
+		return u.serving(ctx, Target{Tenant: r.Tenant, ID: r.ID, Filter: r.Filter})
 	}
 	c, _, err := Resolver{u.Scopes}.Effective(ctx, r.Tenant, *r.Place)
+	if err == nil {
+		err = r.Filter.admit(c)
+	}
 	if err == nil && c.revoking(u.Clock()) {
 		err = errRevoking
 	}
 	return c, err
 }
 
-// serving reads one of the tenant's connections, which must be enabled.
-func (u Issuing) serving(ctx context.Context, tenant TenantID, id string) (Connection, error) {
-	parsed, err := ParseConnectionID(id)
-	if err != nil {
-		return Connection{}, err
-	}
-	c, err := u.Store.Bare(ctx, parsed)
+// serving reads a connection that is to be used, which must be enabled.
+func (u Issuing) serving(ctx context.Context, t Target) (Connection, error) {
+	c, err := admitted(ctx, u.Store.Bare, t)
 	switch {
 	case err != nil:
 		return c, err
-	case c.s.TenantID != tenant:
-		return c, ErrNotFound
 	case c.s.Status != StatusEnabled:
 		return c, &Error{
 			Kind: KindConflict, Code: CodeNotEnabled, Message: fmt.Sprintf("the connection is %s, not enabled", c.s.Status),

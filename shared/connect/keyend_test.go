@@ -45,7 +45,7 @@ func TestATemporaryKeyDoesNotSignIn(t *testing.T) {
 	f, issue := &federation{}, b.issuing()
 	maker, _ := issue.Sessions.(connect.SessionMaker)
 	u := connect.SignIns{Issuing: issue, Maker: maker, Federation: f, Partition: connect.PartitionAWS}
-	_, err := u.Link(context.Background(), connect.SignInRequest{Tenant: "acme", ID: string(id), Caller: "ada", Reason: "x"})
+	_, err := u.Link(context.Background(), connect.SignInRequest{Filter: connect.Unrestricted(), Tenant: "acme", ID: string(id), Caller: "ada", Reason: "x"})
 	if codeOf(err) != connect.CodeKeysFixed || kindOf(err) != connect.KindConflict || f.asked != 0 {
 		t.Errorf("sign-in: %v", err)
 	}
@@ -77,7 +77,7 @@ func TestARevocationOfKeysTellsWhatLives(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := b.u.Revoke(context.Background(), connect.Target{Tenant: "acme", ID: string(c.ID()), By: "ada"})
+			got, err := b.u.Revoke(context.Background(), connect.Target{Filter: connect.Unrestricted(), Tenant: "acme", ID: string(c.ID()), By: "ada"})
 			if err != nil || got.Denied || !got.ValidUntil.Equal(tt.until) || got.Reason.Fix == "" || got.Connection.Version() != c.Version()+1 {
 				t.Errorf("%+v %v", got, err)
 			}

@@ -68,7 +68,7 @@ func TestEachTemporaryKeyIsToldOf(t *testing.T) {
 		t.Fatal("not told while STS is down")
 	}
 	b.aws.whoErr = nil
-	target := connect.Target{Tenant: "acme", ID: string(c.ID()), By: "ada"}
+	target := connect.Target{Filter: connect.Unrestricted(), Tenant: "acme", ID: string(c.ID()), By: "ada"}
 	in := keyInput(session)
 	again, err := b.keys.SetKeys(context.Background(), target, in)
 	if s := again.Snapshot(); err != nil || !s.AccessKey.EndingAt.IsZero() || !s.AccessKey.ExpiresAt.Equal(b.now.Add(time.Hour)) {

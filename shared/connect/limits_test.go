@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -154,31 +155,49 @@ func TestALeaseThatFails(t *testing.T) {
 	}
 }
 
-// A token that names connections or scopes gets no others, and one that names none gets nothing.
+// A token that names connections or scopes gets no others, neither credentials nor a sign-in link; one that names none gets
+// nothing, and neither does who forgot to say.
 func TestRestrictedCallers(t *testing.T) {
-	issue, sts, _, c := narrowing(t)
+	issue, sts, store, c := narrowing(t)
 	id := string(c.ID())
-	for _, tt := range []struct {
-		allowed    connect.Allowance
-		restricted bool
-		ok         bool
-	}{
-		{nil, false, true},
-		{nil, true, false},
-		{connect.Allowance{}, true, false},
-		{connect.Allowance{id}, true, true},
-		{connect.Allowance{"conn_x", id}, true, true},
-		{connect.Allowance{"organization"}, true, false},
-		{connect.Allowance{"*"}, true, false},
-	} {
-		_, err := issue.Issue(context.Background(), connect.IssueRequest{
-			Tenant: "acme", ID: id, Caller: "svc", Allowed: tt.allowed, Restricted: tt.restricted,
-		})
-		if (err == nil) != tt.ok || !tt.ok && !errors.Is(err, &connect.Error{Code: connect.CodeConnectionNotAllowed}) {
-			t.Errorf("%v: %v", tt.allowed, err)
-		}
+	scoped, _, err := c.SetScopes([]connect.Scope{{Level: connect.ScopeOrganization}, {Level: connect.ScopeProject, ID: "web"}}, nil, noon, "ada")
+	if err != nil {
+		t.Fatal(err)
 	}
-	if len(sts.asks) != 1 {
-		t.Errorf("STS was asked %d times", len(sts.asks))
+	store.conns[c.ID()] = scoped.Connection()
+	maker := connect.SessionMaker{Store: store, Assumer: sts, Clock: issue.Clock, EventID: func() string { return "evt_3" }}
+	issue.Sessions = maker // so that each hand-out asks STS
+	signIns := connect.SignIns{Issuing: issue, Maker: maker, Federation: &federation{}, Partition: connect.PartitionAWS}
+	for name, tt := range map[string]struct {
+		filter connect.ResourceFilter
+		ok     bool
+	}{
+		"not restricted":       {connect.Unrestricted(), true},
+		"forgotten":            {connect.ResourceFilter{}, false},
+		"to nothing":           {connect.RestrictedTo(), false},
+		"to it":                {connect.RestrictedTo(id), true},
+		"to it and another":    {connect.RestrictedTo("conn_x", id), true},
+		"to it in other words": {connect.RestrictedTo(strings.ToUpper(id)), false},
+		"to a scope of its":    {connect.RestrictedTo("project:web"), true},
+		"to its other scope":   {connect.RestrictedTo("organization"), true},
+		"to another scope":     {connect.RestrictedTo("project:we", "project:web:", "environment:web", "project", "web"), false},
+		"to a wildcard":        {connect.RestrictedTo("*", "project:*", ""), false},
+		"by its name":          {connect.RestrictedTo("Production"), false},
+	} {
+		_, err := issue.Issue(context.Background(), connect.IssueRequest{Filter: tt.filter, Tenant: "acme", ID: id, Caller: "svc"})
+		_, linkErr := signIns.Link(context.Background(), connect.SignInRequest{Filter: tt.filter, Tenant: "acme", ID: id, Caller: "svc"})
+		for what, err := range map[string]error{"credentials": err, "sign-in": linkErr} {
+			if (err == nil) != tt.ok || !tt.ok && !errors.Is(err, &connect.Error{Code: connect.CodeConnectionNotAllowed}) {
+				t.Errorf("%s, restricted %s: %v", what, name, err)
+			}
+		}
+		asked := 0
+		if tt.ok {
+			asked = 2
+		}
+		if len(sts.asks) != asked {
+			t.Errorf("restricted %s: STS was asked %d times", name, len(sts.asks))
+		}
+		sts.asks = nil
 	}
 }

@@ -22,7 +22,7 @@ func enrolled(t testing.TB, s *stage) connect.Enrolment {
 		OrganizationTemplate: connect.PublishedTemplate{URL: "https://templates.example.com/"},
 	}}
 	e, err := u.Create(context.Background(), connect.EnrolRequest{
-		Tenant: "acme", By: "ada", OrganizationID: "o-a1b2c3d4e5", Units: []string{"r-ab12"}, NameRule: "Member {accountId}",
+		Filter: connect.Unrestricted(), Tenant: "acme", By: "ada", OrganizationID: "o-a1b2c3d4e5", Units: []string{"r-ab12"}, NameRule: "Member {accountId}",
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -358,7 +358,7 @@ func TestRetryBeginsFailuresAlone(t *testing.T) {
 		Store: s.store, Jobs: s, Clock: func() time.Time { return noon },
 		Deployment: connect.Deployment{Platform: platform(), Regions: []connect.Region{"eu-west-1"}},
 	}
-	got, err := retries.Retry(context.Background(), "acme", string(e.ID()), "ada")
+	got, err := retries.Retry(context.Background(), connect.Target{Filter: connect.Unrestricted(), Tenant: "acme", ID: string(e.ID()), By: "ada"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -366,7 +366,7 @@ func TestRetryBeginsFailuresAlone(t *testing.T) {
 		len(s.queue) != 1 || s.one(t).Status() != connect.StatusVerifying || !strings.Contains(got.Command, "Accounts=333333333333,") {
 		t.Errorf("%+v, %d jobs", got, len(s.queue))
 	}
-	if _, err := retries.Retry(context.Background(), "other", string(e.ID()), "eve"); !errors.Is(err, connect.ErrEnrolmentNotFound) {
+	if _, err := retries.Retry(context.Background(), connect.Target{Filter: connect.Unrestricted(), Tenant: "other", ID: string(e.ID()), By: "eve"}); !errors.Is(err, connect.ErrEnrolmentNotFound) {
 		t.Errorf("another tenant: %v", err)
 	}
 }

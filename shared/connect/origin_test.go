@@ -123,7 +123,7 @@ func TestARollbackReturnsToTheRoleBefore(t *testing.T) {
 // When a stack is deleted whose role does not serve, because another one was pasted, the stack is unlinked and the connection untouched.
 func TestTheDeleteOfAStackWhoseRoleDoesNotServe(t *testing.T) {
 	s := connected(t)
-	target := connect.Target{Tenant: "acme", ID: string(s.one(t).ID()), By: "ada"}
+	target := connect.Target{Filter: connect.Unrestricted(), Tenant: "acme", ID: string(s.one(t).ID()), By: "ada"}
 	if _, err := s.tries.ReportRole(context.Background(), target, roleR2, 0); err != nil {
 		t.Fatal(err)
 	}
@@ -168,7 +168,7 @@ func TestWhileAStackWaits(t *testing.T) {
 				repaired := s.now.Add(10 * time.Second)
 				for i := 0; s.next(t); i++ {
 					if i == n%4 {
-						meanwhile(t, s, connect.Target{Tenant: "acme", ID: string(s.one(t).ID()), By: "ada"})
+						meanwhile(t, s, connect.Target{Filter: connect.Unrestricted(), Tenant: "acme", ID: string(s.one(t).ID()), By: "ada"})
 					}
 					s.account.refused[roleR2] = s.now.Before(repaired)
 				}

@@ -72,7 +72,7 @@ func TestEveryPartitionOfItsOwn(t *testing.T) {
 				Permissions: []connect.PermissionSet{{Name: "read-only"}}, CheckInterval: 24 * time.Hour,
 			}
 			u := connect.Connections{Store: listless{newMemory()}, Deployment: d, Clock: func() time.Time { return noon }, Random: rand.Reader}
-			c, err := u.Create(t.Context(), connect.CreateRequest{Tenant: "acme", By: "ada", Name: "one", DefaultRegion: string(tt.regions[1])})
+			c, err := u.Create(t.Context(), connect.CreateRequest{Filter: connect.Unrestricted(), Tenant: "acme", By: "ada", Name: "one", DefaultRegion: string(tt.regions[1])})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -101,7 +101,7 @@ func TestEveryPartitionOfItsOwn(t *testing.T) {
 				}
 			}
 
-			_, err = u.Create(t.Context(), connect.CreateRequest{Tenant: "acme", By: "ada", Name: "two", DefaultRegion: tt.stranger})
+			_, err = u.Create(t.Context(), connect.CreateRequest{Filter: connect.Unrestricted(), Tenant: "acme", By: "ada", Name: "two", DefaultRegion: tt.stranger})
 			if code(err) != connect.CodePartitionMismatch {
 				t.Errorf("a Region of another partition: %v", err)
 			}

@@ -161,11 +161,11 @@ func TestAFloodHindersNobodyElse(t *testing.T) {
 		Limit: &connect.Ration{Store: table, Clock: clock.now, Of: connect.RationedVerifications, PerMinute: 20},
 	}
 	create := func(tenant connect.TenantID, i int) error {
-		_, err := u.Create(context.Background(), connect.CreateRequest{Tenant: tenant, By: "svc", Name: fmt.Sprint("c", i)})
+		_, err := u.Create(context.Background(), connect.CreateRequest{Filter: connect.Unrestricted(), Tenant: tenant, By: "svc", Name: fmt.Sprint("c", i)})
 		return err
 	}
 	verify := func(tenant connect.TenantID) error {
-		_, err := v.Verify(context.Background(), connect.Target{Tenant: tenant, ID: "conn_00000000000000000000000000"}, 0)
+		_, err := v.Verify(context.Background(), connect.Target{Filter: connect.Unrestricted(), Tenant: tenant, ID: "conn_00000000000000000000000000"}, 0)
 		return err
 	}
 	var refused, throttled int

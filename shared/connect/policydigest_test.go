@@ -158,7 +158,7 @@ func TestARoleByHandAndAPolicyThatChanges(t *testing.T) {
 	c := custom(t)
 	b := newBench(c)
 	b.expecting(earlierPolicy, "ce:GetCostAndUsage", connect.RulingAllowed)
-	target := connect.Target{Tenant: "acme", ID: string(c.ID()), By: "ada"}
+	target := connect.Target{Filter: connect.Unrestricted(), Tenant: "acme", ID: string(c.ID()), By: "ada"}
 	report := func() connect.Snapshot {
 		t.Helper()
 		if _, err := b.u.ReportRole(context.Background(), target, roleR1, 0); err != nil {

@@ -70,7 +70,7 @@ func TestOneRoleWantedByAHundred(t *testing.T) {
 	var racing sync.WaitGroup
 	for _, c := range conns {
 		racing.Go(func() {
-			whose := connect.Target{Tenant: c.Snapshot().TenantID, ID: string(c.ID()), By: "ada"}
+			whose := connect.Target{Filter: connect.Unrestricted(), Tenant: c.Snapshot().TenantID, ID: string(c.ID()), By: "ada"}
 			if _, err := u.ReportRole(context.Background(), whose, roleR1, 0); err != nil {
 				t.Error(err)
 			}

@@ -66,7 +66,7 @@ func TestRestrictionsAreCheckedBeforeSTSIsAsked(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			u, sts, store, c := narrowing(t)
-			tt.request.Tenant, tt.request.ID, tt.request.Caller = "acme", string(c.ID()), "svc"
+			tt.request.Filter, tt.request.Tenant, tt.request.ID, tt.request.Caller = connect.Unrestricted(), "acme", string(c.ID()), "svc"
 			_, err := u.Issue(context.Background(), tt.request)
 			var e *connect.Error
 			if !errors.As(err, &e) || e.Code != tt.code || e.Kind != connect.KindInvalid || len(sts.asks) != 0 || len(store.events) != 0 {
@@ -90,7 +90,7 @@ func TestPoliciesAreNormalised(t *testing.T) {
 		{PolicyARNs: []string{"arn:aws:iam::aws:policy/ReadOnlyAccess"}},
 	} {
 		if _, err := u.Issue(context.Background(), connect.IssueRequest{
-			Tenant: "acme", ID: string(c.ID()), Caller: "svc", Restriction: r, Reason: "ticket 7",
+			Filter: connect.Unrestricted(), Tenant: "acme", ID: string(c.ID()), Caller: "svc", Restriction: r, Reason: "ticket 7",
 		}); err != nil {
 			t.Fatal(err)
 		}
@@ -121,7 +121,7 @@ func FuzzSessionPolicy(f *testing.F) {
 	f.Fuzz(func(t *testing.T, policy string) {
 		u, sts, _, c := narrowing(&testing.T{})
 		_, err := u.Issue(context.Background(), connect.IssueRequest{
-			Tenant: "acme", ID: string(c.ID()), Caller: "svc", Restriction: connect.Restriction{Policy: policy},
+			Filter: connect.Unrestricted(), Tenant: "acme", ID: string(c.ID()), Caller: "svc", Restriction: connect.Restriction{Policy: policy},
 		})
 		if policy == "" || err != nil {
 			return
@@ -132,7 +132,7 @@ func FuzzSessionPolicy(f *testing.F) {
 		}
 		again, sts2, _, c2 := narrowing(&testing.T{})
 		if _, err := again.Issue(context.Background(), connect.IssueRequest{
-			Tenant: "acme", ID: string(c2.ID()), Caller: "svc", Restriction: connect.Restriction{Policy: sent},
+			Filter: connect.Unrestricted(), Tenant: "acme", ID: string(c2.ID()), Caller: "svc", Restriction: connect.Restriction{Policy: sent},
 		}); err != nil || sts2.asks[0].Policy != sent {
 			t.Fatalf("the normal form %q is not stable: %v", sent, err)
 		}

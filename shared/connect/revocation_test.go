@@ -67,13 +67,13 @@ func (a assumedAt) AssumeRole(_ context.Context, r connect.AssumeRequest) (conne
 }
 
 func (r *revoking) get() error {
-	_, err := r.issue.Issue(context.Background(), connect.IssueRequest{Tenant: "acme", ID: r.id, Caller: "svc", Least: connect.LeastLife})
+	_, err := r.issue.Issue(context.Background(), connect.IssueRequest{Filter: connect.Unrestricted(), Tenant: "acme", ID: r.id, Caller: "svc", Least: connect.LeastLife})
 	return err
 }
 
 func (r *revoking) revoke() connect.Revoked {
 	r.Helper()
-	out, err := r.u.Revoke(context.Background(), connect.Target{Tenant: "acme", ID: r.id, By: "ada"})
+	out, err := r.u.Revoke(context.Background(), connect.Target{Filter: connect.Unrestricted(), Tenant: "acme", ID: r.id, By: "ada"})
 	if err != nil {
 		r.Fatal(err)
 	}

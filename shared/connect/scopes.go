@@ -196,7 +196,7 @@ type ScopesRequest struct {
 	TakeOver bool
 }
 
-// SetScopes gives a connection its scopes. What is as it was asked for already changes nothing.
+// SetScopes gives a connection its scopes, for callers that may do what concerns the whole tenant. What is as it was asked for already changes nothing.
 func (u Connections) SetScopes(ctx context.Context, r ScopesRequest) (Connection, error) {
 	for range attempts {
 		c, err := u.setScopes(ctx, r)
@@ -209,6 +209,9 @@ func (u Connections) SetScopes(ctx context.Context, r ScopesRequest) (Connection
 
 func (u Connections) setScopes(ctx context.Context, r ScopesRequest) (Connection, error) {
 	return u.change(ctx, r.Target, nil, func(c Connection) (Change, error) {
+		if err := r.Filter.admitTenant(); err != nil {
+			return Change{}, err
+		}
 		holders, err := u.holders(ctx, c, r)
 		if err != nil {
 			return Change{}, err

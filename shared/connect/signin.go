@@ -34,8 +34,7 @@ type SignInRequest struct {
 	Destination string // a page of the console; "" for its home in the connection's Region
 	Reason      string
 	Restriction
-	Allowed    Allowance // as in IssueRequest
-	Restricted bool
+	Filter ResourceFilter // of the caller
 }
 
 // A SignIn is a link. Whoever has it is signed in, so it is a secret.
@@ -61,12 +60,9 @@ func (u SignIns) Link(ctx context.Context, r SignInRequest) (SignIn, error) {
 			return SignIn{}, err
 		}
 	}
-	c, err := u.Issuing.serving(ctx, r.Tenant, r.ID)
+	c, err := u.Issuing.serving(ctx, Target{Tenant: r.Tenant, ID: r.ID, Filter: r.Filter})
 	if err != nil {
 		return SignIn{}, err
-	}
-	if r.Restricted && !r.Allowed.admits(c) {
-		return SignIn{}, errNotAllowed
 	}
 	destination, err := c.destination(r.Destination)
 	if err != nil {

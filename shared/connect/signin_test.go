@@ -26,7 +26,7 @@ func TestSignIn(t *testing.T) {
 		Maker: connect.SessionMaker{Store: store, Assumer: sts, Clock: func() time.Time { return noon }, EventID: func() string { return "evt_2" }},
 	}
 	link, err := u.Link(context.Background(), connect.SignInRequest{
-		Tenant: "acme", ID: string(c.ID()), Caller: "ada", Issuer: "https://app.example.com/x", Reason: "ticket 9",
+		Filter: connect.Unrestricted(), Tenant: "acme", ID: string(c.ID()), Caller: "ada", Issuer: "https://app.example.com/x", Reason: "ticket 9",
 		Destination: "https://eu-west-1.console.aws.amazon.com/s3/home?region=eu-west-1#/x",
 	})
 	if err != nil {
@@ -52,13 +52,13 @@ func TestSignIn(t *testing.T) {
 		"https://user@console.aws.amazon.com/", "https://console.aws.amazon.com:444/", "https://evilconsole.aws.amazon.com/", "//console.aws.amazon.com",
 		"https://console.amazonaws.cn/", `https://evil.example\.console.aws.amazon.com/`, "https://console.aws.amazon.com\n", "https://", "x", "https://consolé.aws.amazon.com/",
 	} {
-		_, err := u.Link(context.Background(), connect.SignInRequest{Tenant: "acme", ID: string(c.ID()), Caller: "ada", Destination: bad})
+		_, err := u.Link(context.Background(), connect.SignInRequest{Filter: connect.Unrestricted(), Tenant: "acme", ID: string(c.ID()), Caller: "ada", Destination: bad})
 		if !errors.Is(err, &connect.Error{Code: connect.CodeDestinationInvalid}) {
 			t.Errorf("destination %q: %v", bad, err)
 		}
 	}
 	for _, bad := range []string{"http://app.example.com", "javascript:alert(1)", "https://u:p@app.example.com", strings.Repeat("https://a", 200)} {
-		_, err := u.Link(context.Background(), connect.SignInRequest{Tenant: "acme", ID: string(c.ID()), Caller: "ada", Issuer: bad})
+		_, err := u.Link(context.Background(), connect.SignInRequest{Filter: connect.Unrestricted(), Tenant: "acme", ID: string(c.ID()), Caller: "ada", Issuer: bad})
 		if !errors.Is(err, &connect.Error{Code: connect.CodeIssuerInvalid}) {
 			t.Errorf("issuer %q: %v", bad, err)
 		}

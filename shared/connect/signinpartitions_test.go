@@ -35,7 +35,7 @@ func TestSignInInEveryPartition(t *testing.T) {
 			Issuing: issue, Federation: &federation{}, Partition: tt.partition,
 			Maker: connect.SessionMaker{Store: store, Assumer: sts, Clock: func() time.Time { return noon }, EventID: func() string { return "evt_2" }},
 		}
-		ask := connect.SignInRequest{Tenant: "acme", ID: string(c.ID()), Caller: "ada"}
+		ask := connect.SignInRequest{Filter: connect.Unrestricted(), Tenant: "acme", ID: string(c.ID()), Caller: "ada"}
 		link, err := u.Link(context.Background(), ask)
 		if err != nil {
 			t.Fatal(err)

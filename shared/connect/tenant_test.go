@@ -113,11 +113,11 @@ func TestWhatConnectionsOwn(t *testing.T) {
 			if len(ids) == 0 {
 				t.Skip("none yet")
 			}
-			return connect.Target{Tenant: "acme", ID: rapid.SampledFrom(ids).Draw(t, "connection"), By: "ada"}
+			return connect.Target{Filter: connect.Unrestricted(), Tenant: "acme", ID: rapid.SampledFrom(ids).Draw(t, "connection"), By: "ada"}
 		}
 		rt.Repeat(map[string]func(*rapid.T){
 			"create": func(t *rapid.T) {
-				c, err := u.Create(context.Background(), connect.CreateRequest{Tenant: "acme", By: "ada", Name: name(t), Scopes: scopes(t)})
+				c, err := u.Create(context.Background(), connect.CreateRequest{Filter: connect.Unrestricted(), Tenant: "acme", By: "ada", Name: name(t), Scopes: scopes(t)})
 				if domain(err); err == nil {
 					ids = append(ids, string(c.ID()))
 				}

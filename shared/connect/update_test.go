@@ -76,7 +76,7 @@ func TestUpdateOnRequest(t *testing.T) {
 		Store: lists{m}, Clock: func() time.Time { return noon }, Deployment: connect.Deployment{Platform: platform()},
 	}
 	ask := func(name, region string, version int64) (connect.Connection, error) {
-		r := connect.UpdateRequest{Target: connect.Target{Tenant: "acme", ID: string(c.ID()), By: "bob", IfMatch: version}}
+		r := connect.UpdateRequest{Target: connect.Target{Filter: connect.Unrestricted(), Tenant: "acme", ID: string(c.ID()), By: "bob", IfMatch: version}}
 		if name != "" {
 			r.Name = &name
 		}

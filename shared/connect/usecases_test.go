@@ -285,7 +285,7 @@ func TestVerifyPressedWhileAStackWaits(t *testing.T) {
 		trusting := b.acct.assume
 		b.acct.assume = func(connect.AssumeRequest) error { return errDenied }
 		stacks := b.job(c)
-		if _, err := b.u.Verify(context.Background(), connect.Target{Tenant: "acme", ID: string(c.ID()), By: "ada"}, 0); err != nil {
+		if _, err := b.u.Verify(context.Background(), connect.Target{Filter: connect.Unrestricted(), Tenant: "acme", ID: string(c.ID()), By: "ada"}, 0); err != nil {
 			t.Fatal(err)
 		}
 		b.try(t, stacks)
@@ -329,7 +329,7 @@ func TestDeletedWhileTried(t *testing.T) {
 
 func TestReportRoleByHand(t *testing.T) {
 	target := func(c connect.Connection) connect.Target {
-		return connect.Target{Tenant: "acme", ID: string(c.ID()), By: "ada"}
+		return connect.Target{Filter: connect.Unrestricted(), Tenant: "acme", ID: string(c.ID()), By: "ada"}
 	}
 	t.Run("enabled at once", func(t *testing.T) {
 		c := in(t, connect.StatusPending)
@@ -374,7 +374,7 @@ func TestIssue(t *testing.T) {
 			c := in(t, s)
 			b := newBench(c)
 			u := connect.Issuing{Clock: b.u.Clock, Store: b.store, Sessions: connect.SessionMaker{Store: b.store, Assumer: b.acct, Clock: b.u.Clock, EventID: func() string { return "evt_1" }}}
-			_, err := u.Issue(context.Background(), connect.IssueRequest{Tenant: "acme", ID: string(c.ID()), Caller: "svc"})
+			_, err := u.Issue(context.Background(), connect.IssueRequest{Filter: connect.Unrestricted(), Tenant: "acme", ID: string(c.ID()), Caller: "svc"})
 			if s == connect.StatusEnabled {
 				if err != nil || len(b.store.events) != 1 || b.store.events[0].Type != connect.EventCredentialsIssued {
 					t.Fatal(err, b.store.events)
@@ -402,7 +402,7 @@ func TestIssue(t *testing.T) {
 		}
 	}
 	for _, d := range []time.Duration{time.Second, 899 * time.Second, 61 * time.Minute, -time.Hour, 30*time.Minute + 1} {
-		r := connect.IssueRequest{Tenant: "acme", ID: string(c.ID()), Duration: d}
+		r := connect.IssueRequest{Filter: connect.Unrestricted(), Tenant: "acme", ID: string(c.ID()), Duration: d}
 		if _, err := u.Issue(context.Background(), r); !errors.Is(err, &connect.Error{Code: connect.CodeDurationInvalid}) {
 			t.Errorf("%s: %v", d, err)
 		}

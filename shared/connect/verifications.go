@@ -256,7 +256,7 @@ func (u Verifications) begin(ctx context.Context, t Target, decide func(Connecti
 	var err error
 	for range attempts {
 		var c Connection
-		if c, err = owned(ctx, u.Store, t.Tenant, t.ID); err != nil {
+		if c, err = admitted(ctx, u.Store.Connection, t); err != nil {
 			return c, err
 		}
 		if err = c.seen(t.IfMatch); err != nil {

@@ -49,7 +49,7 @@ func load(b *testing.B, latency time.Duration) {
 		wg.Go(func() {
 			for n := caller; left.Add(-1) >= 0; n++ {
 				began := time.Now()
-				_, err := issuing.Issue(context.Background(), connect.IssueRequest{Tenant: "acme", ID: ids[n%loadConnections], Caller: "svc"})
+				_, err := issuing.Issue(context.Background(), connect.IssueRequest{Filter: connect.Unrestricted(), Tenant: "acme", ID: ids[n%loadConnections], Caller: "svc"})
 				if err != nil {
 					b.Error(err)
 					return

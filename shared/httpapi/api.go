@@ -104,7 +104,7 @@ func (a api) operations() []operation {
 			route: "POST /v1/connections", id: "createConnection", summary: "Create a connection",
 			about: "Makes a pending connection with its external ID and a launch. Open launch.quickCreateUrl in the customer's " +
 				"console, or give launch's parts to a tool. With an access key instead: makes a connection that is enabled at " +
-				"once, without a launch; a key that does not pass leaves nothing behind, not even the name.",
+				"once, without a launch; a key that does not pass leaves nothing behind, not even the name. " + tenantsAlone,
 			answers: []answer{{
 				status: http.StatusCreated, about: "Created, with its launch", body: reflect.TypeFor[Connection](),
 				headers: []string{"Location", "ETag"},
@@ -116,7 +116,8 @@ func (a api) operations() []operation {
 		}, a.list),
 		does(operation{
 			route: "GET /v1/connections/{id}", id: "getConnection", summary: "Read a connection",
-			about: "With its launch while the customer's stack or role is awaited. Deleted connections can still be read.",
+			about: "With its launch while the customer's stack or role is awaited, for callers that may change the connection. " +
+				"Deleted connections can still be read.",
 			answers: []answer{{
 				status: http.StatusOK, body: reflect.TypeFor[Connection](), headers: []string{"ETag"},
 			}},
@@ -182,7 +183,7 @@ func (a api) create(ctx context.Context, c call, in createInput) (reply, error) 
 		return reply{}, err
 	}
 	made, err := a.Connections.Create(ctx, connect.CreateRequest{
-		Tenant: c.caller.Tenant, By: c.caller.Subject, Name: in.Body.Name, Method: in.Body.Method,
+		Tenant: c.caller.Tenant, By: c.caller.Subject, Filter: c.caller.Filter, Name: in.Body.Name, Method: in.Body.Method,
 		AccountID: in.Body.AccountID, Keys: in.Body.AccessKey.input(),
 		DefaultRegion: in.Body.DefaultRegion, Permissions: in.Body.Permissions, Scopes: wanted, Idempotency: idem,
 	})
@@ -209,7 +210,7 @@ func (a api) launch(ctx context.Context, c call, in launchInput) (reply, error) 
 }
 
 func target(c call, id string, version int64) connect.Target {
-	return connect.Target{Tenant: c.caller.Tenant, ID: id, By: c.caller.Subject, IfMatch: version}
+	return connect.Target{Tenant: c.caller.Tenant, ID: id, By: c.caller.Subject, Filter: c.caller.Filter, IfMatch: version}
 }
 
 func (a api) created(ctx context.Context, c connect.Connection) reply {
@@ -220,15 +221,22 @@ func (a api) created(ctx context.Context, c connect.Connection) reply {
 
 func (a api) one(ctx context.Context, c connect.Connection) (reply, error) {
 	body, err := a.present.launched(ctx, c, a.Connections.Clock())
-	return reply{status: http.StatusOK, body: body, etag: etag(c.Version()), connection: c.ID()}, err
+	return found(c, body), err
+}
+
+func found(c connect.Connection, body Connection) reply {
+	return reply{status: http.StatusOK, body: body, etag: etag(c.Version()), connection: c.ID()}
 }
 
 func (a api) get(ctx context.Context, c call, in oneInput) (reply, error) {
-	found, err := a.Connections.Get(ctx, c.caller.Tenant, in.ID)
+	one, err := a.Connections.Get(ctx, c.caller.Tenant, in.ID)
 	if err != nil {
 		return reply{}, err
 	}
-	return a.one(ctx, found)
+	if !c.caller.Filter.Admits(one) { // its launch is for those who may launch it
+		return found(one, a.present.updatable(ctx, one, a.Connections.Clock())), nil
+	}
+	return a.one(ctx, one)
 }
 
 func (a api) list(ctx context.Context, c call, in listInput) (reply, error) {

@@ -13,17 +13,15 @@ type Caller struct {
 	Tenant  connect.TenantID
 	Subject connect.Actor
 	Scopes  []string
-	// Allowed are the connections and scopes for which the caller gets credentials, where Restricted.
-	Allowed    connect.Allowance
-	Restricted bool
+	Filter  connect.ResourceFilter
 }
 
 type restrictionKey struct{}
 
-// Restrict allows whoever is behind ctx credentials for these connections and scopes alone, as a claim of a verified
-// token says; see connect.Allowance.
-func Restrict(ctx context.Context, allowed []string) context.Context {
-	return context.WithValue(ctx, restrictionKey{}, connect.Allowance(allowed))
+// Restrict restricts whoever is behind ctx to the connections that a claim of a verified token names; see
+// connect.RestrictedTo.
+func Restrict(ctx context.Context, names []string) context.Context {
+	return context.WithValue(ctx, restrictionKey{}, connect.RestrictedTo(names...))
 }
 
 type identityKey struct{}
@@ -61,8 +59,10 @@ func callerOf(ctx context.Context, scope string) (Caller, error) {
 			"Ask for a token with the scope "+scope+".").
 			with("WWW-Authenticate", `Bearer error="insufficient_scope", scope="`+scope+`"`)
 	}
-	c := Caller{Tenant: tenant, Subject: connect.Actor(id.subject), Scopes: id.scopes}
-	c.Allowed, c.Restricted = ctx.Value(restrictionKey{}).(connect.Allowance)
+	c := Caller{Tenant: tenant, Subject: connect.Actor(id.subject), Scopes: id.scopes, Filter: connect.Unrestricted()}
+	if filter, restricted := ctx.Value(restrictionKey{}).(connect.ResourceFilter); restricted {
+		c.Filter = filter
+	}
 	return c, nil
 }
 

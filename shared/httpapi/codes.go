@@ -95,7 +95,7 @@ func Codes() []CodeInfo {
 		{connect.CodeIssuerInvalid, http.StatusBadRequest, "The issuer is no https URL."},
 		{connect.CodeTooManyRequests, http.StatusTooManyRequests, "The caller, or its tenant, asks too often; Retry-After says when to try again."},
 		{connect.CodePendingLimit, http.StatusConflict, "The tenant has as many pending connections as it may; Retry-After says when to try again."},
-		{connect.CodeConnectionNotAllowed, http.StatusForbidden, "A claim of the token allows credentials for other connections alone."},
+		{connect.CodeConnectionNotAllowed, http.StatusForbidden, "A claim restricts the token to other connections, or keeps it from what concerns the whole tenant."},
 		{connect.CodeStatus, http.StatusConflict, "The connection's status does not allow it."},
 		{connect.CodeNotEnabled, http.StatusConflict, "Credentials are issued for enabled connections only."},
 		{connect.CodeVersion, http.StatusPreconditionFailed, "The connection has changed since the ETag in If-Match."},

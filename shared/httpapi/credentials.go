@@ -125,7 +125,7 @@ func (b broker) issue(ctx context.Context, c call, in issueInput) (reply, error)
 func request(c call, id string, seconds int) connect.IssueRequest {
 	return connect.IssueRequest{
 		Tenant: c.caller.Tenant, ID: id, Caller: c.caller.Subject, Duration: time.Duration(seconds) * time.Second,
-		Allowed: c.caller.Allowed, Restricted: c.caller.Restricted,
+		Filter: c.caller.Filter,
 	}
 }
 

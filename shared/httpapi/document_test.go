@@ -180,6 +180,9 @@ func routeOf(t *testing.T, route string) Route {
 func introduction() string {
 	var b strings.Builder
 	b.WriteString("Connects customers' AWS accounts and issues credentials for them.\n\n" +
+		"A claim can restrict a token to some of its tenant's connections, named by id or by scope. Such a token reads as any other, but for launches. " +
+		"Credentials, sign-in links and changes it gets for those connections alone; what concerns the whole tenant (new connections, scopes, enrolments) it may not change. " +
+		"All else is refused with `CONNECTION_NOT_ALLOWED`. A claim that names nothing allows neither uses nor changes; a token without the claim is not restricted.\n\n" +
 		"Errors are problems (RFC 9457) with a stable `code`. A status of - marks codes that occur only as reasons and in checks.\n\n" +
 		"| Code | Status | Meaning |\n|---|---|---|\n")
 	for _, c := range Codes() {

@@ -32,7 +32,7 @@ type Enrolment struct {
 	CreatedBy             string           `json:"createdBy"`
 	RevokedAt             *time.Time       `json:"revokedAt,omitempty"`
 	Progress              *Progress        `json:"progress,omitempty" doc:"How far its accounts have come. Not in lists."`
-	Launch                *EnrolmentLaunch `json:"launch,omitempty" doc:"What the customer needs, while the enrolment is active. Not in lists."`
+	Launch                *EnrolmentLaunch `json:"launch,omitempty" doc:"What the customer needs, while the enrolment is active. Not in lists, and only for callers that may enrol."`
 }
 
 // Progress counts an enrolment's accounts.
@@ -113,7 +113,7 @@ func (a api) enrolmentOperations() []operation {
 		does(operation{
 			route: "POST /v1/enrolments", id: "createEnrolment", summary: "Enrol an AWS organization",
 			about: "Prepares one stack, for the management account or a delegated administrator, that connects every account of the " +
-				"units. Each account becomes a connection when its own stack reports.",
+				"units. Each account becomes a connection when its own stack reports. " + tenantsAlone,
 			answers: []answer{{
 				status: http.StatusCreated, about: "Created, with its launch", body: reflect.TypeFor[Enrolment](), headers: []string{"Location"},
 			}},
@@ -128,7 +128,7 @@ func (a api) enrolmentOperations() []operation {
 		}, a.enrolment),
 		does(operation{
 			route: "DELETE /v1/enrolments/{id}", id: "revokeEnrolment", summary: "Revoke an enrolment",
-			about:   "Its token admits no further account. The connections that it made stay. Revoking a revoked one changes nothing.",
+			about:   "Its token admits no further account. The connections that it made stay. Revoking a revoked one changes nothing. " + tenantsAlone,
 			answers: []answer{{status: http.StatusNoContent, about: "Revoked"}},
 		}, a.revokeEnrolment),
 		does(operation{
@@ -146,7 +146,7 @@ func (a api) enrol(ctx context.Context, c call, in enrolInput) (reply, error) {
 		return reply{}, err
 	}
 	made, err := a.Enrolments.Create(ctx, connect.EnrolRequest{
-		Tenant: c.caller.Tenant, By: c.caller.Subject, OrganizationID: in.Body.OrganizationID, Units: in.Body.OrganizationalUnitIDs,
+		Tenant: c.caller.Tenant, By: c.caller.Subject, Filter: c.caller.Filter, OrganizationID: in.Body.OrganizationID, Units: in.Body.OrganizationalUnitIDs,
 		Permissions: in.Body.Permissions, DefaultRegion: in.Body.DefaultRegion, NameRule: in.Body.NameRule, Idempotency: idem,
 	})
 	if err != nil {
@@ -195,7 +195,10 @@ func (a api) enrolment(ctx context.Context, c call, in enrolmentInput) (reply, e
 	if err != nil {
 		return reply{}, err
 	}
-	body, err := a.launchedEnrolment(ctx, e)
+	body := enrolment(e)
+	if c.caller.Filter.AdmitsTenant() { // its launch is for those who may enrol
+		body, err = a.launchedEnrolment(ctx, e)
+	}
 	body.Progress = progress(counts)
 	return reply{status: http.StatusOK, body: body}, err
 }
@@ -213,7 +216,7 @@ func progress(counts connect.Progress) *Progress {
 }
 
 func (a api) revokeEnrolment(ctx context.Context, c call, in enrolmentInput) (reply, error) {
-	return reply{status: http.StatusNoContent}, a.Enrolments.Revoke(ctx, c.caller.Tenant, in.ID, c.caller.Subject)
+	return reply{status: http.StatusNoContent}, a.Enrolments.Revoke(ctx, target(c, in.ID, 0))
 }
 
 func (a api) enrolledAccounts(ctx context.Context, c call, in accountsInput) (reply, error) {
@@ -250,13 +253,13 @@ func (b broker) retryOperation() operation {
 	return does(operation{
 		route: "POST /v1/enrolments/{id}/retry", id: "retryEnrolment", summary: "Begin an enrolment's failed accounts again",
 		about: "Failures alone. A role that is still there is tried again now. A stack that rolled back took its role with it: the " +
-			"answer has the command by which the customer deploys those accounts again, and no other.",
+			"answer has the command by which the customer deploys those accounts again, and no other. " + tenantsAlone,
 		answers: []answer{{status: http.StatusOK, body: reflect.TypeFor[RetriedAccounts]()}},
 	}, b.retry)
 }
 
 func (b broker) retry(ctx context.Context, c call, in enrolmentInput) (reply, error) {
-	retried, err := b.Retries.Retry(ctx, c.caller.Tenant, in.ID, c.caller.Subject)
+	retried, err := b.Retries.Retry(ctx, target(c, in.ID, 0))
 	if err != nil {
 		return reply{}, err
 	}

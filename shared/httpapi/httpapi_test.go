@@ -141,7 +141,8 @@ type ask struct {
 	tenant       string
 	subject      string
 	scopes       []string
-	text         bool // plain text is asked for
+	text         bool      // plain text is asked for
+	claim        *[]string // restricts the token; nil for a token that is not restricted
 }
 
 func allScopes() []string { return []string{ScopeRead, ScopeWrite, ScopeIssue} }
@@ -168,6 +169,9 @@ func (w *world) send(a ask) received {
 	}
 	if a.tenant != "-" {
 		r = r.WithContext(Identify(r.Context(), cmpOr(a.tenant, "acme"), cmpOr(a.subject, "anna"), orScopes(a.scopes)))
+	}
+	if a.claim != nil {
+		r = r.WithContext(Restrict(r.Context(), *a.claim))
 	}
 	handler := w.api
 	for _, route := range Routes() {

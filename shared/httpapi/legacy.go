@@ -44,7 +44,7 @@ func (a api) legacyOperations() []operation {
 	return []operation{{
 		route: "GET /api/account/aws/config", id: "getAccountConfig", summary: "Multi-Cloud Manager: what the role must ask for",
 		about: "Compatible with Multi-Cloud Manager, but for the external ID: each tenant has one of its own, and a new one for each account. " +
-			"Reading makes the connection that waits for the account, so the scope is that of writing.",
+			"Reading makes the connection that waits for the account, so the scope is that of writing. " + tenantsAlone,
 		answers: []answer{{status: http.StatusOK, body: reflect.TypeFor[AccountConfig]()}},
 		input:   reflect.TypeFor[none](), legacy: true,
 		serve: func(ctx context.Context, c call, _ *http.Request, _ []byte) (reply, error) {
@@ -57,7 +57,8 @@ func (b broker) legacyOperations() []operation {
 	return []operation{{
 		route: "POST /api/account/aws/add", id: "addAccount", summary: "Multi-Cloud Manager: add an account by its role",
 		about: "Compatible with Multi-Cloud Manager. Verifies the role for up to 20 seconds; 403 also if it has not passed by then. " +
-			"A role that a connection has already is verified again, with that connection's own external ID, and never connected twice.",
+			"A role that a connection has already is verified again, with that connection's own external ID, and never connected twice. " +
+			"That is all that a token restricted to connections may do here.",
 		answers: []answer{{status: http.StatusCreated, about: "Added, or verified again", body: reflect.TypeFor[AccountAdded]()}},
 		input:   reflect.TypeFor[struct{ Body AddAccount }](), legacy: true,
 		serve: func(ctx context.Context, c call, _ *http.Request, body []byte) (reply, error) {
@@ -67,7 +68,7 @@ func (b broker) legacyOperations() []operation {
 }
 
 func (a api) accountConfig(ctx context.Context, c call) (reply, error) {
-	open, err := a.Intakes.Open(ctx, c.caller.Tenant, c.caller.Subject)
+	open, err := a.Intakes.Open(ctx, c.caller.Tenant, c.caller.Subject, c.caller.Filter)
 	if err != nil {
 		return reply{}, err
 	}
@@ -81,7 +82,7 @@ func (b broker) addAccount(ctx context.Context, c call, body []byte) (reply, err
 	if err != nil {
 		return reply{}, err
 	}
-	account, err := b.Intakes.Add(ctx, connect.AddRequest{Tenant: c.caller.Tenant, By: c.caller.Subject, Role: role}, b.Patience)
+	account, err := b.Intakes.Add(ctx, connect.AddRequest{Tenant: c.caller.Tenant, By: c.caller.Subject, Filter: c.caller.Filter, Role: role}, b.Patience)
 	if err != nil {
 		return reply{}, err
 	}
@@ -109,13 +110,16 @@ func legacyRole(body []byte) (string, error) {
 }
 
 // legacyProblem is an error in that API's statuses: 403 for whatever the role or the request is to blame for, 500 for
-// whatever we are. The code is for the log alone.
+// whatever we are. The code is for the log alone. What the token may not do is said, as it is no matter of the role.
 func legacyProblem(err error, p *Problem) *Problem {
 	var own *Problem
 	if errors.As(err, &own) { // of the route itself: no token, a missing member
 		return p
 	}
 	var e *connect.Error
+	if errors.As(err, &e) && e.Code == connect.CodeConnectionNotAllowed {
+		return p
+	}
 	if !errors.As(err, &e) || e.Kind == connect.KindInternal || e.Kind == connect.KindUnavailable || e.Kind == connect.KindLimited {
 		return newProblem(http.StatusInternalServerError, p.Code, p.Detail, "")
 	}

@@ -34,7 +34,7 @@ type Connection struct {
 	LastVerifiedAt     *time.Time `json:"lastVerifiedAt,omitempty"`
 	NextVerificationAt *time.Time `json:"nextVerificationAt,omitempty"`
 	Version            int64      `json:"version" doc:"Counts the connection's changes; the ETag."`
-	Launch             *Launch    `json:"launch,omitempty" doc:"What the customer needs to connect the account, while that is awaited. Not in lists."`
+	Launch             *Launch    `json:"launch,omitempty" doc:"What the customer needs to connect the account, while that is awaited. Not in lists, and only for callers that may change the connection."`
 
 	PolicyDigest string        `json:"policyDigest,omitempty" doc:"Of the permission set custom: which version of the platform's own policy the role was made with, as permissionSets in /v1/config names it. Absent where that is not known."`
 	PolicyUpdate *PolicyUpdate `json:"policyUpdate,omitempty" doc:"How a role that was made by hand comes to the platform's current policy, where that has changed. A stack's is stack.update. Not in lists."`

@@ -50,8 +50,8 @@ func (p presenter) nextVerification(s connect.Snapshot, now time.Time) time.Time
 	return connect.NextTurn(s.ID, p.deployment.CheckInterval, now)
 }
 
-// launched is a connection with its launch, as long as the customer's stack or role is awaited.
-func (p presenter) launched(ctx context.Context, c connect.Connection, now time.Time) (Connection, error) {
+// updatable is a connection with the ways to the platform's current template and policy.
+func (p presenter) updatable(ctx context.Context, c connect.Connection, now time.Time) Connection {
 	out := p.connection(c, now)
 	if u := p.deployment.PolicyUpdate(ctx, c); u != nil {
 		out.PolicyUpdate = &PolicyUpdate{Changes: u.Changes, PolicyURL: u.PolicyURL, CLI: u.CLI}
@@ -61,6 +61,12 @@ func (p presenter) launched(ctx context.Context, c connect.Connection, now time.
 			From: u.From, To: u.To, Changes: u.Changes, UpdateURL: u.UpdateURL, TemplateURL: u.TemplateURL, CLI: u.CLI,
 		}
 	}
+	return out
+}
+
+// launched is a connection with its launch, as long as the customer's stack or role is awaited.
+func (p presenter) launched(ctx context.Context, c connect.Connection, now time.Time) (Connection, error) {
+	out := p.updatable(ctx, c, now)
 	if c.Status() != connect.StatusPending && c.Status() != connect.StatusFailed && out.AccessKey == nil {
 		return out, nil
 	}

@@ -58,7 +58,7 @@ func (a api) scopeOperations() []operation {
 			route: "PUT /v1/connections/{id}/scopes", id: "setScopes", summary: "Say where a connection applies",
 			about: "At most one connection of a tenant has a scope, and a connection has at most 20. Scopes that another one has are " +
 				"refused with SCOPE_TAKEN, whose connectionId names it, unless takeOver is true: then both connections change, " +
-				"or neither does. Deleting a connection frees its scopes.",
+				"or neither does. Deleting a connection frees its scopes. " + tenantsAlone,
 			answers: []answer{{status: http.StatusOK, body: reflect.TypeFor[Connection](), headers: []string{"ETag"}}},
 		}, a.setScopes),
 		does(operation{

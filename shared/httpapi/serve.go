@@ -42,6 +42,9 @@ type answer struct {
 	headers []string
 }
 
+// tenantsAlone ends the description of an operation that concerns the whole tenant.
+const tenantsAlone = "Not for tokens that are restricted to connections."
+
 // A call is what operations know of a request beside their input.
 type call struct {
 	caller Caller

@@ -120,7 +120,7 @@ func (b broker) signIn(ctx context.Context, c call, in signInInput) (reply, erro
 	made, err := b.SignIns.Link(ctx, connect.SignInRequest{
 		Tenant: c.caller.Tenant, ID: in.ID, Caller: c.caller.Subject, Issuer: in.Body.Issuer, Destination: in.Body.Destination,
 		Reason: in.Body.Reason, Restriction: connect.Restriction{ReadOnly: in.Body.ReadOnly},
-		Allowed: c.caller.Allowed, Restricted: c.caller.Restricted,
+		Filter: c.caller.Filter,
 	})
 	if err != nil {
 		return reply{}, err

@@ -72,7 +72,7 @@ func ruled(t testing.TB, s *store.Store, tenant connect.TenantID, rule string) c
 		},
 	}
 	e, err := u.Create(t.Context(), connect.EnrolRequest{
-		Tenant: tenant, By: "ada", OrganizationID: "o-a1b2c3d4e5", Units: []string{"r-ab12"}, NameRule: rule + " {accountId}",
+		Filter: connect.Unrestricted(), Tenant: tenant, By: "ada", OrganizationID: "o-a1b2c3d4e5", Units: []string{"r-ab12"}, NameRule: rule + " {accountId}",
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -27,7 +27,7 @@ func enrolled(t testing.TB, s *store.Store, tenant connect.TenantID, at time.Tim
 		},
 	}
 	e, err := u.Create(t.Context(), connect.EnrolRequest{
-		Tenant: tenant, By: "ada", OrganizationID: "o-a1b2c3d4e5", Units: []string{"r-ab12", "ou-ab12-c3d4e5f6"}, NameRule: "Member {accountId}",
+		Filter: connect.Unrestricted(), Tenant: tenant, By: "ada", OrganizationID: "o-a1b2c3d4e5", Units: []string{"r-ab12", "ou-ab12-c3d4e5f6"}, NameRule: "Member {accountId}",
 	})
 	if err != nil {
 		t.Fatal(err)

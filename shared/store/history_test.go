@@ -192,7 +192,7 @@ func (l *life) issue(caller int) {
 	a := &auditor{Store: l.store}
 	u := connect.Issuing{Clock: l.now, Store: a, Sessions: l.held[caller%processes]}
 	call := l.clock.Add(1)
-	got, err := u.Issue(context.Background(), connect.IssueRequest{Tenant: l.tenant, ID: string(l.id), Caller: "svc"})
+	got, err := u.Issue(context.Background(), connect.IssueRequest{Filter: connect.Unrestricted(), Tenant: l.tenant, ID: string(l.id), Caller: "svc"})
 	switch {
 	case err == nil:
 		version, parseErr := strconv.ParseInt(got.Credentials.AccessKeyID, 10, 64)
@@ -212,7 +212,7 @@ func (l *life) remove(caller int) {
 	u := connect.Connections{Store: a, Replays: a, Clock: l.now}
 	for {
 		call := l.clock.Add(1)
-		err := u.Delete(context.Background(), connect.Target{Tenant: l.tenant, ID: string(l.id), By: "ada"})
+		err := u.Delete(context.Background(), connect.Target{Filter: connect.Unrestricted(), Tenant: l.tenant, ID: string(l.id), By: "ada"})
 		if err == nil {
 			l.did(caller, call, remove{}, a.knows())
 			return
@@ -294,7 +294,7 @@ func (l *life) revoke(caller int) {
 	u := connect.Verifications{
 		Store: mover{l.store, l, caller}, Verifier: connect.Verifier{Assumer: willing{}}, Revoker: willing{}, Clock: l.now,
 	}
-	_, err := u.Revoke(context.Background(), connect.Target{Tenant: l.tenant, ID: string(l.id), By: "ada"})
+	_, err := u.Revoke(context.Background(), connect.Target{Filter: connect.Unrestricted(), Tenant: l.tenant, ID: string(l.id), By: "ada"})
 	var refused *connect.Error
 	if err != nil && !errors.Is(err, connect.ErrConflict) && (!errors.As(err, &refused) || refused.Kind != connect.KindConflict) {
 		l.t.Errorf("revoke: %v", err)
@@ -531,14 +531,14 @@ func (n *namer) create() {
 		name = spellings[0]
 	}
 	call := n.r.clock.Add(1)
-	c, err := n.u.Create(context.Background(), connect.CreateRequest{Tenant: n.tenant, By: "ada", Name: name})
+	c, err := n.u.Create(context.Background(), connect.CreateRequest{Filter: connect.Unrestricted(), Tenant: n.tenant, By: "ada", Name: name})
 	if n.did(call, claim{spellings[0], c.ID()}, err) {
 		n.last = c
 	}
 }
 
 func (n *namer) target() connect.Target {
-	return connect.Target{Tenant: n.tenant, ID: string(n.last.ID()), By: "ada"}
+	return connect.Target{Filter: connect.Unrestricted(), Tenant: n.tenant, ID: string(n.last.ID()), By: "ada"}
 }
 
 func (n *namer) rename() {

@@ -33,7 +33,7 @@ func TestOneIntake(t *testing.T) {
 		var first atomic.Pointer[connect.ConnectionID]
 		race(50, func(int) {
 			for {
-				c, err := u.Open(ctx, "acme", "ada")
+				c, err := u.Open(ctx, "acme", "ada", connect.Unrestricted())
 				if errors.Is(err, connect.ErrConflict) {
 					continue
 				}
@@ -93,7 +93,7 @@ func TestNamesOfAccounts(t *testing.T) {
 	ctx := context.Background()
 	u := intakes(s)
 	for i, want := range []connect.Name{"AWS Account (222222222222)", "AWS Account (222222222222) 2", "AWS Account (222222222222) 3"} {
-		c, err := u.Open(ctx, "acme", "ada")
+		c, err := u.Open(ctx, "acme", "ada", connect.Unrestricted())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -102,7 +102,7 @@ func TestNamesOfAccounts(t *testing.T) {
 		v, _ := c.Trial()
 		ch, err = c.Tried(v.Run, v.Attempt, good(noon), 0, noon)
 		c = commit(t, s, ch, err)
-		if _, err := u.Open(ctx, "acme", "ada"); err != nil {
+		if _, err := u.Open(ctx, "acme", "ada", connect.Unrestricted()); err != nil {
 			t.Fatal(err)
 		}
 		if got, err := s.Connection(ctx, c.ID()); err != nil || got.Snapshot().Name != want {

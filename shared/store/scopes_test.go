@@ -260,11 +260,11 @@ func TestHistoryOfScopes(t *testing.T) {
 		var r recorder
 		race(crowd, func(caller int) {
 			fresh := func() connect.Target {
-				c, err := u.Create(ctx, connect.CreateRequest{Tenant: tenant, By: "ada", Name: "own " + crand.Text()})
+				c, err := u.Create(ctx, connect.CreateRequest{Filter: connect.Unrestricted(), Tenant: tenant, By: "ada", Name: "own " + crand.Text()})
 				if err != nil {
 					t.Errorf("create: %v", err)
 				}
-				return connect.Target{Tenant: tenant, ID: string(c.ID()), By: "ada"}
+				return connect.Target{Filter: connect.Unrestricted(), Tenant: tenant, ID: string(c.ID()), By: "ada"}
 			}
 			own := fresh()
 			for range 2 * roundsEach {
@@ -300,7 +300,7 @@ func TestHistoryOfScopes(t *testing.T) {
 					own = fresh()
 				} else {
 					for err = connect.ErrConflict; errors.Is(err, connect.ErrConflict); {
-						_, err = u.SetScopes(ctx, connect.ScopesRequest{Target: connect.Target{Tenant: tenant, ID: string(by), By: "ada"}})
+						_, err = u.SetScopes(ctx, connect.ScopesRequest{Target: connect.Target{Filter: connect.Unrestricted(), Tenant: tenant, ID: string(by), By: "ada"}})
 					}
 				}
 				if err != nil {

@@ -103,7 +103,7 @@ func TestTakeoverUnderFaults(t *testing.T) {
 			slices.SortFunc(some, func(a, b connect.Scope) int { return slices.Index(wanted, a) - slices.Index(wanted, b) })
 			// What comes of it is not known to who asked, and asked again it is no other request.
 			_, _ = u.SetScopes(ctx, connect.ScopesRequest{
-				Target: connect.Target{Tenant: "acme", ID: string(all[n]), By: "ada"}, Scopes: slices.Compact(some), TakeOver: true,
+				Target: connect.Target{Filter: connect.Unrestricted(), Tenant: "acme", ID: string(all[n]), By: "ada"}, Scopes: slices.Compact(some), TakeOver: true,
 			})
 		}
 	})

@@ -2,9 +2,11 @@ package laptop_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -233,23 +235,63 @@ func TestAPastedRole(t *testing.T) {
 	}
 }
 
-// Another tenant that names somebody's role proves nothing with an external ID of its own.
+// Another tenant that names somebody's role proves nothing with an external ID of its own, though it comes first: it is
+// told what it is told of a role that does not exist, gets nothing, and stands in nobody's way. Within a tenant the role is
+// one connection's.
 func TestAnotherTenantsRole(t *testing.T) {
 	t.Parallel()
 	rightful, thief := as(t, "acme-rightful"), as(t, "acme-thief")
-	c, stolen := rightful.create("Mine"), thief.create("Mine")
+	c, second := rightful.create("Mine"), rightful.create("Second")
+	stolen, guessed := thief.create("Mine"), thief.create("Guessed")
 	role := pastedRole(t, "222222222299", "Wanted", c.ExternalID, `"ec2:DescribeRegions","iam:GetRole"`)
 	body := `{"roleArn":"` + role + `"}`
-	done := make(chan answer)
-	go func() { done <- thief.call("PUT", "/v1/connections/"+stolen.ID+"/role", body) }()
+	answers := map[string]answer{}
+	var all sync.WaitGroup
+	var mu sync.Mutex
+	for id, arn := range map[string]string{stolen.ID: role, guessed.ID: strings.ReplaceAll(role, "Wanted", "Absent")} {
+		all.Go(func() {
+			a := thief.call("PUT", "/v1/connections/"+id+"/role", `{"roleArn":"`+arn+`"}`)
+			mu.Lock()
+			defer mu.Unlock()
+			answers[id] = a
+		})
+		eventually(t, 15*time.Second, "the thief's role is on trial", func() bool { return thief.get(id).Status == "verifying" })
+	}
 	rightful.want(http.StatusOK, "PUT", "/v1/connections/"+c.ID+"/role", body)
-	if a := <-done; a.status != http.StatusAccepted {
-		t.Errorf("the thief was told %d %s", a.status, a.body)
+	mine := rightful.get(c.ID)
+	if mine.Status != "enabled" || mine.RoleARN != role {
+		t.Errorf("the rightful one is %s with %s", mine.Status, mine.RoleARN)
 	}
-	if got := thief.get(stolen.ID); got.Status == "enabled" {
-		t.Error("the thief's connection is enabled")
+	if a := rightful.call("PUT", "/v1/connections/"+second.ID+"/role", body); a.status != http.StatusConflict || !strings.Contains(string(a.body), `"ROLE_IN_USE"`) {
+		t.Errorf("a second connection of the tenant: %d %s", a.status, a.body)
 	}
-	if got := rightful.get(c.ID); got.Status != "enabled" {
-		t.Errorf("the rightful one is %s", got.Status)
+	all.Wait()
+	told := map[string]string{}
+	for id, a := range answers {
+		var got connection
+		a.into(t, &got)
+		told[id] = fmt.Sprintf("%d %s", a.status, got.findings())
 	}
+	if told[stolen.ID] != told[guessed.ID] || !strings.HasPrefix(told[stolen.ID], "202 verifying") {
+		t.Errorf("the thief was told of a role that exists\n%s\nand of one that does not\n%s", told[stolen.ID], told[guessed.ID])
+	}
+	verdict, other := thief.settled(stolen.ID, 125*time.Second), thief.settled(guessed.ID, 125*time.Second)
+	if verdict.Status != "failed" || verdict.StatusReason.Code != "ROLE_NOT_ASSUMABLE" || verdict.findings() != other.findings() {
+		t.Errorf("the thief's verdict\n%s\nand that of a role that does not exist\n%s", verdict.findings(), other.findings())
+	}
+	thief.want(http.StatusConflict, "GET", "/v1/connections/"+stolen.ID+"/credentials", "")
+	if after := rightful.get(c.ID); after.Version != mine.Version || after.Status != "enabled" {
+		t.Errorf("the rightful one is %s, version %d, was %d", after.Status, after.Version, mine.Version)
+	}
+	rightful.want(http.StatusOK, "GET", "/v1/connections/"+c.ID+"/credentials", "")
+}
+
+// findings is what a connection says of its role, but for the role's own name.
+func (c connection) findings() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s, account %q, role %t, %+v\n", c.Status, c.AccountID, c.RoleARN != "", c.StatusReason)
+	for _, k := range c.Checks {
+		fmt.Fprintf(&b, "%+v\n", k)
+	}
+	return strings.NewReplacer("Wanted", "ROLE", "Absent", "ROLE", c.ExternalID, "ID").Replace(b.String())
 }

@@ -252,21 +252,6 @@ func TestBadRequests(t *testing.T) {
 	}
 }
 
-// Tokens decide: none, a wrong scope.
-func TestTokens(t *testing.T) {
-	nobody := tenant{t, ""}
-	if a := nobody.call("GET", "/v1/connections", ""); a.status != http.StatusUnauthorized {
-		t.Errorf("without a token: %d", a.status)
-	}
-	reader := as(t, "acme-reader", "connections:read")
-	if a := reader.call("POST", "/v1/connections", `{"name":"x"}`); a.status != http.StatusForbidden {
-		t.Errorf("writing with a reader's scope: %d", a.status)
-	}
-	if a := nobody.call("GET", "/openapi.json", ""); a.status != http.StatusOK || !strings.Contains(string(a.body), `"openapi"`) {
-		t.Errorf("the public document: %d", a.status)
-	}
-}
-
 // Secrets: none of what was handed out or handed in during the other tests shows in what the functions wrote, in the
 // table, or in what was published.
 func TestNoSecretShows(t *testing.T) {

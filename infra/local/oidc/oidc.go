@@ -332,7 +332,7 @@ func (i *Issuer) client(r *http.Request) (string, *problem) {
 	return id, nil
 }
 
-// Token signs a token for a tenant that lasts an hour; extra claims replace the usual ones.
+// Token signs a token for a tenant that lasts an hour; extra claims replace the usual ones, and nil takes one away.
 func (i *Issuer) Token(tenant string, scopes []string, extra map[string]any) (string, error) {
 	claims := map[string]any{
 		"iss": i.cfg.Issuer, "aud": i.cfg.Audience, "sub": tenant, "client_id": tenant,
@@ -340,6 +340,7 @@ func (i *Issuer) Token(tenant string, scopes []string, extra map[string]any) (st
 	}
 	maps.Copy(claims, i.life())
 	maps.Copy(claims, extra)
+	maps.DeleteFunc(claims, func(_ string, v any) bool { return v == nil })
 	return i.sign(claims)
 }
 
