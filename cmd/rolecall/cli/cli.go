@@ -65,18 +65,13 @@ func (p *Program) Run(ctx context.Context, args []string) int {
 	case errors.As(err, &exit):
 		return int(exit)
 	case errors.As(err, &misuse):
-		p.say("rolecall: %s\n%s --help tells more", misuse.problem, strings.TrimSpace("rolecall "+misuse.command))
+		p.say("rolecall: %s\n%s --help tells more", misuse, strings.TrimSpace("rolecall "+misuse.command))
 		return 2
 	default:
 		p.say("rolecall: %s", err)
 		return 1
 	}
 }
-
-// say tells the person something, beside what a program may read.
-func (p *Program) say(format string, args ...any) { _, _ = fmt.Fprintf(p.Err, format+"\n", args...) }
-
-func (p *Program) print(format string, args ...any) { _, _ = fmt.Fprintf(p.Out, format, args...) }
 
 // getenv is the last value of a variable.
 func (p *Program) getenv(name string) string {
