@@ -33,6 +33,7 @@ type fake struct {
 	url    string
 	reason string // why a connection is not enabled, and what everything else is called; "" for friendly texts
 	region string
+	names  []string // of two connections; nil for Production and Staging, each with the reason
 
 	mu    sync.Mutex
 	asked []string // for credentials: method, id and body
@@ -52,12 +53,16 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch r.URL.Path {
 	case "/.well-known/openid-configuration":
 		answer(w, http.StatusOK, map[string]any{
-			"issuer": f.url, "token_endpoint": f.url + "/token", "authorization_endpoint": f.url + "/authorize", "jwks_uri": f.url + "/jwks",
+			"issuer": f.url, "token_endpoint": f.url + "/token", "authorization_endpoint": f.url + "/authorize" + f.reason, "jwks_uri": f.url + "/jwks",
 		})
 	case "/token":
 		answer(w, http.StatusOK, map[string]any{"access_token": accessToken, "token_type": "Bearer", "expires_in": 3600})
 	case "/v1/connections":
-		answer(w, http.StatusOK, map[string]any{"items": []any{f.connection("Production", production), f.connection("Staging", staging)}})
+		one, other := f.connection("Production", production), f.connection("Staging", staging)
+		if f.names != nil {
+			one["name"], other["name"] = f.names[0], f.names[1]
+		}
+		answer(w, http.StatusOK, map[string]any{"items": []any{one, other}})
 	case "/v1/connections/" + production:
 		answer(w, http.StatusOK, f.connection("Production", production))
 	case "/v1/connections/" + staging:
