@@ -229,7 +229,12 @@ func (p *Program) vault() (*vault.Vault, error) {
 	default:
 		return nil, fmt.Errorf("ROLECALL_VAULT is %q, not %s, %s or %s", kind, vault.Auto, vault.Keyring, vault.Passphrase)
 	}
-	return &vault.Vault{Path: filepath.Join(dir, "vault.json"), Ring: p.Ring, Ask: p.passphrase, Kind: kind}, nil
+	return &vault.Vault{Path: filepath.Join(dir, "vault.json"), Ring: p.Ring, Ask: p.passphrase, Kind: kind, Warn: p.warn}, nil
+}
+
+// warn tells of a passphrase that opens the vault and should not.
+func (p *Program) warn(why error) {
+	p.say("rolecall: %s\nThe vault keeps this one. To choose another: rolecall logout --forget, then rolecall login.", why)
 }
 
 // passphrase opens the vault where there is no keyring.
@@ -249,8 +254,8 @@ func (p *Program) passphrase(confirm bool) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if first != second || len(first) < 8 {
-		return "", errors.New("the two differ, or have fewer than 8 characters")
+	if first != second {
+		return "", errors.New("the two differ")
 	}
 	return first, nil
 }

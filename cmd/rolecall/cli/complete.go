@@ -46,6 +46,7 @@ func (p *Program) completeNames(c *cobra.Command, args []string, begun string) (
 	if err != nil || (s.access.Secret == "" && s.vault.NeedsPassphrase() && p.getenv("ROLECALL_PASSPHRASE") == "") {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
+	s.vault.Warn = nil // not in the middle of what somebody types
 	ctx := c.Context()
 	if ctx == nil {
 		ctx = context.Background()
