@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 )
 
@@ -217,21 +216,4 @@ func (m SessionMaker) issued(a SessionAsk, ask AssumeRequest, s Session) Event {
 		}
 	}
 	return e
-}
-
-// SessionName is the caller as the customer's CloudTrail shows it: "rolecall-" and the caller, cut to STS's 64
-// characters and to those it allows.
-func SessionName(caller Actor) string {
-	name := strings.Map(func(r rune) rune {
-		if r < 0x80 && (r == '_' || strings.ContainsRune("+=,.@-", r) ||
-			(r >= '0' && r <= '9') || (r >= 'A' && r <= 'Z') || (r >= 'a' && r <= 'z')) {
-			return r
-		}
-		return '-'
-	}, string(caller))
-	name = "rolecall-" + name
-	if len(name) > 64 {
-		name = name[:64]
-	}
-	return name
 }

@@ -84,7 +84,7 @@ func (k KeySessions) federated(ctx context.Context, c Connection, keys Credentia
 	if r.Policy == "" && len(r.PolicyARNs) == 0 {
 		r.Policy = wholePolicy
 	}
-	name := federationName(r.Caller)
+	name := FederationName(r.Caller)
 	s, err := k.Maker.GetFederationToken(ctx, keys, FederationRequest{
 		Name: name, Policy: r.Policy, PolicyARNs: r.PolicyARNs, Duration: r.Duration,
 	})
@@ -104,13 +104,6 @@ func (k KeySessions) federated(ctx context.Context, c Connection, keys Credentia
 	}
 	s.Name, s.NoIAM = name, true
 	return s, nil
-}
-
-// federationName is the session's name, cut to what GetFederationToken takes.
-func federationName(caller Actor) string {
-	const longest = 32
-	name := SessionName(caller)
-	return name[:min(len(name), longest)]
 }
 
 // stored hands a temporary key out, once AWS has said that it is still good.

@@ -10,6 +10,7 @@ import (
 	"io"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -114,6 +115,10 @@ func normalPolicy(text string) (string, error) {
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return "", policyInvalid("something follows the session policy")
+	}
+	// IAM does not tell names of condition keys apart by their case, and says nothing of other names.
+	if path, found := RepeatedMember([]byte(text), strings.ToLower); found {
+		return "", policyInvalid("the session policy has a member twice, in the same letters or in others: " + strconv.Quote(path))
 	}
 	switch document["Statement"].(type) {
 	case map[string]any, []any:

@@ -47,6 +47,10 @@ func TestRestrictionsAreCheckedBeforeSTSIsAsked(t *testing.T) {
 		"two documents":       {connect.IssueRequest{Restriction: connect.Restriction{Policy: listOnly + listOnly}}, connect.CodePolicyInvalid},
 		"no statement":        {connect.IssueRequest{Restriction: connect.Restriction{Policy: `{"Version":"2012-10-17"}`}}, connect.CodePolicyInvalid},
 		"a strange member":    {connect.IssueRequest{Restriction: connect.Restriction{Policy: `{"Statement":[],"statement":[]}`}}, connect.CodePolicyInvalid},
+		"a member twice":      {connect.IssueRequest{Restriction: connect.Restriction{Policy: `{"Statement":[],"Statement":{"Effect":"Deny"}}`}}, connect.CodePolicyInvalid},
+		"twice within":        {connect.IssueRequest{Restriction: connect.Restriction{Policy: `{"Statement":[{"Effect":"Deny","Action":"*","Effect":"Allow"}]}`}}, connect.CodePolicyInvalid},
+		"twice, escaped":      {connect.IssueRequest{Restriction: connect.Restriction{Policy: `{"Statement":[{"Effect":"Deny","\u0045ffect":"Allow"}]}`}}, connect.CodePolicyInvalid},
+		"in two cases":        {connect.IssueRequest{Restriction: connect.Restriction{Policy: `{"Statement":{"Condition":{"Bool":{"aws:SecureTransport":"true","AWS:securetransport":"false"}}}}`}}, connect.CodePolicyInvalid},
 		"beyond Latin-1":      {connect.IssueRequest{Restriction: connect.Restriction{Policy: `{"Statement":[],"Id":"雪"}`}}, connect.CodePolicyInvalid},
 		"too long":            {connect.IssueRequest{Restriction: connect.Restriction{Policy: `{"Statement":["` + strings.Repeat("a", 2048) + `"]}`}}, connect.CodePolicyTooLarge},
 		"too long with ARNs":  {connect.IssueRequest{Restriction: connect.Restriction{Policy: `{"Statement":["` + strings.Repeat("a", 2020) + `"]}`, PolicyARNs: many[:1]}}, connect.CodePolicyTooLarge},
@@ -118,6 +122,7 @@ func FuzzSessionPolicy(f *testing.F) {
 	f.Add(listOnly)
 	f.Add(`{"Statement":{"Effect":"Deny"},"Id":"\u00e9\u0000"}`)
 	f.Add(`{"Statement":[1e400]}`)
+	f.Add(`{"Statement":[{"Sid":"a","sid":"b"}]}`)
 	f.Fuzz(func(t *testing.T, policy string) {
 		u, sts, _, c := narrowing(&testing.T{})
 		_, err := u.Issue(context.Background(), connect.IssueRequest{

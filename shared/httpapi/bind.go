@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"rolecall/shared/connect"
 )
 
 // maxBody is the longest body that is read.
@@ -139,7 +141,8 @@ func invalidBody(detail string) *Problem {
 }
 
 // decodeObject reads one JSON object into a struct of strings, numbers, flags, maps, structs, and lists and pointers of these: every key
-// known, as it is written, and given once. encoding/json alone would take "NAME" for "name", and the last of two.
+// known, as it is written, and given once, in what lies within a map, too. encoding/json alone would take "NAME" for "name", and the
+// last of two.
 func decodeObject(body []byte, into reflect.Value) error {
 	if !utf8.Valid(body) {
 		return invalidBody("the body is not UTF-8")
@@ -155,7 +158,16 @@ func decodeObject(body []byte, into reflect.Value) error {
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return invalidBody("something follows the JSON object")
 	}
-	return fieldProblem(wrong)
+	return fieldProblem(append(wrong, repeatedField(body)...))
+}
+
+// repeatedField names a field that is given twice, however deep it lies.
+func repeatedField(body []byte) []FieldError {
+	path, found := connect.RepeatedMember(body, func(name string) string { return name })
+	if !found {
+		return nil
+	}
+	return []FieldError{{Field: cut(path), Code: codeFieldInvalid, Message: "is given twice"}}
 }
 
 // members reads an object from behind its opening brace to its end. prefix is what stands before a member's name in errors.
@@ -167,7 +179,7 @@ func members(d *json.Decoder, into reflect.Value, prefix string) ([]FieldError, 
 		if err != nil {
 			return nil, err
 		}
-		wrong = append(wrong, assign(into, prefix, key, value, given[key])...)
+		wrong = append(wrong, assign(into, prefix, key, value)...)
 		given[key] = true
 	}
 	if _, err := d.Token(); err != nil { // the closing brace
@@ -188,13 +200,10 @@ func member(d *json.Decoder) (key string, value json.RawMessage, err error) {
 	return key, value, d.Decode(&value)
 }
 
-func assign(into reflect.Value, prefix, key string, value json.RawMessage, again bool) []FieldError {
+func assign(into reflect.Value, prefix, key string, value json.RawMessage) []FieldError {
 	field, ok := fieldNamed(into, key)
-	switch {
-	case !ok:
+	if !ok {
 		return []FieldError{{Field: prefix + cut(key), Code: codeUnknownField, Message: unknownMessage(key)}}
-	case again:
-		return []FieldError{{Field: prefix + key, Code: codeFieldInvalid, Message: "is given twice"}}
 	}
 	return decodeValue(field, prefix+key, value)
 }

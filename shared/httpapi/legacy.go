@@ -98,6 +98,9 @@ func legacyRole(body []byte) (string, error) {
 	if json.Unmarshal(body, &given) != nil {
 		return "", missing
 	}
+	if wrong := repeatedField(body); wrong != nil {
+		return "", newProblem(http.StatusBadRequest, codeFieldInvalid, "The field '"+wrong[0].Field+"' "+wrong[0].Message, "")
+	}
 	for name := range given {
 		if isExternalID(name) {
 			return "", newProblem(http.StatusBadRequest, codeUnknownField, "The field '"+name+"' "+unknownMessage(name), "")

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"golang.org/x/text/unicode/norm"
+
+	"rolecall/cmd/rolecall/printable"
 )
 
 // maxAnswer is more than any answer of Rolecall has: a page of 100 connections.
@@ -59,11 +61,12 @@ type Credentials struct {
 
 // IssueCredentials asks for credentials; its zero value for those that any SDK gets.
 type IssueCredentials struct {
-	DurationSeconds int            `json:"durationSeconds,omitempty"` // 0 for the API's own default
-	ReadOnly        bool           `json:"readOnly,omitempty"`
-	Reason          string         `json:"reason,omitempty"`
-	Policy          map[string]any `json:"policy,omitempty"` // an IAM policy
-	PolicyARNs      []string       `json:"policyArns,omitempty"`
+	DurationSeconds int    `json:"durationSeconds,omitempty"` // 0 for the API's own default
+	ReadOnly        bool   `json:"readOnly,omitempty"`
+	Reason          string `json:"reason,omitempty"`
+	// Policy is an IAM policy, as it was written: it is Rolecall that judges it.
+	Policy     json.RawMessage `json:"policy,omitempty"`
+	PolicyARNs []string        `json:"policyArns,omitempty"`
 }
 
 // plainLeast is the shortest session that is to be had without options.
@@ -118,8 +121,9 @@ func (p *Problem) words(code string) string {
 	if p.RequestID != "" {
 		text += ", request " + p.RequestID
 	}
+	text = printable.Line(text)
 	if p.Fix != "" {
-		text += "\n" + p.Fix
+		text += "\n" + printable.Line(p.Fix)
 	}
 	return text
 }
@@ -240,7 +244,7 @@ func (c *Client) do(ctx context.Context, method, path string, query url.Values, 
 	req.Header.Set("Authorization", "Bearer "+token)
 	resp, err := c.HTTP.Do(req)
 	if err != nil {
-		return fmt.Errorf("cannot reach Rolecall: %w", err)
+		return fmt.Errorf("cannot reach Rolecall: %w", printable.Error(err))
 	}
 	defer func() { _ = resp.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))

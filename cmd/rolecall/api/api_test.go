@@ -93,6 +93,9 @@ func document(t *testing.T) openapi {
 }
 
 func kind(t reflect.Type) string {
+	if t == reflect.TypeFor[json.RawMessage]() {
+		return "object"
+	}
 	if t == reflect.TypeFor[time.Time]() || t == reflect.TypeFor[*time.Time]() {
 		return "string"
 	}

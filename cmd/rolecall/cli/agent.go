@@ -26,8 +26,9 @@ func (p *Program) agentCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "agent [NAME...]",
 		Short: "Serve credentials to programs on this machine",
-		Long: "Serves the credentials of all connections on this machine, at /credentials/<name or id>, in the form that AWS SDKs fetch by\n" +
-			"themselves and renew: a program needs two environment variables and no code. Prints them for the connections that are named.\n" +
+		Long: "Serves credentials on this machine, at /credentials/<name or id>, in the form that AWS SDKs fetch by themselves and renew:\n" +
+			"a program needs two environment variables and no code. With names, prints these for each connection: the token serves that\n" +
+			"connection alone, or with --token-file those that are named. Without, the token serves all connections of yours.\n" +
 			"The agent renews its own access token. It holds a session in memory for --hold, so that commands one after the other share\n" +
 			"one. It keeps nothing on disk but, with --token-file, a token that only it takes and that ends with it. It runs until it is\n" +
 			"interrupted.",
@@ -56,6 +57,9 @@ type serving struct {
 	hold    time.Duration
 }
 
+// A served connection is one that an agent was asked by name to serve.
+type served struct{ name, id, region string }
+
 func (p *Program) agent(c *cobra.Command, names []string, how serving, tokenFile string, wanted options) error {
 	ask, err := wanted.ask(p)
 	if err != nil {
@@ -65,45 +69,74 @@ func (p *Program) agent(c *cobra.Command, names []string, how serving, tokenFile
 	if err != nil {
 		return err
 	}
-	var regions []string
-	for _, name := range names { // and so a passphrase is asked for now, not when a program comes
-		found, err := s.api.Find(c.Context(), name)
-		if err != nil {
-			return err
-		}
-		regions = append(regions, strings.Join(regionOf(found, ""), " "))
+	named, err := s.find(c.Context(), names) // and so a passphrase is asked for now, not when a program comes
+	if err != nil {
+		return err
 	}
-	if len(names) == 0 {
-		if _, err := s.access.Token(c.Context()); err != nil {
-			return err
-		}
-	}
-	server, a, err := serve(c.Context(), s.api, how.address, agent.Options{
-		Ask: ask, Hold: how.hold, Clock: p.Clock, Log: slog.New(slog.NewTextHandler(p.Err, nil)),
-	})
+	server, a, err := serve(c.Context(), s.api, how.address, agent.Options{Ask: ask, Hold: how.hold, Clock: p.Clock, Log: p.log()})
 	if err != nil {
 		return err
 	}
 	defer server.stop()
-	authorization := "AWS_CONTAINER_AUTHORIZATION_TOKEN=" + a.Token()
 	if tokenFile != "" {
-		if err := writeToken(tokenFile, a.Token()); err != nil {
+		if err := writeToken(tokenFile, tokenFor(a, named)); err != nil {
 			return err
 		}
 		defer func() { _ = os.Remove(tokenFile) }()
-		authorization = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE=" + quoted(tokenFile)
 	}
-	if len(names) == 0 {
-		p.print("# %s<name or id>\nexport %s\n", a.URL(""), authorization)
-	}
-	for i, name := range names {
-		p.print("# %s\nexport AWS_CONTAINER_CREDENTIALS_FULL_URI=%s\nexport %s\nexport %s\n", oneLine(name), quoted(a.URL(name)), authorization, regions[i])
-	}
+	p.tellPrograms(a, named, tokenFile)
 	select {
 	case <-c.Context().Done():
 		return nil
 	case err := <-server.ended:
 		return err
+	}
+}
+
+func (s *session) find(ctx context.Context, names []string) ([]served, error) {
+	if len(names) == 0 {
+		_, err := s.access.Token(ctx)
+		return nil, err
+	}
+	var out []served
+	for _, name := range names {
+		found, err := s.api.Find(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, served{name, found.ID, found.DefaultRegion})
+	}
+	return out, nil
+}
+
+// tokenFor is a token for the connections that were named, or for all where none was.
+func tokenFor(a *agent.Agent, named []served) string {
+	if len(named) == 0 {
+		return a.TokenForAll()
+	}
+	only := map[string]string{}
+	for _, one := range named {
+		only[one.name] = one.id
+	}
+	return a.Token(only)
+}
+
+// tellPrograms prints what a program needs to be served. Each connection has a token of its own, so that who is given the
+// lines of one gets no other's; a file has one for all that were named.
+func (p *Program) tellPrograms(a *agent.Agent, named []served, tokenFile string) {
+	authorization := func(of ...served) own {
+		if tokenFile != "" {
+			return own("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE=" + quoted(tokenFile))
+		}
+		return own("AWS_CONTAINER_AUTHORIZATION_TOKEN=" + tokenFor(a, of))
+	}
+	if len(named) == 0 {
+		p.print("# %s<name or id>\nexport %s\n", a.URL(""), authorization())
+	}
+	for _, one := range named {
+		region := quoted(one.region) // the API's word, in lines for a shell
+		p.print("# %s\nexport AWS_CONTAINER_CREDENTIALS_FULL_URI=%s\nexport %s\nexport AWS_REGION=%s AWS_DEFAULT_REGION=%s\n",
+			one.name, quoted(a.URL(one.name)), authorization(one), region, region)
 	}
 }
 
@@ -179,6 +212,7 @@ func (p *Program) execRenewed(c *cobra.Command, name string, command []string, a
 		return err
 	}
 	environ := append(p.inherited(), regionOf(found, region)...)
-	environ = append(environ, "AWS_CONTAINER_CREDENTIALS_FULL_URI="+a.URL(found.ID), "AWS_CONTAINER_AUTHORIZATION_TOKEN="+a.Token())
+	token := a.Token(map[string]string{found.ID: found.ID})
+	environ = append(environ, "AWS_CONTAINER_CREDENTIALS_FULL_URI="+a.URL(found.ID), "AWS_CONTAINER_AUTHORIZATION_TOKEN="+token)
 	return p.child(path, command, environ)
 }

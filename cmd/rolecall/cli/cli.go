@@ -65,18 +65,13 @@ func (p *Program) Run(ctx context.Context, args []string) int {
 	case errors.As(err, &exit):
 		return int(exit)
 	case errors.As(err, &misuse):
-		p.say("rolecall: %s\n%s --help tells more", misuse.problem, strings.TrimSpace("rolecall "+misuse.command))
+		p.say("rolecall: %s\n%s --help tells more", misuse, strings.TrimSpace("rolecall "+misuse.command))
 		return 2
 	default:
 		p.say("rolecall: %s", err)
 		return 1
 	}
 }
-
-// say tells the person something, beside what a program may read.
-func (p *Program) say(format string, args ...any) { _, _ = fmt.Fprintf(p.Err, format+"\n", args...) }
-
-func (p *Program) print(format string, args ...any) { _, _ = fmt.Fprintf(p.Out, format, args...) }
 
 // getenv is the last value of a variable.
 func (p *Program) getenv(name string) string {
@@ -234,7 +229,12 @@ func (p *Program) vault() (*vault.Vault, error) {
 	default:
 		return nil, fmt.Errorf("ROLECALL_VAULT is %q, not %s, %s or %s", kind, vault.Auto, vault.Keyring, vault.Passphrase)
 	}
-	return &vault.Vault{Path: filepath.Join(dir, "vault.json"), Ring: p.Ring, Ask: p.passphrase, Kind: kind}, nil
+	return &vault.Vault{Path: filepath.Join(dir, "vault.json"), Ring: p.Ring, Ask: p.passphrase, Kind: kind, Warn: p.warn}, nil
+}
+
+// warn tells of a passphrase that opens the vault and should not.
+func (p *Program) warn(why error) {
+	p.say("rolecall: %s\nThe vault keeps this one. To choose another: rolecall logout --forget, then rolecall login.", why)
 }
 
 // passphrase opens the vault where there is no keyring.
@@ -254,8 +254,8 @@ func (p *Program) passphrase(confirm bool) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if first != second || len(first) < 8 {
-		return "", errors.New("the two differ, or have fewer than 8 characters")
+	if first != second {
+		return "", errors.New("the two differ")
 	}
 	return first, nil
 }

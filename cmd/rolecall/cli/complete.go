@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"rolecall/cmd/rolecall/api"
+	"rolecall/cmd/rolecall/printable"
 )
 
 // completing bounds what a person waits for after pressing Tab, unless ROLECALL_COMPLETION_TIMEOUT says otherwise.
@@ -45,6 +46,7 @@ func (p *Program) completeNames(c *cobra.Command, args []string, begun string) (
 	if err != nil || (s.access.Secret == "" && s.vault.NeedsPassphrase() && p.getenv("ROLECALL_PASSPHRASE") == "") {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
+	s.vault.Warn = nil // not in the middle of what somebody types
 	ctx := c.Context()
 	if ctx == nil {
 		ctx = context.Background()
@@ -57,9 +59,9 @@ func (p *Program) completeNames(c *cobra.Command, args []string, begun string) (
 	}
 	var names []cobra.Completion
 	for _, one := range page.Items {
-		name := oneLine(one.Name)
+		name := printable.Line(one.Name)
 		if name == one.Name && strings.HasPrefix(strings.ToLower(name), strings.ToLower(begun)) && !slices.Contains(args, name) {
-			names = append(names, cobra.CompletionWithDesc(name, one.AccountID))
+			names = append(names, cobra.CompletionWithDesc(name, printable.Line(one.AccountID)))
 		}
 	}
 	return names, cobra.ShellCompDirectiveNoFileComp

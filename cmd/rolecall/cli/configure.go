@@ -1,10 +1,8 @@
 package cli
 
 import (
-	"fmt"
 	"runtime"
 	"runtime/debug"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -33,12 +31,12 @@ func (p *Program) configure(c *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	p.say("Profile %s, kept in %s", p.profile(c), file.Path)
-	t := tabwriter.NewWriter(p.Out, 0, 0, 2, ' ', 0)
+	p.say("Profile %s, kept in %s", p.profile(c), own(file.Path))
+	var rows [][]string
 	for _, name := range settings.Names() {
-		_, _ = fmt.Fprintf(t, "%s\t%s\t(%s)\n", name, orDash(all[name].Text), all[name].Source)
+		rows = append(rows, []string{name, orDash(all[name].Text), "(" + all[name].Source + ")"})
 	}
-	return t.Flush()
+	return p.table(rows)
 }
 
 // keep writes settings, if what they come to makes sense.

@@ -2,10 +2,7 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -49,23 +46,19 @@ func (p *Program) connections(c *cobra.Command, f api.Filter, most int, asJSON b
 		return err
 	}
 	if asJSON {
-		e := json.NewEncoder(p.Out)
-		e.SetIndent("", "  ")
-		e.SetEscapeHTML(false)
-		return e.Encode(all)
+		return p.json(all, "  ")
 	}
 	if len(all) == 0 {
 		p.say("There is none.")
 		return nil
 	}
-	t := tabwriter.NewWriter(p.Out, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(t, "NAME\tSTATUS\tACCOUNT\tREGION\tPERMISSIONS\tVERIFIED\tID")
+	rows := [][]string{{"NAME", "STATUS", "ACCOUNT", "REGION", "PERMISSIONS", "VERIFIED", "ID"}}
 	for _, one := range all {
-		_, _ = fmt.Fprintln(t, strings.Join([]string{
-			oneLine(one.Name), one.Status, orDash(one.AccountID), one.DefaultRegion, orDash(one.Permissions), since(one.LastVerified, p.Clock()), one.ID,
-		}, "\t"))
+		rows = append(rows, []string{
+			one.Name, one.Status, orDash(one.AccountID), one.DefaultRegion, orDash(one.Permissions), since(one.LastVerified, p.Clock()), one.ID,
+		})
 	}
-	return t.Flush()
+	return p.table(rows)
 }
 
 // list reads page after page.
@@ -86,16 +79,6 @@ func list(ctx context.Context, client *api.Client, f api.Filter, most int) ([]ap
 		}
 		f.Cursor = page.NextCursor
 	}
-}
-
-// oneLine keeps a name from writing anything else to the terminal.
-func oneLine(name string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || (r >= 0x7f && r < 0xa0) {
-			return '?'
-		}
-		return r
-	}, name)
 }
 
 func orDash(s string) string {

@@ -48,6 +48,6 @@ func (p *Program) console(c *cobra.Command, name string, ask api.RequestSignIn, 
 	if err := p.Open(c.Context(), link.URL); err != nil {
 		return err // the link is a secret: it is printed for who asks for it
 	}
-	p.say("Opened AWS's console in %s (%s); the session ends at %s.", oneLine(found.Name), orDash(found.AccountID), link.SessionExpiresAt.Local().Format("15:04"))
+	p.say("Opened AWS's console in %s (%s); the session ends at %s.", found.Name, orDash(found.AccountID), link.SessionExpiresAt.Local().Format("15:04"))
 	return nil
 }

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -14,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"rolecall/cmd/rolecall/api"
+	"rolecall/cmd/rolecall/printable"
 )
 
 func (p *Program) execCommand() *cobra.Command {
@@ -90,7 +90,8 @@ func issue(ctx context.Context, client *api.Client, name string, ask api.IssueCr
 func explain(err error, c api.Connection) error {
 	var p *api.Problem
 	if errors.As(err, &p) && p.Code == "CONNECTION_NOT_ENABLED" && c.StatusReason != nil {
-		return fmt.Errorf("%w\nIt is %s because %s (%s)", err, c.Status, c.StatusReason.Message, c.StatusReason.Code)
+		because := fmt.Sprintf("It is %s because %s (%s)", c.Status, c.StatusReason.Message, c.StatusReason.Code)
+		return fmt.Errorf("%w\n%s", err, printable.Line(because))
 	}
 	return err
 }
@@ -111,17 +112,16 @@ var hindering = []string{
 	"AWS_BEARER_TOKEN_BEDROCK",
 }
 
-// inherited is the environment without what would get in the way, and without what is secret of ours.
+// ours are the variables that hold a secret of rolecall's, or lead to one: a command is given a connection, not the sign-in.
+var ours = []string{"ROLECALL_PASSPHRASE", "ROLECALL_CLIENT_SECRET", "ROLECALL_CLIENT_SECRET_FILE", "ROLECALL_CONFIG_DIR"}
+
+// inherited is the environment without what would get in the way, and without what is ours.
 func (p *Program) inherited() []string {
-	var out []string
-	for _, line := range p.Environ {
+	return slices.DeleteFunc(slices.Clone(p.Environ), func(line string) bool {
 		name, _, _ := strings.Cut(line, "=")
-		if slices.Contains(hindering, strings.ToUpper(name)) || slices.Contains([]string{"ROLECALL_PASSPHRASE", "ROLECALL_CLIENT_SECRET"}, name) {
-			continue
-		}
-		out = append(out, line)
-	}
-	return out
+		name = strings.ToUpper(name)
+		return slices.Contains(hindering, name) || slices.Contains(ours, name)
+	})
 }
 
 // child runs a command beside this program, which passes signals on and ends as the command does.
@@ -184,10 +184,10 @@ func (p *Program) processCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return json.NewEncoder(p.Out).Encode(processCredentials{ //nolint:gosec // to print them is what was asked for
+			return p.json(processCredentials{
 				Version: 1, AccessKeyID: creds.AccessKeyID, SecretAccessKey: creds.SecretAccessKey, SessionToken: creds.Token,
 				Expiration: creds.Expiration, AccountID: creds.AccountID,
-			})
+			}, "")
 		},
 	}
 	wanted.add(c)

@@ -44,8 +44,10 @@ func (o *options) ask(p *Program) (api.IssueCredentials, error) {
 	if err != nil {
 		return ask, fmt.Errorf("the policy: %w", err)
 	}
-	if err := json.Unmarshal(text, &ask.Policy); err != nil || ask.Policy == nil {
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(text, &members); err != nil || members == nil {
 		return ask, errors.New("the policy: " + o.policy + " is no JSON object")
 	}
+	ask.Policy = text // as it is: a member that is there twice must not get lost on the way to who refuses it
 	return ask, nil
 }

@@ -14,6 +14,8 @@ import (
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
+
+	"rolecall/cmd/rolecall/printable"
 )
 
 // patience is how long a person may take in the browser.
@@ -75,7 +77,7 @@ func (c Client) answered(ctx context.Context, p *provider, config *oauth2.Config
 		if description := q.Get("error_description"); description != "" {
 			code += ": " + description
 		}
-		return Tokens{}, errors.New("the issuer refuses: " + code)
+		return Tokens{}, errors.New("the issuer refuses: " + printable.Line(code))
 	}
 	return c.exchange(ctx, p, config, q.Get("code"), verifier, nonce)
 }

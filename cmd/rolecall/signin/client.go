@@ -18,6 +18,7 @@ import (
 	"golang.org/x/oauth2"
 	"golang.org/x/oauth2/clientcredentials"
 
+	"rolecall/cmd/rolecall/printable"
 	"rolecall/cmd/rolecall/settings"
 )
 
@@ -57,18 +58,23 @@ func (c Client) discover(ctx context.Context) (context.Context, *provider, error
 	ctx = oidc.ClientContext(ctx, c.HTTP)
 	found, err := oidc.NewProvider(ctx, c.Issuer)
 	if err != nil {
-		return nil, nil, fmt.Errorf("the issuer %s: %w", c.Issuer, err)
+		return nil, nil, c.failed(err)
 	}
 	p := &provider{Provider: found}
 	if err := found.Claims(p); err != nil {
-		return nil, nil, fmt.Errorf("the issuer %s: %w", c.Issuer, err)
+		return nil, nil, c.failed(err)
 	}
 	for _, address := range []string{found.Endpoint().TokenURL, p.Revocation} {
 		if address != "" && !settings.MaySend(address) {
-			return nil, nil, fmt.Errorf("the issuer %s wants secrets sent to %s, which is not https", c.Issuer, address)
+			return nil, nil, fmt.Errorf("the issuer %s wants secrets sent to %s, which is not https", printable.Line(c.Issuer), printable.Line(address))
 		}
 	}
 	return ctx, p, nil
+}
+
+// failed is an error of the issuer's, which may be in its words.
+func (c Client) failed(err error) error {
+	return printable.Error(fmt.Errorf("the issuer %s: %w", c.Issuer, err))
 }
 
 // oauth is the configuration of the flows for people: a public client, which names itself in the form.
@@ -144,12 +150,12 @@ func (c Client) Revoke(ctx context.Context, refresh string) error {
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	resp, err := c.HTTP.Do(req)
 	if err != nil {
-		return err
+		return printable.Error(err)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 1<<16))
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("the issuer answers %s", resp.Status)
+		return fmt.Errorf("the issuer answers %s", printable.Line(resp.Status))
 	}
 	return nil
 }
@@ -166,21 +172,21 @@ func (c Client) exchange(ctx context.Context, p *provider, config *oauth2.Config
 	}
 	id, err := p.Verifier(&oidc.Config{ClientID: c.ID, Now: c.Clock}).Verify(ctx, raw)
 	if err != nil {
-		return Tokens{}, fmt.Errorf("the ID token: %w", err)
+		return Tokens{}, fmt.Errorf("the ID token: %w", printable.Error(err))
 	}
 	if subtle.ConstantTimeCompare([]byte(id.Nonce), []byte(nonce)) != 1 {
 		return Tokens{}, errors.New("the ID token is not of this sign-in")
 	}
 	if id.AccessTokenHash != "" {
 		if err := id.VerifyAccessToken(t.AccessToken); err != nil {
-			return Tokens{}, fmt.Errorf("the access token: %w", err)
+			return Tokens{}, fmt.Errorf("the access token: %w", printable.Error(err))
 		}
 	}
 	var claims struct {
 		Name string `json:"name"`
 	}
 	if err := id.Claims(&claims); err != nil {
-		return Tokens{}, fmt.Errorf("the ID token: %w", err)
+		return Tokens{}, fmt.Errorf("the ID token: %w", printable.Error(err))
 	}
 	out := c.tokens(t)
 	out.Subject, out.Name = id.Subject, claims.Name
@@ -191,7 +197,7 @@ func (c Client) exchange(ctx context.Context, p *provider, config *oauth2.Config
 func plain(err error) error {
 	var refused *oauth2.RetrieveError
 	if !errors.As(err, &refused) {
-		return fmt.Errorf("the issuer: %w", err)
+		return fmt.Errorf("the issuer: %w", printable.Error(err))
 	}
 	text := refused.ErrorCode
 	if text == "" && refused.Response != nil {
@@ -200,6 +206,7 @@ func plain(err error) error {
 	if refused.ErrorDescription != "" {
 		text += ": " + refused.ErrorDescription
 	}
+	text = printable.Line(text)
 	if refused.ErrorCode == "invalid_grant" {
 		return fmt.Errorf("%w (%s)", ErrEnded, text)
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 
+	"rolecall/cmd/rolecall/printable"
 	"rolecall/cmd/rolecall/settings"
 )
 
@@ -33,7 +34,7 @@ func (c Client) Located(ctx context.Context, api string) (Client, error) {
 		return c, nil
 	}
 	return c, fmt.Errorf("which identity provider? %s does not tell:\n%w\n%w\nName its issuer with --issuer, %s or rolecall configure",
-		api, resourceErr, consoleErr, settings.Variable(settings.Issuer))
+		api, printable.Error(resourceErr), printable.Error(consoleErr), settings.Variable(settings.Issuer))
 }
 
 func (c Client) resourceIssuer(ctx context.Context, api string) (string, error) {

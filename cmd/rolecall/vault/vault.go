@@ -56,9 +56,12 @@ type Vault struct {
 	Ask func(confirm bool) (string, error)
 	// Kind is where a new file's key comes from: Keyring, Passphrase or Auto. An existing file keeps its own.
 	Kind string
+	// Warn is told once of a passphrase that opens the file though a new file would not take it; nil for nobody.
+	Warn func(why error)
 
 	opened *sealed // whose key is known
 	key    []byte
+	weak   error // why the passphrase that was given is no good, until it is told
 }
 
 // A sealed file, as it is on disk.
@@ -168,6 +171,10 @@ func (v *Vault) open(file *sealed) ([]byte, error) {
 		v.opened, v.key = nil, nil
 		return nil, fmt.Errorf("vault: %s: %w", v.Path, ErrWrongKey)
 	}
+	if v.weak != nil && v.Warn != nil {
+		v.Warn(v.weak)
+		v.weak = nil
+	}
 	return kept, nil
 }
 
@@ -193,6 +200,7 @@ func (v *Vault) find(file *sealed) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
+		v.weak = CheckPassphrase(passphrase)
 		return stretch(passphrase, file.Salt), nil
 	}
 	text, err := v.Ring.Get(file.Name)
@@ -240,6 +248,9 @@ func (v *Vault) begin() (*sealed, error) {
 		}
 	}
 	passphrase, err := v.Ask(true)
+	if err == nil {
+		err = CheckPassphrase(passphrase)
+	}
 	if err != nil {
 		return nil, err
 	}

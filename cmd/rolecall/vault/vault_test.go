@@ -65,7 +65,7 @@ func TestKept(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "new", "vault.json")
 			open := func() *Vault {
-				v := &Vault{Path: path, Ring: tt.ring, Kind: tt.kind, Ask: knows("horse")}
+				v := &Vault{Path: path, Ring: tt.ring, Kind: tt.kind, Ask: knows("correct horse")}
 				if tt.want == Keyring {
 					v.Ask = neverAsked(t)
 				}
@@ -106,7 +106,7 @@ func TestKept(t *testing.T) {
 
 func TestOneAsksOnce(t *testing.T) {
 	asked := 0
-	v := &Vault{Path: filepath.Join(t.TempDir(), "vault.json"), Ring: none{}, Kind: Auto, Ask: func(bool) (string, error) { asked++; return "horse", nil }}
+	v := &Vault{Path: filepath.Join(t.TempDir(), "vault.json"), Ring: none{}, Kind: Auto, Ask: func(bool) (string, error) { asked++; return "correct horse", nil }}
 	put(t, v, "one")
 	put(t, v, "two")
 	if _, err := v.Read(); err != nil || asked != 1 {
@@ -116,20 +116,20 @@ func TestOneAsksOnce(t *testing.T) {
 
 func TestNotOpened(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "vault.json")
-	put(t, &Vault{Path: path, Ring: none{}, Kind: Auto, Ask: knows("horse")}, "the secret")
+	put(t, &Vault{Path: path, Ring: none{}, Kind: Auto, Ask: knows("correct horse")}, "the secret")
 	good, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := (&Vault{Path: path, Ring: none{}, Ask: knows("house")}).Read(); !errors.Is(err, ErrWrongKey) {
+	if _, err := (&Vault{Path: path, Ring: none{}, Ask: knows("correct house")}).Read(); !errors.Is(err, ErrWrongKey) {
 		t.Error(err)
 	}
-	v := &Vault{Path: path, Ring: none{}, Ask: knows("house")}
+	v := &Vault{Path: path, Ring: none{}, Ask: knows("correct house")}
 	err = v.Update(func([]byte) ([]byte, error) { t.Error("changed what nobody could read"); return nil, nil })
 	if !errors.Is(err, ErrWrongKey) {
 		t.Error(err)
 	}
-	v.Ask = knows("horse") // a slip of the fingers does not stick
+	v.Ask = knows("correct horse") // a slip of the fingers does not stick
 	if _, err := v.Read(); err != nil {
 		t.Error(err)
 	}
@@ -153,7 +153,7 @@ func TestNotOpened(t *testing.T) {
 		if err := os.WriteFile(path, text, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if kept, err := (&Vault{Path: path, Ring: none{}, Ask: knows("horse")}).Read(); err == nil {
+		if kept, err := (&Vault{Path: path, Ring: none{}, Ask: knows("correct horse")}).Read(); err == nil {
 			t.Errorf("%s: %q", name, kept)
 		}
 	}
