@@ -18,6 +18,8 @@ type Caller struct {
 	Restricted bool
 }
 
+func (c Caller) has(scope string) bool { return slices.Contains(c.Scopes, scope) }
+
 type restrictionKey struct{}
 
 // Restrict allows whoever is behind ctx credentials for these connections and scopes alone, as a claim of a verified

@@ -34,7 +34,9 @@ type Connection struct {
 	LastVerifiedAt     *time.Time `json:"lastVerifiedAt,omitempty"`
 	NextVerificationAt *time.Time `json:"nextVerificationAt,omitempty"`
 	Version            int64      `json:"version" doc:"Counts the connection's changes; the ETag."`
-	Launch             *Launch    `json:"launch,omitempty" doc:"What the customer needs to connect the account, while that is awaited. Not in lists."`
+	Launch             *Launch    `json:"launch,omitempty" doc:"What the customer needs to connect the account, while that is awaited. Only for callers with the scope connections:write, since it holds a secret; not in lists."`
+	// LaunchExpiresAt is no secret: it tells those who may not see the launch that there is one.
+	LaunchExpiresAt *time.Time `json:"launchExpiresAt,omitempty" doc:"Until when the customer's stack or role is awaited by an open launch, for callers who may not see that launch, too."`
 
 	PolicyDigest string        `json:"policyDigest,omitempty" doc:"Of the permission set custom: which version of the platform's own policy the role was made with, as permissionSets in /v1/config names it. Absent where that is not known."`
 	PolicyUpdate *PolicyUpdate `json:"policyUpdate,omitempty" doc:"How a role that was made by hand comes to the platform's current policy, where that has changed. A stack's is stack.update. Not in lists."`
@@ -103,7 +105,7 @@ type Launch struct {
 	TemplateURL    string            `json:"templateUrl"`
 	StackName      string            `json:"stackName"`
 	Region         string            `json:"region"`
-	Parameters     map[string]string `json:"parameters" doc:"The template's parameters. CallbackToken is a secret of this launch."`
+	Parameters     map[string]string `json:"parameters" doc:"The template's parameters. CallbackToken is a secret of this launch; quickCreateUrl and cliStack hold it, too."`
 	CreateRoleURL  string            `json:"createRoleUrl" doc:"Opens IAM's own page for making a role with the trust filled in. Best effort: AWS does not document the page's parameters. Compare with trustPolicy, then give the role's ARN to PUT /v1/connections/{id}/role."`
 	TrustPolicy    string            `json:"trustPolicy" doc:"The trust policy (JSON) of a role that is made by hand."`
 	CLI            string            `json:"cli,omitempty" doc:"Commands of the AWS CLI, for bash or zsh, that make the role without a stack and print its ARN, for PUT /v1/connections/{id}/role."`
