@@ -16,5 +16,6 @@ import './use.test.mjs';
 import './newer.test.mjs';
 import './organizations.test.mjs';
 import './session.test.mjs';
+import './readers.test.mjs';
 
 process.exit(await runAll());

@@ -7,6 +7,7 @@ import { remedy, type Failure } from '../parts/failure.js';
 import { fixed } from '../parts/fix.js';
 import { cross, tick, warning } from '../parts/icons.js';
 import { ago, exact } from '../parts/time.js';
+import { isWithheld, lacksWrite } from '../parts/withheld.js';
 import { permissionLabel, scopeOf } from '../parts/words.js';
 import { Flow, allMethods, isTaken, newKey, type Method } from './flow.js';
 import { guide } from './guides.js';
@@ -372,14 +373,15 @@ export class RolecallConnect extends LitElement {
     if (c.status === 'deleted') return html`<div class="note"><h3>This connection was deleted</h3><p>Its name and external ID stay reserved.</p></div>${this.anew()}`;
     const failure = this.flow?.failure();
     const waiting = c.status === 'pending' || c.status === 'failed';
-    const lapsed = c.status === 'pending' && !c.launch && !c.stack; // the link has ended, and the status follows within minutes
+    const lapsed = c.status === 'pending' && !c.launchExpiresAt && !c.stack; // the link has ended, and the status follows within minutes
     return html`<div class="columns">
       <div class="guide">
         ${failure ? this.failed(c, failure) : nothing}
         ${!failure && (c.status === 'disconnected' || c.status === 'expired' || lapsed) ? this.ended(c) : nothing}
-        ${c.status === 'pending' && !c.launch && c.stack ? this.creating(c.stack.id) : nothing}
+        ${c.status === 'pending' && !c.launchExpiresAt && c.stack ? this.creating(c.stack.id) : nothing}
         ${c.status === 'verifying' || c.verification ? this.verifying(c) : nothing}
         ${waiting && c.launch ? this.instructions(c, failure) : nothing}
+        ${waiting && isWithheld(c) && !this.flow?.offline ? this.withheld() : nothing}
         ${this.problem ? this.problemNote(this.problem) : nothing}
       </div>
       ${timeline(c, this.flow as Flow, this.method)}
@@ -397,6 +399,10 @@ export class RolecallConnect extends LitElement {
       ${redo ? nothing : guide(this.method, c, {
         busy: this.busy !== '', config: this.config, report: (arn) => void this.during('report', async () => this.flow?.report(arn)),
       })}`;
+  }
+
+  private withheld(): TemplateResult {
+    return html`<div class="note"><h3 tabindex="-1" data-focus>The link is not shown to you</h3>${lacksWrite()}</div>`;
   }
 
   private choose(m: Method, c: Connection): void {
@@ -444,7 +450,7 @@ export class RolecallConnect extends LitElement {
   private retries(c: Connection): TemplateResult {
     const again = html`<button type="button" class="primary" aria-disabled=${this.busy ? 'true' : 'false'} @click=${() => this.busy || void this.during('verify', async () => this.flow?.verify())}>${this.busy === 'verify' ? 'Verifying…' : 'Try again'}</button>`;
     if (c.status === 'failed' || c.status === 'degraded') return again;
-    if (c.status === 'pending' && c.launch) return html``;
+    if (c.status === 'pending' && c.launchExpiresAt) return html``;
     return html`<button type="button" class="primary" aria-disabled=${this.busy ? 'true' : 'false'} @click=${this.relaunch}>${this.busy === 'launch' ? 'One moment…' : 'Try again with a new link'}</button>`;
   }
 
