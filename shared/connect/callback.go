@@ -175,6 +175,9 @@ func (c Connection) mayBind(r Callback, now time.Time) *Error {
 func (s *Snapshot) bind(r Callback) {
 	if s.Stack.ID != r.StackID {
 		s.Stack = Stack{ID: r.StackID}
+		if s.Status == StatusPending {
+			s.StatusReason = Reason{} // that another account's was refused
+		}
 		s.Launches, s.UsedLaunch = nil, s.LastLaunch
 	}
 	if r.TemplateVersion != "" {
@@ -201,6 +204,9 @@ func stackData(r Callback) map[string]any {
 func (c Connection) stackStarted(f Fence, r Callback, now time.Time) Decision {
 	if c.s.Stack.ID == r.StackID {
 		return succeed()
+	}
+	if err := c.mayBeAccount(r.StackID.Account()); err != nil {
+		return c.stackRefused(r, err, now)
 	}
 	ch := c.change(EventStackStarted, ActorStack, now, stackData(r), func(s *Snapshot) { s.bind(r) })
 	ch.fence = f.saw(r)
@@ -281,14 +287,7 @@ func (c Connection) mayTakeRole(arn RoleARN) *Error {
 			Fix:     "Connect an account of the platform's own partition.",
 		}
 	}
-	if enrolled := c.s.enrolledAccount(); enrolled != "" && arn.Account() != enrolled {
-		return accountMismatch(arn.Account(), enrolled)
-	}
-	if c.s.AccountID != "" && arn.Account() != c.s.AccountID &&
-		(c.s.Status == StatusEnabled || c.s.Status == StatusDegraded) {
-		return accountMismatch(arn.Account(), c.s.AccountID)
-	}
-	return nil
+	return c.mayBeAccount(arn.Account())
 }
 
 func accountMismatch(got, want AccountID) *Error {
@@ -302,7 +301,7 @@ func accountMismatch(got, want AccountID) *Error {
 func (c Connection) receiveDelete(f Fence, r Callback, now time.Time) Decision {
 	d := succeed()
 	current := c.s.Stack.ID == r.StackID
-	unbound := !current && c.mayBind(r, now) == nil && c.s.Status != StatusDeleted
+	unbound := !current && c.mayBind(r, now) == nil && c.mayBeAccount(r.StackID.Account()) == nil && c.s.Status != StatusDeleted
 	switch {
 	case f.Deleted || (!current && !unbound):
 		return d

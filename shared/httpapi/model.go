@@ -41,6 +41,8 @@ type Connection struct {
 	PolicyDigest string        `json:"policyDigest,omitempty" doc:"Of the permission set custom: which version of the platform's own policy the role was made with, as permissionSets in /v1/config names it. Absent where that is not known."`
 	PolicyUpdate *PolicyUpdate `json:"policyUpdate,omitempty" doc:"How a role that was made by hand comes to the platform's current policy, where that has changed. A stack's is stack.update. Not in lists."`
 
+	ExpectedAccountID string `json:"expectedAccountId,omitempty" doc:"The only account that the connection may be of, where one was given when it was created; any other is refused (ACCOUNT_MISMATCH). accountId is the one that it has." example:"222222222222"`
+
 	EnrolmentID    string `json:"enrolmentId,omitempty" doc:"The enrolment that made the connection."`
 	OrganizationID string `json:"organizationId,omitempty" doc:"The organization that the account must belong to; the check organization asks."`
 }
@@ -123,7 +125,7 @@ type CreateConnection struct {
 	DefaultRegion string  `json:"defaultRegion,omitempty" doc:"Where the stack is launched and where AWS is asked first; Rolecall's own Region by default."`
 	Permissions   string  `json:"permissions,omitempty" doc:"A permission set from /v1/config; the first one by default."`
 	Scopes        []Scope `json:"scopes,omitempty" maxItems:"20" doc:"Where the connection applies; scopes that another connection has are refused (SCOPE_TAKEN)."`
-	AccountID     string  `json:"accountId,omitempty" doc:"With access_key: the account that the key must belong to, 12 digits." example:"222222222222"`
+	AccountID     string  `json:"accountId,omitempty" doc:"The only account that may become the connection, 12 digits: a stack or a role of any other is refused (ACCOUNT_MISMATCH). Required with access_key, whose key must belong to it." example:"222222222222"`
 	AccessKey     *Keys   `json:"accessKey,omitempty" doc:"With access_key: the key, which is verified before anything is stored."`
 }
 

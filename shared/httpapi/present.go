@@ -34,7 +34,7 @@ func (p presenter) connection(c connect.Connection, now time.Time) Connection {
 	s := c.Snapshot()
 	out := Connection{
 		ID: string(s.ID), Name: string(s.Name), Provider: "aws", Method: s.Method, Status: string(s.Status),
-		StatusReason: reason(s.StatusReason), AccountID: string(s.AccountID), Partition: string(s.Partition),
+		StatusReason: reason(s.StatusReason), AccountID: string(s.AccountID), ExpectedAccountID: string(s.ExpectedAccountID), Partition: string(s.Partition),
 		DefaultRegion: string(s.DefaultRegion), ExternalID: string(s.ExternalID), RoleARN: s.RoleARN.String(),
 		Permissions: string(s.Permissions), Requested: string(s.Requested), Scopes: scopes(s.Scopes), Checks: checks(s.Checks), Regions: texts(s.Regions),
 		PolicyDigest: s.PolicyDigest, EnrolmentID: string(s.EnrolmentID), OrganizationID: string(s.OrganizationID),

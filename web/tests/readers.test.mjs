@@ -4,16 +4,17 @@ import { test } from './runner.mjs';
 import { accessible, api, embed, shoot, signIn, token, unique } from './steps.mjs';
 
 const lacks = 'connections:write';
+const reads = 'connections:read';
 
 /** reading lets a page ask the API with the token of somebody who may only read, whoever has signed in. */
 async function reading(page) {
-  const reader = await token('acme', 'connections:read');
+  const reader = await token('acme', reads);
   await page.route('**/v1/**', (r) => r.continue({ headers: { ...r.request().headers(), authorization: `Bearer ${reader}` } }));
 }
 
-test('readers: the widget says that it may not show the link, and does not call it expired', async ({ page, expectErrors }) => {
+test('readers: the widget says that it may not show the link, and does not call it expired', async ({ page }) => {
   const made = (await api('POST', '/v1/connections', { name: unique('Read only') })).body;
-  await embed(page, 'acme', { token: await token('acme', 'connections:read'), 'a-connection-id': made.id });
+  await embed(page, 'acme', { token: await token('acme', reads), 'a-connection-id': made.id });
   const widget = page.locator('rolecall-connect');
   await widget.getByRole('heading', { name: 'The link is not shown to you' }).waitFor();
   await widget.getByText(lacks).waitFor();
@@ -25,8 +26,12 @@ test('readers: the widget says that it may not show the link, and does not call 
   await shoot(page, '70-widget-reader');
   await page.reload();
   await widget.getByRole('heading', { name: 'The link is not shown to you' }).waitFor();
+});
+
+test('readers: what they try to create is refused in words', async ({ page, expectErrors }) => {
   expectErrors(/403/);
-  await embed(page, 'acme', { token: await token('acme', 'connections:read') });
+  await embed(page, 'acme', { token: await token('acme', reads) });
+  const widget = page.locator('rolecall-connect');
   await widget.getByLabel('Name', { exact: true }).fill(unique('Refused'));
   await widget.getByRole('button', { name: 'Continue' }).click();
   await widget.getByText('SCOPE_MISSING').waitFor();

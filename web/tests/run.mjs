@@ -17,5 +17,6 @@ import './newer.test.mjs';
 import './organizations.test.mjs';
 import './session.test.mjs';
 import './readers.test.mjs';
+import './expected.test.mjs';
 
 process.exit(await runAll());
