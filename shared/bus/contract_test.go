@@ -237,6 +237,14 @@ func lived(t *testing.T) map[connect.EventType]connect.Event {
 	l.took(made.Expire(noon.Add(8 * 24 * time.Hour)))
 	l.took(made.Delete(noon, "ada"))
 
+	// By a stack of another account than the only one that may come.
+	expecting := connect.Create(connect.NewConnection{
+		TenantID: "acme", Name: "Production", Partition: connect.PartitionAWS, AccountID: "333333333333", DefaultRegion: "eu-west-1",
+		Permissions: "read-only", By: "ada",
+	}, id, connect.NewExternalID(), noon).Connection()
+	refused := expecting.Receive(connect.Fence{}, l.callback(connect.RequestCreate, connect.ResourceStackStarted, stackOne, "r0"), noon.Add(2*time.Minute))
+	l.took(*refused.Change, nil)
+
 	// By a stack: begun, enabled, updated, deleted.
 	c, f := l.received(made, connect.Fence{}, l.callback(connect.RequestCreate, connect.ResourceStackStarted, stackOne, "r1"))
 	c, f = l.received(c, f, l.callback(connect.RequestCreate, connect.ResourceConnection, stackOne, "r2"))

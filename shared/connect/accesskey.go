@@ -139,7 +139,7 @@ func accessKey(keys Credentials, sealed Sealed, before *AccessKey, now time.Time
 // proven for the account n names.
 func CreateWithKeys(n NewConnection, id ConnectionID, external ExternalID, key AccessKey, o Outcome, now time.Time) Change {
 	c := Connection{Snapshot{
-		ID: id, TenantID: n.TenantID, Name: n.Name, Method: MethodAccessKey, Status: StatusPending, AccountID: n.AccountID,
+		ID: id, TenantID: n.TenantID, Name: n.Name, Method: MethodAccessKey, Status: StatusPending, AccountID: n.AccountID, ExpectedAccountID: n.AccountID,
 		Partition: n.Partition, DefaultRegion: n.DefaultRegion, ExternalID: external, Permissions: n.Permissions, Requested: n.Permissions,
 		CreatedAt: now, CreatedBy: n.By,
 	}}

@@ -256,12 +256,13 @@ func TestWhatBelongsToAnotherMethodIsRefused(t *testing.T) {
 		r    connect.CreateRequest
 		code connect.Code
 	}{
-		"no key":            {connect.CreateRequest{Method: "access_key", AccountID: customerAccount}, connect.CodeKeysInvalid},
-		"no account":        {connect.CreateRequest{Method: "access_key", Keys: &in}, connect.CodeAccountInvalid},
-		"eleven digits":     {connect.CreateRequest{Method: "access_key", AccountID: "22222222222", Keys: &in}, connect.CodeAccountInvalid},
-		"own account":       {connect.CreateRequest{Method: "access_key", AccountID: platformAccount, Keys: &in}, connect.CodeOwnAccount},
-		"key with a role":   {connect.CreateRequest{Keys: &in}, connect.CodeMethodUnsupported},
-		"account of a role": {connect.CreateRequest{Method: "role", AccountID: customerAccount}, connect.CodeMethodUnsupported},
+		"no key":                    {connect.CreateRequest{Method: "access_key", AccountID: customerAccount}, connect.CodeKeysInvalid},
+		"no account":                {connect.CreateRequest{Method: "access_key", Keys: &in}, connect.CodeAccountInvalid},
+		"eleven digits":             {connect.CreateRequest{Method: "access_key", AccountID: "22222222222", Keys: &in}, connect.CodeAccountInvalid},
+		"own account":               {connect.CreateRequest{Method: "access_key", AccountID: platformAccount, Keys: &in}, connect.CodeOwnAccount},
+		"key with a role":           {connect.CreateRequest{Keys: &in}, connect.CodeMethodUnsupported},
+		"eleven digits with a role": {connect.CreateRequest{Method: "role", AccountID: "22222222222"}, connect.CodeAccountInvalid},
+		"own account with a role":   {connect.CreateRequest{AccountID: platformAccount}, connect.CodeOwnAccount},
 		"idempotency": {
 			connect.CreateRequest{Method: "access_key", AccountID: customerAccount, Keys: &in, Idempotency: &connect.Idempotency{Key: "1"}},
 			connect.CodeIdempotencyRefused,

@@ -44,7 +44,7 @@ func (u Connections) createWithKeys(ctx context.Context, r CreateRequest, n NewC
 	if r.Idempotency != nil {
 		return Connection{}, ErrIdempotencyRefused
 	}
-	keys, err := u.readKeys(r, &n)
+	keys, err := u.readKeys(r)
 	if err != nil {
 		return Connection{}, err
 	}
@@ -71,20 +71,13 @@ var ErrIdempotencyRefused = &Error{
 	Fix: "Leave the header out. The name makes it safe to repeat: a connection that was made answers NAME_TAKEN.",
 }
 
-func (u Connections) readKeys(r CreateRequest, n *NewConnection) (Credentials, error) {
+func (u Connections) readKeys(r CreateRequest) (Credentials, error) {
 	if r.Keys == nil {
 		return Credentials{}, keysInvalid("a connection by access key needs one", `Give accountId and accessKey {"accessKeyId", "secretAccessKey"}.`)
 	}
-	account, err := ParseAccountID(r.AccountID)
-	if err != nil {
+	if _, err := u.account(r.AccountID); err != nil { // also where none is given
 		return Credentials{}, err
 	}
-	if account == u.Deployment.Platform.Account {
-		return Credentials{}, &Error{
-			Kind: KindInvalid, Code: CodeOwnAccount, Message: "this is the platform's own account", Fix: "Connect a customer's account.",
-		}
-	}
-	n.AccountID = account
 	return ParseKeys(*r.Keys, u.Clock())
 }
 

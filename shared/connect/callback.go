@@ -160,6 +160,9 @@ func (c Connection) recorded(f Fence, r Callback) bool {
 func (s *Snapshot) bind(r Callback) {
 	if s.Stack.ID != r.StackID {
 		s.Stack = Stack{ID: r.StackID, Launch: r.Launch}
+		if s.Status == StatusPending {
+			s.StatusReason = Reason{} // that another account's was refused
+		}
 		s.Launches, s.UsedLaunch = nil, s.LastLaunch
 	}
 	if r.TemplateVersion != "" {
@@ -225,14 +228,7 @@ func (c Connection) mayTakeRole(arn RoleARN) *Error {
 			Fix:     "Connect an account of the platform's own partition.",
 		}
 	}
-	if enrolled := c.s.enrolledAccount(); enrolled != "" && arn.Account() != enrolled {
-		return accountMismatch(arn.Account(), enrolled)
-	}
-	if c.s.AccountID != "" && arn.Account() != c.s.AccountID &&
-		(c.s.Status == StatusEnabled || c.s.Status == StatusDegraded) {
-		return accountMismatch(arn.Account(), c.s.AccountID)
-	}
-	return nil
+	return c.mayBeAccount(arn.Account())
 }
 
 func accountMismatch(got, want AccountID) *Error {

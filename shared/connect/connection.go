@@ -74,7 +74,7 @@ type Snapshot struct {
 	Method        string
 	Status        Status
 	StatusReason  Reason
-	AccountID     AccountID
+	AccountID     AccountID // that it has; "" until one is reported
 	Partition     Partition
 	DefaultRegion Region
 	ExternalID    ExternalID
@@ -113,6 +113,8 @@ type Snapshot struct {
 	EnrolmentID    EnrolmentID    // of the enrolment that made the connection; "" for none
 	OrganizationID OrganizationID // that the account must belong to; "" where it does not matter
 	LinkedTo       ConnectionID   // the connection that it gave way to, since that one serves the account; "" for none
+
+	ExpectedAccountID AccountID // the only account that it may be of; "" where any may come
 }
 
 // A Connection is one customer account of one tenant. Its zero value is no connection.
@@ -131,6 +133,8 @@ func Restore(s Snapshot) (Connection, error) {
 		return Connection{}, fmt.Errorf("connection %s: enabled without proof of its organization", s.ID)
 	case s.Status == StatusVerifying && s.Verification == nil:
 		return Connection{}, fmt.Errorf("connection %s: verifying nothing", s.ID)
+	case s.ExpectedAccountID != "" && s.AccountID != "" && s.AccountID != s.ExpectedAccountID:
+		return Connection{}, fmt.Errorf("connection %s: of another account than was expected", s.ID)
 	case s.LinkedTo != "" && s.Status != StatusDisconnected:
 		return Connection{}, fmt.Errorf("connection %s: %s, although it gave way to another", s.ID, s.Status)
 	}
@@ -331,7 +335,7 @@ type NewConnection struct {
 	TenantID      TenantID
 	Name          Name
 	Partition     Partition
-	AccountID     AccountID // of a connection by access key; "" else: the role's ARN tells it
+	AccountID     AccountID // the only one that may become it; "" for any, but of a connection by access key
 	DefaultRegion Region
 	Permissions   Permissions
 	Scopes        []Scope // as CheckScopes has put them
@@ -341,11 +345,14 @@ type NewConnection struct {
 // Create makes a pending connection with its external ID and its first launch.
 func Create(n NewConnection, id ConnectionID, external ExternalID, now time.Time) Change {
 	c := Connection{Snapshot{
-		ID: id, TenantID: n.TenantID, Name: n.Name, Method: MethodRole, Status: StatusPending,
+		ID: id, TenantID: n.TenantID, Name: n.Name, Method: MethodRole, Status: StatusPending, ExpectedAccountID: n.AccountID,
 		Partition: n.Partition, DefaultRegion: n.DefaultRegion, ExternalID: external, Permissions: n.Permissions, Requested: n.Permissions,
 		CreatedAt: now, CreatedBy: n.By,
 	}}
 	data := map[string]any{"name": string(n.Name), "method": MethodRole, "permissions": string(n.Permissions)}
+	if n.AccountID != "" {
+		data["expectedAccountId"] = string(n.AccountID)
+	}
 	if len(n.Scopes) > 0 {
 		data["scopes"] = scopeData(n.Scopes)
 	}
@@ -395,11 +402,11 @@ func (c Connection) Launch(now time.Time, by Actor) (Change, error) {
 	return c.change(EventLaunched, by, now, data, func(s *Snapshot) {
 		s.addLaunch(now)
 		if s.Status != StatusFailed {
-			s.Status = StatusPending
+			s.Status, s.StatusReason = StatusPending, Reason{}
 		}
 		if c.s.Status == StatusDisconnected {
 			s.Stack, s.RoleARN, s.AccountID, s.Regions = Stack{}, RoleARN{}, "", nil
-			s.SessionTags, s.Checks, s.StatusReason, s.Revocation = false, nil, Reason{}, nil
+			s.SessionTags, s.Checks, s.Revocation = false, nil, nil
 			s.Permissions, s.PolicyDigest, s.LinkedTo = s.Requested, "", ""
 		}
 	}), nil

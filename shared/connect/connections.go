@@ -71,11 +71,11 @@ type CreateRequest struct {
 	By            Actor
 	Filter        ResourceFilter // of the caller: only one that admits the whole tenant creates
 	Name          string
-	Method        string // "role" by default
-	AccountID     string // of a connection by access key alone, as Keys
-	Keys          *KeyInput
-	DefaultRegion string // Rolecall's own by default
-	Permissions   string // the first set on offer by default
+	Method        string    // "role" by default
+	AccountID     string    // the only account that may become it; any may by default, but by access key
+	Keys          *KeyInput // of a connection by access key alone
+	DefaultRegion string    // Rolecall's own by default
+	Permissions   string    // the first set on offer by default
 	Scopes        []Scope
 	Idempotency   *Idempotency
 }
@@ -135,6 +135,11 @@ func (u Connections) validate(r CreateRequest) (NewConnection, error) {
 	if n.Scopes, err = CheckScopes(r.Scopes); err != nil {
 		return n, err
 	}
+	if r.AccountID != "" {
+		if n.AccountID, err = u.account(r.AccountID); err != nil {
+			return n, err
+		}
+	}
 	if r.DefaultRegion != "" {
 		if n.DefaultRegion, err = u.region(r.DefaultRegion); err != nil {
 			return n, err
@@ -152,6 +157,17 @@ func (u Connections) validate(r CreateRequest) (NewConnection, error) {
 	return n, nil
 }
 
+// account reads the id of a customer's account.
+func (u Connections) account(text string) (AccountID, error) {
+	a, err := ParseAccountID(text)
+	if err == nil && a == u.Deployment.Platform.Account {
+		err = &Error{
+			Kind: KindInvalid, Code: CodeOwnAccount, Message: "this is the platform's own account", Fix: "Connect a customer's account.",
+		}
+	}
+	return a, err
+}
+
 // methodFits refuses an unknown method, and what belongs to another one.
 func (r CreateRequest) methodFits() error {
 	switch {
@@ -162,10 +178,10 @@ func (r CreateRequest) methodFits() error {
 			Kind: KindInvalid, Code: CodeMethodUnsupported, Message: fmt.Sprintf("%q is no method of connecting", r.Method),
 			Fix: `Use "role" or "access_key".`,
 		}
-	case r.AccountID != "" || r.Keys != nil:
+	case r.Keys != nil:
 		return &Error{
-			Kind: KindInvalid, Code: CodeMethodUnsupported, Message: "accountId and accessKey belong to connections by access key",
-			Fix: `Set method to "access_key", or leave them out: the role's ARN tells the account.`,
+			Kind: KindInvalid, Code: CodeMethodUnsupported, Message: "accessKey belongs to connections by access key",
+			Fix: `Set method to "access_key", or leave it out.`,
 		}
 	}
 	return nil

@@ -45,6 +45,8 @@ func (g standing) effect(r Callback, v *ReportVerdict, m maker) (effect, error) 
 		return g.conclude(r, v, m)
 	case stepLink:
 		return g.link(r, m.now), nil
+	case stepRefuse:
+		return g.connection.stackRefused(r, g.otherAccount(r), m.now), nil
 	case stepTurnAway:
 		return g.turnAway(r, m.now), nil
 	case stepDelete:

@@ -266,9 +266,10 @@ type EnrolmentLink struct {
 	CLI            string
 }
 
-// EnrolmentLink is the link of an enrolment that is active; nil for one that is revoked.
+// EnrolmentLink is the link of an enrolment that is active; nil for one that is revoked, or where tokens is nil because the
+// reader may not see a link.
 func (d Deployment) EnrolmentLink(ctx context.Context, tokens EnrolmentTokens, e Enrolment) (*EnrolmentLink, error) {
-	if e.s.Status != EnrolmentActive {
+	if e.s.Status != EnrolmentActive || tokens == nil {
 		return nil, nil
 	}
 	token, err := tokens.EnrolmentToken(ctx, e.s.ID)

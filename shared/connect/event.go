@@ -15,6 +15,7 @@ const (
 	EventScopesChanged     EventType = "connection.scopes_changed"
 	EventLaunched          EventType = "connection.launched"
 	EventStackStarted      EventType = "connection.stack_started"
+	EventStackRefused      EventType = "connection.stack_refused"
 	EventRoleReported      EventType = "connection.role_reported"
 	EventReportOvertaken   EventType = "connection.report_overtaken"
 	EventVerificationBegun EventType = "connection.verification_begun"

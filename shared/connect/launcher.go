@@ -69,10 +69,10 @@ type LaunchLink struct {
 	ExpiresAt       time.Time
 }
 
-// Link is the connection's open launch; nil where it has none.
+// Link is the connection's open launch; nil where it has none, or where tokens is nil because the reader may not see one.
 func (d Deployment) Link(ctx context.Context, tokens Tokens, c Connection, now time.Time) (*LaunchLink, error) {
 	l, open := c.OpenLaunch(now)
-	if !open {
+	if !open || tokens == nil {
 		return nil, nil
 	}
 	token, err := tokens.Token(ctx, c.s.ID, l.Number)

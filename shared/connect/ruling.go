@@ -37,6 +37,7 @@ const (
 	stepReturn        // a rollback: the stack has the role again that it had before
 	stepReport        // the role is to be proven first: the answer is the verdict
 	stepLink          // the account is linked to the connection that serves it already
+	stepRefuse       // the stack is of another account than the connection is for: its page says so
 	stepTurnAway      // the enrolment is revoked: its list says that the account came too late
 	stepDelete
 )
@@ -54,6 +55,9 @@ func (g standing) rule(r Callback, now time.Time) ruling {
 	}
 	if err := g.refused(r, now); err != nil {
 		return refusal(r, err)
+	}
+	if err := g.otherAccount(r); err != nil {
+		return ruling{stepRefuse, refusal(r, err).reply}
 	}
 	seen := g.fence.Seen[r.LogicalID]
 	switch {
@@ -101,6 +105,14 @@ func (g standing) refused(r Callback, now time.Time) *Error {
 		return errLaunchUsed // through another resource than those that are recorded
 	}
 	return g.connection.mayBind(r, now)
+}
+
+// otherAccount refuses a stack of another account than the connection is for, before anything is bound to it.
+func (g standing) otherAccount(r Callback) *Error {
+	if !g.exists() || r.ofMember() || g.bound(r) {
+		return nil
+	}
+	return g.connection.mayBeAccount(r.StackID.Account())
 }
 
 // memberRefused is why the stack of an organization's account has no say, whatever it reports.

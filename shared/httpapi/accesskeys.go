@@ -55,7 +55,7 @@ func (a api) accessKey(ctx context.Context, c call, in keysInput) (reply, error)
 	if err != nil {
 		return reply{}, err
 	}
-	return a.one(ctx, set)
+	return a.one(ctx, c, set)
 }
 
 func (k *Keys) input() *connect.KeyInput {

@@ -30,7 +30,9 @@ type APIParts struct {
 
 // NewAPI serves the routes of function api.
 func NewAPI(p APIParts) http.Handler {
-	a := api{APIParts: p, present: presenter{deployment: p.Connections.Deployment, tokens: p.Tokens}}
+	a := api{APIParts: p, present: presenter{
+		deployment: p.Connections.Deployment, tokens: launchTokens{connections: p.Tokens, enrolments: p.EnrolmentTokens},
+	}}
 	return newServer(a.operations(), p.Rations, p.Log, p.Connections.Clock)
 }
 
@@ -116,7 +118,7 @@ func (a api) operations() []operation {
 		}, a.list),
 		does(operation{
 			route: "GET /v1/connections/{id}", id: "getConnection", summary: "Read a connection",
-			about: "With its launch while the customer's stack or role is awaited, for callers that may change the connection. " +
+			about: "With its launch while the customer's stack or role is awaited, for callers who also have the scope `connections:write` and may change the connection. " +
 				"Deleted connections can still be read.",
 			answers: []answer{{
 				status: http.StatusOK, body: reflect.TypeFor[Connection](), headers: []string{"ETag"},
@@ -190,7 +192,7 @@ func (a api) create(ctx context.Context, c call, in createInput) (reply, error) 
 	if err != nil {
 		return reply{}, err
 	}
-	return a.created(ctx, made), nil
+	return a.created(ctx, c, made), nil
 }
 
 func (a api) launch(ctx context.Context, c call, in launchInput) (reply, error) {
@@ -206,26 +208,22 @@ func (a api) launch(ctx context.Context, c call, in launchInput) (reply, error) 
 	if err != nil {
 		return reply{}, err
 	}
-	return a.created(ctx, launched), nil
+	return a.created(ctx, c, launched), nil
 }
 
 func target(c call, id string, version int64) connect.Target {
 	return connect.Target{Tenant: c.caller.Tenant, ID: id, By: c.caller.Subject, Filter: c.caller.Filter, IfMatch: version}
 }
 
-func (a api) created(ctx context.Context, c connect.Connection) reply {
-	re := a.shown(ctx, c)
-	re.status, re.location = http.StatusCreated, "/v1/connections/"+string(c.ID())
+func (a api) created(ctx context.Context, c call, made connect.Connection) reply {
+	re := a.shown(ctx, c, made)
+	re.status, re.location = http.StatusCreated, "/v1/connections/"+string(made.ID())
 	return re
 }
 
-func (a api) one(ctx context.Context, c connect.Connection) (reply, error) {
-	body, err := a.present.launched(ctx, c, a.Connections.Clock())
-	return found(c, body), err
-}
-
-func found(c connect.Connection, body Connection) reply {
-	return reply{status: http.StatusOK, body: body, etag: etag(c.Version()), connection: c.ID()}
+func (a api) one(ctx context.Context, c call, found connect.Connection) (reply, error) {
+	body, err := a.present.launched(ctx, c.caller, found, a.Connections.Clock())
+	return reply{status: http.StatusOK, body: body, etag: etag(found.Version()), connection: found.ID()}, err
 }
 
 func (a api) get(ctx context.Context, c call, in oneInput) (reply, error) {
@@ -233,10 +231,7 @@ func (a api) get(ctx context.Context, c call, in oneInput) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	if !c.caller.Filter.Admits(one) { // its launch is for those who may launch it
-		return found(one, a.present.updatable(ctx, one, a.Connections.Clock())), nil
-	}
-	return a.one(ctx, one)
+	return a.one(ctx, c, found)
 }
 
 func (a api) list(ctx context.Context, c call, in listInput) (reply, error) {

@@ -36,7 +36,7 @@ func NewBroker(p BrokerParts) http.Handler {
 	if p.Patience == 0 {
 		p.Patience = defaultPatience
 	}
-	b := broker{BrokerParts: p, present: presenter{deployment: p.Deployment, tokens: p.Tokens}}
+	b := broker{BrokerParts: p, present: presenter{deployment: p.Deployment, tokens: launchTokens{connections: p.Tokens}}}
 	return newServer(b.operations(), p.Rations, p.Log, p.Verifications.Clock)
 }
 
@@ -88,7 +88,7 @@ func (b broker) role(ctx context.Context, c call, in roleInput) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	body := b.checked(ctx, checked)
+	body := b.checked(ctx, c, checked)
 	if run := checked.Connection.Snapshot().LastRun; run.RoleARN.String() == in.Body.RoleARN && !run.Passed {
 		body.StatusReason = reason(run.Reason) // also where the old role goes on serving
 	}
@@ -105,13 +105,13 @@ func (b broker) verify(ctx context.Context, c call, in changeInput) (reply, erro
 	if err != nil {
 		return reply{}, err
 	}
-	return b.reply(checked.Connection, b.checked(ctx, checked), checked.Connection.Status() == connect.StatusVerifying), nil
+	return b.reply(checked.Connection, b.checked(ctx, c, checked), checked.Connection.Status() == connect.StatusVerifying), nil
 }
 
 // checked shows the checks that were made for this caller, which a single denial does not make the connection's own.
-func (b broker) checked(ctx context.Context, v connect.Checked) Connection {
+func (b broker) checked(ctx context.Context, to call, v connect.Checked) Connection {
 	c, now := v.Connection, b.Verifications.Clock()
-	body, err := b.present.launched(ctx, c, now)
+	body, err := b.present.launched(ctx, to.caller, c, now)
 	if err != nil { // the outcome is what was asked for; the launch can be read any time
 		b.Log.WarnContext(ctx, "launch not shown", slog.String("connectionId", string(c.ID())), slog.Any("error", err))
 	}

@@ -16,6 +16,8 @@ type Caller struct {
 	Filter  connect.ResourceFilter
 }
 
+func (c Caller) has(scope string) bool { return slices.Contains(c.Scopes, scope) }
+
 type restrictionKey struct{}
 
 // Restrict restricts whoever is behind ctx to the connections that a claim of a verified token names; see

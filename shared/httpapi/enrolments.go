@@ -32,7 +32,7 @@ type Enrolment struct {
 	CreatedBy             string           `json:"createdBy"`
 	RevokedAt             *time.Time       `json:"revokedAt,omitempty"`
 	Progress              *Progress        `json:"progress,omitempty" doc:"How far its accounts have come. Not in lists."`
-	Launch                *EnrolmentLaunch `json:"launch,omitempty" doc:"What the customer needs, while the enrolment is active. Not in lists, and only for callers that may enrol."`
+	Launch                *EnrolmentLaunch `json:"launch,omitempty" doc:"What the customer needs, while the enrolment is active. Only for callers with the scope connections:write who may enrol, since it holds a secret; not in lists."`
 }
 
 // Progress counts an enrolment's accounts.
@@ -53,7 +53,7 @@ type EnrolmentLaunch struct {
 	TemplateURL    string            `json:"templateUrl"`
 	StackName      string            `json:"stackName"`
 	Region         string            `json:"region"`
-	Parameters     map[string]string `json:"parameters" doc:"The template's parameters. EnrolmentToken admits accounts until the enrolment is revoked."`
+	Parameters     map[string]string `json:"parameters" doc:"The template's parameters. EnrolmentToken is a secret that admits accounts until the enrolment is revoked; quickCreateUrl and cli hold it, too."`
 	CLI            string            `json:"cli" doc:"The stack as one command of the AWS CLI."`
 	Prerequisites  []string          `json:"prerequisites" doc:"What must be so in the organization before."`
 }
@@ -124,6 +124,7 @@ func (a api) enrolmentOperations() []operation {
 		}, a.enrolments),
 		does(operation{
 			route: "GET /v1/enrolments/{id}", id: "getEnrolment", summary: "Read an enrolment and how far it has come",
+			about:   "With its launch while it is active, for callers who also have the scope `connections:write`.",
 			answers: []answer{{status: http.StatusOK, body: reflect.TypeFor[Enrolment]()}},
 		}, a.enrolment),
 		does(operation{
@@ -152,13 +153,13 @@ func (a api) enrol(ctx context.Context, c call, in enrolInput) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	body, err := a.launchedEnrolment(ctx, made)
+	body, err := a.launchedEnrolment(ctx, c.caller, made)
 	return reply{status: http.StatusCreated, body: body, location: "/v1/enrolments/" + string(made.ID())}, err
 }
 
-func (a api) launchedEnrolment(ctx context.Context, e connect.Enrolment) (Enrolment, error) {
+func (a api) launchedEnrolment(ctx context.Context, to Caller, e connect.Enrolment) (Enrolment, error) {
 	out := enrolment(e)
-	link, err := a.present.deployment.EnrolmentLink(ctx, a.EnrolmentTokens, e)
+	link, err := a.present.deployment.EnrolmentLink(ctx, a.present.tokens.shownTo(to, to.Filter.AdmitsTenant()).enrolments, e)
 	if err != nil || link == nil {
 		return out, err
 	}
@@ -195,10 +196,7 @@ func (a api) enrolment(ctx context.Context, c call, in enrolmentInput) (reply, e
 	if err != nil {
 		return reply{}, err
 	}
-	body := enrolment(e)
-	if c.caller.Filter.AdmitsTenant() { // its launch is for those who may enrol
-		body, err = a.launchedEnrolment(ctx, e)
-	}
+	body, err := a.launchedEnrolment(ctx, c.caller, e)
 	body.Progress = progress(counts)
 	return reply{status: http.StatusOK, body: body}, err
 }

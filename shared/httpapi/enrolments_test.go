@@ -63,11 +63,12 @@ type retryStore struct {
 	*enrolmentMemory
 }
 
-func (t tokens) EnrolmentToken(_ context.Context, id connect.EnrolmentID) (connect.Secret, error) {
-	return connect.NewSecret("e." + string(id)), t.fail
+func (t *tokens) EnrolmentToken(_ context.Context, id connect.EnrolmentID) (connect.Secret, error) {
+	t.made++
+	return connect.NewSecret(canaryEnrolled + "." + string(id)), t.fail
 }
 
-func (t tokens) ProveEnrolment(context.Context, connect.EnrolmentID, connect.Secret) error {
+func (t *tokens) ProveEnrolment(context.Context, connect.EnrolmentID, connect.Secret) error {
 	return nil
 }
 

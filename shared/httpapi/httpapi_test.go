@@ -11,6 +11,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"reflect"
 	"slices"
 	"strconv"
@@ -338,11 +339,12 @@ func TestCreateAnswersWithTheConnectionAndItsLaunch(t *testing.T) {
 			Terraform: "trust " + c.Launch.TrustPolicy, ExpiresAt: w.now.Add(connect.LaunchLife),
 			Parameters: map[string]string{"ConnectionId": c.ID, "ExternalId": c.ExternalID, "CallbackToken": token, "PermissionSet": "administrator"},
 		},
+		LaunchExpiresAt: &c.Launch.ExpiresAt,
 	}
 	if diff := cmp.Diff(want, c); diff != "" {
 		t.Error(diff)
 	}
-	if !strings.Contains(c.Launch.QuickCreateURL, "param_CallbackToken="+token) || !strings.Contains(c.Launch.TrustPolicy, c.ExternalID) ||
+	if !strings.Contains(c.Launch.QuickCreateURL, "param_CallbackToken="+url.QueryEscape(token)) || !strings.Contains(c.Launch.TrustPolicy, c.ExternalID) ||
 		!strings.HasSuffix(c.Launch.CreateRoleURL, "&externalId="+c.ExternalID+"&policies=arn%3Aaws%3Aiam%3A%3Aaws%3Apolicy%2FSome") {
 		t.Errorf("launch %+v", c.Launch)
 	}

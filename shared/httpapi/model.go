@@ -34,10 +34,14 @@ type Connection struct {
 	LastVerifiedAt     *time.Time `json:"lastVerifiedAt,omitempty"`
 	NextVerificationAt *time.Time `json:"nextVerificationAt,omitempty"`
 	Version            int64      `json:"version" doc:"Counts the connection's changes; the ETag."`
-	Launch             *Launch    `json:"launch,omitempty" doc:"What the customer needs to connect the account, while that is awaited. Not in lists, and only for callers that may change the connection."`
+	Launch             *Launch    `json:"launch,omitempty" doc:"What the customer needs to connect the account, while that is awaited. Only for callers with the scope connections:write who may change the connection, since it holds a secret; not in lists."`
+	// LaunchExpiresAt is no secret: it tells those who may not see the launch that there is one.
+	LaunchExpiresAt *time.Time `json:"launchExpiresAt,omitempty" doc:"Until when the customer's stack or role is awaited by an open launch, for callers who may not see that launch, too."`
 
 	PolicyDigest string        `json:"policyDigest,omitempty" doc:"Of the permission set custom: which version of the platform's own policy the role was made with, as permissionSets in /v1/config names it. Absent where that is not known."`
 	PolicyUpdate *PolicyUpdate `json:"policyUpdate,omitempty" doc:"How a role that was made by hand comes to the platform's current policy, where that has changed. A stack's is stack.update. Not in lists."`
+
+	ExpectedAccountID string `json:"expectedAccountId,omitempty" doc:"The only account that the connection may be of, where one was given when it was created; any other is refused (ACCOUNT_MISMATCH). accountId is the one that it has." example:"222222222222"`
 
 	EnrolmentID    string `json:"enrolmentId,omitempty" doc:"The enrolment that made the connection."`
 	OrganizationID string `json:"organizationId,omitempty" doc:"The organization that the account must belong to; the check organization asks."`
@@ -103,7 +107,7 @@ type Launch struct {
 	TemplateURL    string            `json:"templateUrl"`
 	StackName      string            `json:"stackName"`
 	Region         string            `json:"region"`
-	Parameters     map[string]string `json:"parameters" doc:"The template's parameters. CallbackToken is a secret of this launch."`
+	Parameters     map[string]string `json:"parameters" doc:"The template's parameters. CallbackToken is a secret of this launch; quickCreateUrl and cliStack hold it, too."`
 	CreateRoleURL  string            `json:"createRoleUrl" doc:"Opens IAM's own page for making a role with the trust filled in. Best effort: AWS does not document the page's parameters. Compare with trustPolicy, then give the role's ARN to PUT /v1/connections/{id}/role."`
 	TrustPolicy    string            `json:"trustPolicy" doc:"The trust policy (JSON) of a role that is made by hand."`
 	CLI            string            `json:"cli,omitempty" doc:"Commands of the AWS CLI, for bash or zsh, that make the role without a stack and print its ARN, for PUT /v1/connections/{id}/role."`
@@ -121,7 +125,7 @@ type CreateConnection struct {
 	DefaultRegion string  `json:"defaultRegion,omitempty" doc:"Where the stack is launched and where AWS is asked first; Rolecall's own Region by default."`
 	Permissions   string  `json:"permissions,omitempty" doc:"A permission set from /v1/config; the first one by default."`
 	Scopes        []Scope `json:"scopes,omitempty" maxItems:"20" doc:"Where the connection applies; scopes that another connection has are refused (SCOPE_TAKEN)."`
-	AccountID     string  `json:"accountId,omitempty" doc:"With access_key: the account that the key must belong to, 12 digits." example:"222222222222"`
+	AccountID     string  `json:"accountId,omitempty" doc:"The only account that may become the connection, 12 digits: a stack or a role of any other is refused (ACCOUNT_MISMATCH). Required with access_key, whose key must belong to it." example:"222222222222"`
 	AccessKey     *Keys   `json:"accessKey,omitempty" doc:"With access_key: the key, which is verified before anything is stored."`
 }
 

@@ -11,7 +11,23 @@ import (
 // presenter turns what the domain knows into what callers see.
 type presenter struct {
 	deployment connect.Deployment
-	tokens     connect.Tokens
+	tokens     launchTokens
+}
+
+// launchTokens make the tokens of launches. Whoever has such a token can have an account of their own taken for the
+// customer's, so nothing that holds one is shown to callers who may only read.
+type launchTokens struct {
+	connections connect.Tokens
+	enrolments  connect.EnrolmentTokens
+}
+
+// shownTo are the tokens that the caller may see: none without the scope for writing, nor where a claim keeps the caller from
+// changing what the launch is of. No launch is made without them.
+func (t launchTokens) shownTo(c Caller, admitted bool) launchTokens {
+	if !admitted || !c.has(ScopeWrite) {
+		return launchTokens{}
+	}
+	return t
 }
 
 // connection is a connection without its launch.
@@ -19,13 +35,13 @@ func (p presenter) connection(c connect.Connection, now time.Time) Connection {
 	s := c.Snapshot()
 	out := Connection{
 		ID: string(s.ID), Name: string(s.Name), Provider: "aws", Method: s.Method, Status: string(s.Status),
-		StatusReason: reason(s.StatusReason), AccountID: string(s.AccountID), Partition: string(s.Partition),
+		StatusReason: reason(s.StatusReason), AccountID: string(s.AccountID), ExpectedAccountID: string(s.ExpectedAccountID), Partition: string(s.Partition),
 		DefaultRegion: string(s.DefaultRegion), ExternalID: string(s.ExternalID), RoleARN: s.RoleARN.String(),
 		Permissions: string(s.Permissions), Requested: string(s.Requested), Scopes: scopes(s.Scopes), Checks: checks(s.Checks), Regions: texts(s.Regions),
 		PolicyDigest: s.PolicyDigest, EnrolmentID: string(s.EnrolmentID), OrganizationID: string(s.OrganizationID),
 		CreatedAt: s.CreatedAt.UTC(), CreatedBy: string(s.CreatedBy), UpdatedAt: s.UpdatedAt.UTC(),
 		EnabledAt: moment(s.EnabledAt), LastVerifiedAt: moment(s.LastVerifiedAt),
-		NextVerificationAt: moment(p.nextVerification(s, now)), Version: s.Version,
+		NextVerificationAt: moment(p.nextVerification(s, now)), Version: s.Version, LaunchExpiresAt: moment(awaitedUntil(c, now)),
 	}
 	if !s.Stack.ID.IsZero() {
 		out.Stack = &Stack{
@@ -50,8 +66,17 @@ func (p presenter) nextVerification(s connect.Snapshot, now time.Time) time.Time
 	return connect.NextTurn(s.ID, p.deployment.CheckInterval, now)
 }
 
-// updatable is a connection with the ways to the platform's current template and policy.
-func (p presenter) updatable(ctx context.Context, c connect.Connection, now time.Time) Connection {
+// awaitedUntil is when the launch ends by which the customer's stack or role is awaited; zero where none is.
+func awaitedUntil(c connect.Connection, now time.Time) time.Time {
+	l, _ := c.OpenLaunch(now)
+	if c.Status() != connect.StatusPending && c.Status() != connect.StatusFailed && c.Snapshot().AccessKey == nil {
+		return time.Time{}
+	}
+	return l.ExpiresAt
+}
+
+// launched is a connection with its launch, for a caller who may see it, as long as the customer's stack or role is awaited.
+func (p presenter) launched(ctx context.Context, to Caller, c connect.Connection, now time.Time) (Connection, error) {
 	out := p.connection(c, now)
 	if u := p.deployment.PolicyUpdate(ctx, c); u != nil {
 		out.PolicyUpdate = &PolicyUpdate{Changes: u.Changes, PolicyURL: u.PolicyURL, CLI: u.CLI}
@@ -61,16 +86,10 @@ func (p presenter) updatable(ctx context.Context, c connect.Connection, now time
 			From: u.From, To: u.To, Changes: u.Changes, UpdateURL: u.UpdateURL, TemplateURL: u.TemplateURL, CLI: u.CLI,
 		}
 	}
-	return out
-}
-
-// launched is a connection with its launch, as long as the customer's stack or role is awaited.
-func (p presenter) launched(ctx context.Context, c connect.Connection, now time.Time) (Connection, error) {
-	out := p.updatable(ctx, c, now)
-	if c.Status() != connect.StatusPending && c.Status() != connect.StatusFailed && out.AccessKey == nil {
+	if out.LaunchExpiresAt == nil {
 		return out, nil
 	}
-	link, err := p.deployment.Link(ctx, p.tokens, c, now)
+	link, err := p.deployment.Link(ctx, p.tokens.shownTo(to, to.Filter.Admits(c)).connections, c, now)
 	if err != nil || link == nil {
 		return out, err
 	}

@@ -85,7 +85,7 @@ func (a api) setScopes(ctx context.Context, c call, in scopesInput) (reply, erro
 	if err != nil {
 		return reply{}, err
 	}
-	return a.shown(ctx, changed), nil
+	return a.shown(ctx, c, changed), nil
 }
 
 func parseScopes(in []Scope) ([]connect.Scope, error) {

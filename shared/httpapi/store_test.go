@@ -239,15 +239,23 @@ func (m *memory) count() int {
 }
 
 // tokens are made of what they prove, which is enough where nobody forges any.
-type tokens struct{ fail error }
+type tokens struct {
+	fail error
+	made int
+}
 
-const canaryToken = "canary-callback-token"
+// Of characters that a URL cannot have as they are, so that a link shows them otherwise.
+const (
+	canaryToken    = "canary+callback/token=of"
+	canaryEnrolled = "canary+enrolled/token=of"
+)
 
-func (t tokens) Token(_ context.Context, id connect.ConnectionID, launch int) (connect.Secret, error) {
+func (t *tokens) Token(_ context.Context, id connect.ConnectionID, launch int) (connect.Secret, error) {
+	t.made++
 	return connect.NewSecret(fmt.Sprintf("%s.%s.%d", canaryToken, id, launch)), t.fail
 }
 
-func (t tokens) Launch(context.Context, connect.ConnectionID, connect.Secret) (int, error) {
+func (t *tokens) Launch(context.Context, connect.ConnectionID, connect.Secret) (int, error) {
 	return 0, errors.New("not asked for here")
 }
 

@@ -45,15 +45,15 @@ func (a api) update(ctx context.Context, c call, in updateInput) (reply, error) 
 	if err != nil {
 		return reply{}, err
 	}
-	return a.shown(ctx, changed), nil
+	return a.shown(ctx, c, changed), nil
 }
 
 // shown answers with a connection that was changed. The change has been made, so a launch that cannot be shown now does
 // not make it a failure: it can be read any time.
-func (a api) shown(ctx context.Context, c connect.Connection) reply {
-	re, err := a.one(ctx, c)
+func (a api) shown(ctx context.Context, c call, changed connect.Connection) reply {
+	re, err := a.one(ctx, c, changed)
 	if err != nil {
-		a.Log.WarnContext(ctx, "launch not shown", slog.String("connectionId", string(c.ID())), slog.Any("error", err))
+		a.Log.WarnContext(ctx, "launch not shown", slog.String("connectionId", string(changed.ID())), slog.Any("error", err))
 	}
 	return re
 }

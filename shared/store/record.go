@@ -93,6 +93,7 @@ type connectionRecord struct {
 	Status          string             `dynamodbav:"status"`
 	StatusReason    *reasonRecord      `dynamodbav:"statusReason,omitempty"`
 	AccountID       string             `dynamodbav:"accountId,omitempty"`
+	ExpectedAccount string             `dynamodbav:"expectedAccountId,omitempty"`
 	Partition       string             `dynamodbav:"partition"`
 	DefaultRegion   string             `dynamodbav:"defaultRegion"`
 	ExternalID      string             `dynamodbav:"externalId"`
@@ -244,7 +245,7 @@ func toConnection(c connect.Connection) connectionRecord {
 	r := connectionRecord{
 		key: metaKey(s.ID), TenantPK: tenantPK(s.TenantID), TenantSK: string(s.ID),
 		ID: string(s.ID), TenantID: string(s.TenantID), Name: string(s.Name), NameFolded: s.Name.Folded(), Method: s.Method,
-		Status: string(s.Status), StatusReason: toReason(s.StatusReason), AccountID: string(s.AccountID),
+		Status: string(s.Status), StatusReason: toReason(s.StatusReason), AccountID: string(s.AccountID), ExpectedAccount: string(s.ExpectedAccountID),
 		Partition: string(s.Partition), DefaultRegion: string(s.DefaultRegion), ExternalID: string(s.ExternalID),
 		RoleARN: s.RoleARN.String(), SessionTags: s.SessionTags, Permissions: string(s.Permissions),
 		Requested: string(s.Requested), PolicyDigest: s.PolicyDigest,
@@ -320,7 +321,7 @@ func (r connectionRecord) connection() (connect.Connection, error) {
 	var p reading
 	s := connect.Snapshot{
 		ID: connect.ConnectionID(r.ID), TenantID: connect.TenantID(r.TenantID), Name: connect.Name(r.Name), Method: r.Method,
-		Status: connect.Status(r.Status), StatusReason: reasonOf(r.StatusReason), AccountID: connect.AccountID(r.AccountID),
+		Status: connect.Status(r.Status), StatusReason: reasonOf(r.StatusReason), AccountID: connect.AccountID(r.AccountID), ExpectedAccountID: connect.AccountID(r.ExpectedAccount),
 		Partition: connect.Partition(r.Partition), DefaultRegion: connect.Region(r.DefaultRegion),
 		ExternalID: connect.ExternalID(r.ExternalID), RoleARN: p.role(r.RoleARN), SessionTags: r.SessionTags,
 		Permissions: connect.Permissions(r.Permissions), Requested: connect.Permissions(r.Requested), PolicyDigest: r.PolicyDigest,

@@ -203,6 +203,13 @@ func TestWhatIsCommittedIsRead(t *testing.T) {
 	compare(commit(t, s, *d.Change, nil))
 	ch, err = c.Delete(noon.Add(2*time.Hour), "ada")
 	compare(commit(t, s, ch, err))
+	id, err := connect.NewConnectionID(noon, rand.NewChaCha8([32]byte{9}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	compare(commit(t, s, connect.Create(connect.NewConnection{
+		TenantID: "acme", Name: "Of one account", Partition: "aws", AccountID: "022222222222", DefaultRegion: "eu-west-1", Permissions: "read-only", By: "ada",
+	}, id, connect.NewExternalID(), noon), nil))
 }
 
 func TestNobodysConnection(t *testing.T) {

@@ -17,5 +17,7 @@ import './newer.test.mjs';
 import './organizations.test.mjs';
 import './session.test.mjs';
 import './follow.test.mjs';
+import './readers.test.mjs';
+import './expected.test.mjs';
 
 process.exit(await runAll());

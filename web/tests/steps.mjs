@@ -23,10 +23,10 @@ export async function signIn(page, person = 'Ada Lovelace', path = '/') {
   await page.getByRole('navigation', { name: 'Main' }).waitFor();
 }
 
-/** token is a machine's token for a tenant. */
-export async function token(tenant = 'acme') {
+/** token is a machine's token for a tenant, with all scopes or with those that are named. */
+export async function token(tenant = 'acme', scope = '') {
   const answer = await fetch(`${env.url}/oidc/token`, {
-    method: 'POST', body: new URLSearchParams({ grant_type: 'client_credentials', client_id: tenant, client_secret: 'local' }),
+    method: 'POST', body: new URLSearchParams({ grant_type: 'client_credentials', client_id: tenant, client_secret: 'local', ...(scope && { scope }) }),
   });
   return (await answer.json()).access_token;
 }

@@ -213,6 +213,39 @@ func TestAForgedToken(t *testing.T) {
 	}
 }
 
+// A connection that is for one account: the stack and the role of any other are refused in words, bind nothing, and leave
+// the link for the right one, which then connects by it.
+func TestOnlyTheExpectedAccount(t *testing.T) {
+	t.Parallel()
+	const expected, stranger = "022222222255", "999999999955"
+	acme := as(t, "acme-expected")
+	if a := acme.want(http.StatusBadRequest, "POST", "/v1/connections", `{"name":"Ours","accountId":"111111111111"}`); !strings.Contains(string(a.body), "PLATFORM_ACCOUNT") {
+		t.Errorf("the platform's own account: %s", a.body)
+	}
+	var c connection
+	acme.want(http.StatusCreated, "POST", "/v1/connections", `{"name":"Expected","accountId":"`+expected+`"}`).into(t, &c)
+	theirs := customer{t, stranger, c.Launch.Region}
+	theirs.launch(c, nil)
+	theirs.await(c.Launch.StackName, types.StackStatusRollbackComplete, 30*time.Second)
+	if reasons := strings.Join(theirs.reasons(c.Launch.StackName), "\n"); !strings.Contains(reasons, "ACCOUNT_MISMATCH") || !strings.Contains(reasons, expected) {
+		t.Errorf("the stack's events: %s", reasons)
+	}
+	got := acme.get(c.ID)
+	if got.Status != "pending" || got.AccountID != "" || got.Stack != nil || got.Launch == nil || got.StatusReason == nil || got.StatusReason.Code != "ACCOUNT_MISMATCH" {
+		t.Errorf("after the stranger's stack: %+v", got)
+	}
+	role := pastedRole(t, stranger, "Stray", c.ExternalID, `"ec2:DescribeRegions","iam:GetRole"`)
+	if a := acme.want(http.StatusBadRequest, "PUT", "/v1/connections/"+c.ID+"/role", `{"roleArn":"`+role+`"}`); !strings.Contains(string(a.body), "ACCOUNT_MISMATCH") {
+		t.Errorf("a pasted role: %s", a.body)
+	}
+	right := customer{t, expected, c.Launch.Region}
+	right.launch(c, nil)
+	right.await(c.Launch.StackName, types.StackStatusCreateComplete, 30*time.Second)
+	if got := acme.get(c.ID); got.Status != "enabled" || got.AccountID != expected || got.StatusReason != nil {
+		t.Errorf("after the right stack: %+v", got)
+	}
+}
+
 // A role whose ARN is pasted by hand is tried at once.
 func TestAPastedRole(t *testing.T) {
 	t.Parallel()

@@ -252,6 +252,51 @@ func TestBadRequests(t *testing.T) {
 	}
 }
 
+// What a stack needs in order to be taken for the customer's is for callers who may write: whoever may only read finds it
+// by no route of the API.
+func TestReadersSeeNoToken(t *testing.T) {
+	acme, reader := as(t, "acme-readers"), as(t, "acme-readers", "connections:read", "credentials:issue")
+	c := acme.create("Read by many")
+	var e enrolment
+	acme.want(http.StatusCreated, "POST", "/v1/enrolments", `{"organizationId":"o-readers123","organizationalUnitIds":["r-ab12"]}`).into(t, &e)
+	secrets := []string{c.Launch.Parameters["CallbackToken"], e.Launch.Parameters["EnrolmentToken"]}
+	var document struct {
+		Paths map[string]map[string]struct{ Security []map[string][]string }
+	}
+	tenant{t, ""}.want(http.StatusOK, "GET", "/openapi.json", "").into(t, &document)
+	walked := 0
+	for path, methods := range document.Paths {
+		if get, ok := methods["get"]; !ok || len(get.Security) != 1 || get.Security[0]["token"][0] != "connections:read" {
+			continue
+		}
+		walked++
+		id := c.ID
+		if strings.HasPrefix(path, "/v1/enrolments/") {
+			id = e.ID
+		}
+		a := reader.call("GET", strings.ReplaceAll(path, "{id}", id), "")
+		if a.status != http.StatusOK && path != "/v1/effective-connection" {
+			t.Errorf("%s: %d %s", path, a.status, a.body)
+		}
+		for _, secret := range secrets {
+			for _, form := range formsOf(secret) {
+				if strings.Contains(string(a.body), form) {
+					t.Errorf("%s shows a reader a token", path)
+				}
+			}
+		}
+	}
+	if walked < 8 {
+		t.Errorf("only %d routes were read", walked)
+	}
+	if seen := acme.get(c.ID).Launch; seen == nil || seen.Parameters["CallbackToken"] != secrets[0] {
+		t.Error("who may write does not see the launch")
+	}
+	if seen := acme.enrolment(e.ID).Launch; seen == nil || seen.Parameters["EnrolmentToken"] != secrets[1] {
+		t.Error("who may write does not see the enrolment's launch")
+	}
+}
+
 // Secrets: none of what was handed out or handed in during the other tests shows in what the functions wrote, in the
 // table, or in what was published.
 func TestNoSecretShows(t *testing.T) {

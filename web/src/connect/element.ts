@@ -3,10 +3,11 @@ import { property, state } from 'lit/decorators.js';
 import { Client, Problem, asProblem, sentence, type Config, type Connection, type TokenProvider } from '../api/client.js';
 import { checkList } from '../parts/checks.js';
 import { define } from '../parts/copy.js';
-import { remedy, type Failure } from '../parts/failure.js';
+import { remedy, strayed, type Failure } from '../parts/failure.js';
 import { fixed } from '../parts/fix.js';
 import { cross, tick, warning } from '../parts/icons.js';
 import { ago, exact } from '../parts/time.js';
+import { isWithheld, lacksWrite } from '../parts/withheld.js';
 import { permissionLabel, scopeOf } from '../parts/words.js';
 import { Flow, allMethods, isTaken, newKey, type Method } from './flow.js';
 import { guide } from './guides.js';
@@ -17,7 +18,7 @@ import { layout, theme } from './styles.js';
 /**
  * `<rolecall-connect>` connects one customer account, from its name to Enabled.
  *
- * Attributes: `api-base`, `permission-set`, `default-region`, `name`, `methods` (of stack role cli terraform keys),
+ * Attributes: `api-base`, `permission-set`, `default-region`, `expected-account`, `name`, `methods` (of stack role cli terraform keys),
  * `connection-id` (take that one up), `scope` (such as "project:web": what it makes applies there), `theme` (light or dark; else the page's). Property `tokenProvider`.
  * Events: `connected` {connection}, `failed` {connection, reason}, `closed` {connection}.
  */
@@ -27,6 +28,7 @@ export class RolecallConnect extends LitElement {
   @property({ attribute: 'api-base' }) apiBase = '';
   @property({ attribute: 'permission-set' }) permissionSet = '';
   @property({ attribute: 'default-region' }) defaultRegion = '';
+  @property({ attribute: 'expected-account' }) expectedAccount = '';
   @property({ attribute: 'connection-id' }) connectionId = '';
   @property() name = '';
   @property() methods = '';
@@ -34,7 +36,7 @@ export class RolecallConnect extends LitElement {
   @property({ attribute: false }) tokenProvider?: TokenProvider;
 
   @state() private config?: Config;
-  @state() private draft: Draft = { name: '', method: 'stack', region: '', permissions: '', keys: {} };
+  @state() private draft: Draft = { name: '', method: 'stack', region: '', permissions: '', account: '', keys: {} };
   @state() private availability: '' | 'asking' | 'free' | 'taken' = '';
   @state() private problem?: Problem;
   @state() private busy = '';
@@ -106,7 +108,7 @@ export class RolecallConnect extends LitElement {
     const client = (this.client = new Client(this.apiBase, this.tokenProvider));
     const flow = (this.flow = this.newFlow(client));
     this.problem = undefined;
-    this.draft = { ...this.draft, name: this.name, ...this.recallDraft() };
+    this.draft = { ...this.draft, name: this.name, ...this.recallDraft(), ...(this.expectedAccount && { account: this.expectedAccount }) };
     this.requestUpdate();
     const kept = this.recall();
     const id = this.connectionId || kept?.id;
@@ -196,9 +198,9 @@ export class RolecallConnect extends LitElement {
 
   /** A reload keeps what was typed, in this tab alone and never a key. */
   private keepDraft(): void {
-    const { name, method, region, permissions } = this.draft;
+    const { name, method, region, permissions, account } = this.draft;
     try {
-      sessionStorage.setItem(this.memory, JSON.stringify({ name, method, region, permissions }));
+      sessionStorage.setItem(this.memory, JSON.stringify({ name, method, region, permissions, account }));
     } catch {
       // no storage: then it is typed again
     }
@@ -252,7 +254,7 @@ export class RolecallConnect extends LitElement {
   private header(): TemplateResult {
     const c = this.flow?.connection;
     return html`<header>
-      <h2>${c ? html`${c.name}<span class="where">${c.accountId ? `AWS account ${c.accountId}` : 'AWS account to be connected'}</span>` : 'Connect an AWS account'}</h2>
+      <h2>${c ? html`${c.name}<span class="where">${c.accountId ? `AWS account ${c.accountId}` : c.expectedAccountId ? `AWS account ${c.expectedAccountId}, to be connected` : 'AWS account to be connected'}</span>` : 'Connect an AWS account'}</h2>
       <button type="button" class="icon-only" aria-label="Close" title="Close" @click=${this.close}>${cross()}</button>
     </header>`;
   }
@@ -346,7 +348,7 @@ export class RolecallConnect extends LitElement {
     const flow = this.flow;
     await this.during('create', async () => {
       await flow.create(
-        { name: d.name.trim(), defaultRegion: d.region, permissions: d.permissions, ...(this.scope && { scopes: [scopeOf(this.scope)] }), ...(d.method === 'keys' && keysBody(d)) },
+        { name: d.name.trim(), defaultRegion: d.region, permissions: d.permissions, ...(d.account && { accountId: d.account }), ...(this.scope && { scopes: [scopeOf(this.scope)] }), ...(d.method === 'keys' && keysBody(d)) },
         d.method === 'keys' ? '' : this.key,
       );
       this.draft = { ...d, keys: {} };
@@ -372,14 +374,16 @@ export class RolecallConnect extends LitElement {
     if (c.status === 'deleted') return html`<div class="note"><h3>This connection was deleted</h3><p>Its name and external ID stay reserved.</p></div>${this.anew()}`;
     const failure = this.flow?.failure();
     const waiting = c.status === 'pending' || c.status === 'failed';
-    const lapsed = c.status === 'pending' && !c.launch && !c.stack; // the link has ended, and the status follows within minutes
+    const lapsed = c.status === 'pending' && !c.launchExpiresAt && !c.stack; // the link has ended, and the status follows within minutes
     return html`<div class="columns">
       <div class="guide">
         ${failure ? this.failed(c, failure) : nothing}
         ${!failure && (c.status === 'disconnected' || c.status === 'expired' || lapsed) ? this.ended(c) : nothing}
-        ${c.status === 'pending' && !c.launch && c.stack ? this.creating(c.stack.id) : nothing}
+        ${c.status === 'pending' && !c.launchExpiresAt && c.stack ? this.creating(c.stack.id) : nothing}
         ${c.status === 'verifying' || c.verification ? this.verifying(c) : nothing}
+        ${strayed(c) ? this.strayed(c) : nothing}
         ${waiting && c.launch ? this.instructions(c, failure) : nothing}
+        ${waiting && isWithheld(c) && !this.flow?.offline ? this.withheld() : nothing}
         ${this.problem ? this.problemNote(this.problem) : nothing}
       </div>
       ${timeline(c, this.flow as Flow, this.method)}
@@ -397,6 +401,15 @@ export class RolecallConnect extends LitElement {
       ${redo ? nothing : guide(this.method, c, {
         busy: this.busy !== '', config: this.config, report: (arn) => void this.during('report', async () => this.flow?.report(arn)),
       })}`;
+  }
+
+  private strayed(c: Connection): TemplateResult {
+    return html`<div class="note bad" role="alert"><h3>${warning()} Another account was refused</h3><p>${sentence(strayed(c)?.message ?? '')}</p>
+      <p>Nothing was connected, and the stack there can be deleted.${c.launchExpiresAt ? ' The link still waits for the right account.' : nothing}</p><span class="code">${strayed(c)?.code}</span></div>`;
+  }
+
+  private withheld(): TemplateResult {
+    return html`<div class="note"><h3 tabindex="-1" data-focus>The link is not shown to you</h3>${lacksWrite()}</div>`;
   }
 
   private choose(m: Method, c: Connection): void {
@@ -444,7 +457,7 @@ export class RolecallConnect extends LitElement {
   private retries(c: Connection): TemplateResult {
     const again = html`<button type="button" class="primary" aria-disabled=${this.busy ? 'true' : 'false'} @click=${() => this.busy || void this.during('verify', async () => this.flow?.verify())}>${this.busy === 'verify' ? 'Verifying…' : 'Try again'}</button>`;
     if (c.status === 'failed' || c.status === 'degraded') return again;
-    if (c.status === 'pending' && c.launch) return html``;
+    if (c.status === 'pending' && c.launchExpiresAt) return html``;
     return html`<button type="button" class="primary" aria-disabled=${this.busy ? 'true' : 'false'} @click=${this.relaunch}>${this.busy === 'launch' ? 'One moment…' : 'Try again with a new link'}</button>`;
   }
 

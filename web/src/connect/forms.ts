@@ -10,6 +10,8 @@ export interface Draft {
   method: Method;
   region: string;
   permissions: string;
+  /** The only account that may be connected; empty for any. */
+  account: string;
   keys: { accountId?: string; accessKeyId?: string; secretAccessKey?: string; sessionToken?: string };
 }
 
@@ -42,7 +44,7 @@ function keyFields(d: Draft, change: Change): TemplateResult {
   const set = (name: keyof Draft['keys']) => (e: Event) => change({ keys: { ...d.keys, [name]: (e.target as HTMLInputElement).value.trim() } });
   const field = (name: keyof Draft['keys'], label: string, type: string, hint: string, required = true) => html`<div class="field">
     <label for=${name}>${label}</label>
-    <input id=${name} name=${name} type=${type} autocomplete="off" spellcheck="false" ?required=${required} .value=${d.keys[name] ?? ''} aria-describedby="${name}-hint" @input=${set(name)}>
+    <input id=${name} name=${name} type=${type} autocomplete="off" spellcheck="false" ?required=${required} .value=${filled(d)[name] ?? ''} aria-describedby="${name}-hint" @input=${set(name)}>
     <p class="hint" id="${name}-hint">${hint}</p>
   </div>`;
   return html`<fieldset><legend>Account details</legend>
@@ -56,17 +58,20 @@ function keyFields(d: Draft, change: Change): TemplateResult {
   </fieldset>`;
 }
 
+/** filled is what the fields of keys hold: the account may be known from elsewhere. */
+const filled = (d: Draft): Draft['keys'] => ({ accountId: d.account, ...d.keys });
+
 /** keysBody is what access keys add to the request. */
 export function keysBody(d: Draft) {
-  const { accountId = '', accessKeyId = '', secretAccessKey = '', sessionToken } = d.keys;
+  const { accountId = '', accessKeyId = '', secretAccessKey = '', sessionToken } = filled(d);
   return { method: 'access_key' as const, accountId, accessKey: { accessKeyId, secretAccessKey, ...(sessionToken && { sessionToken }) } };
 }
 
-/** details are what most readers need not touch: the Region and the permission set. */
+/** details are what most readers need not touch: the Region, the permission set and the account. */
 export function details(config: Config, d: Draft, change: Change): TemplateResult {
   const chosen = config.permissionSets.find((p) => p.name === d.permissions);
   return html`<details ?open=${false}>
-    <summary>${chevron()} Region and permissions<span class="hidden"> (optional)</span></summary>
+    <summary>${chevron()} Region, permissions and account<span class="hidden"> (optional)</span></summary>
     <div class="pair">
       <div class="field">
         <label for="region">Region</label>
@@ -83,6 +88,12 @@ export function details(config: Config, d: Draft, change: Change): TemplateResul
         <p class="hint">${config.platformName} ${chosen?.description ?? ''}.</p>
       </div>`}
     </div>
+    ${d.method === 'keys' ? nothing : html`<div class="field">
+      <label for="account">AWS account ID</label>
+      <input id="account" name="account" inputmode="numeric" autocomplete="off" spellcheck="false" maxlength="12" placeholder="Any account" .value=${d.account} aria-describedby="account-hint"
+        @input=${(e: Event) => change({ account: (e.target as HTMLInputElement).value.trim() })}>
+      <p class="hint" id="account-hint">12 digits. With it, no other account can be connected by mistake.</p>
+    </div>`}
     ${chosen?.warning && d.method !== 'keys' ? html`<p class="hint">${chosen.warning}</p>` : nothing}
   </details>`;
 }

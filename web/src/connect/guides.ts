@@ -26,16 +26,21 @@ export function guide(method: Method, c: Connection, doing: Doing): TemplateResu
     case 'terraform':
       return terraform(c, l, doing);
     default:
-      return stack(l);
+      return stack(c, l);
   }
 }
 
-function stack(l: Launch): TemplateResult {
+/** wanted is which account is to be connected, as far as that is known. */
+function wanted(c: Connection): TemplateResult {
+  return c.expectedAccountId ? html`account <strong>${c.expectedAccountId}</strong>: any other is refused` : html`the account that you want to connect`;
+}
+
+function stack(c: Connection, l: Launch): TemplateResult {
   return html`<h3 tabindex="-1" data-focus>Create the stack in AWS</h3>
     <p class="lead">The link opens the AWS console in a new tab with everything filled in.</p>
     <p><a class="button primary" href=${l.quickCreateUrl} target="_blank" rel="noopener noreferrer" data-launch>Open AWS CloudFormation ${open()}<span class="hidden"> (in a new tab)</span></a></p>
     <ol>
-      <li><div><p>Sign in to the account that you want to connect.</p></div></li>
+      <li><div><p>Sign in to ${wanted(c)}.</p></div></li>
       <li><div><p>You see <strong>Quick create stack</strong> with the stack <code>${l.stackName}</code> in <code>${l.region}</code>. Change nothing.</p></div></li>
       <li><div><p>At the bottom, tick this box:</p>
         <div class="preview"><span class="box" aria-hidden="true">${tick()}</span><span>${acknowledgement}</span></div></div></li>
@@ -67,7 +72,7 @@ function pasting(c: Connection, doing: Doing): TemplateResult {
     if (!doing.busy && input.value.trim()) doing.report(input.value.trim());
     else input.focus();
   };
-  return html`<form @submit=${send}><label for="role-arn">Paste the role’s ARN</label>
+  return html`${c.expectedAccountId ? html`<p>The role must be of ${wanted(c)}.</p>` : nothing}<form @submit=${send}><label for="role-arn">Paste the role’s ARN</label>
     <input id="role-arn" name="roleArn" autocomplete="off" spellcheck="false" maxlength="2048" placeholder="arn:aws:iam::123456789012:role/Name" .value=${c.status === 'failed' ? (c.roleArn ?? '') : ''}>
     <div class="foot"><button class="primary" aria-disabled=${doing.busy ? 'true' : 'false'}>${doing.busy ? 'Verifying…' : 'Verify role'}</button></div></form>`;
 }
@@ -78,7 +83,7 @@ function fact(term: string, text: string): TemplateResult {
 
 function cli(c: Connection, l: Launch): TemplateResult {
   return html`<h3 tabindex="-1" data-focus>Create the stack with the AWS CLI</h3>
-    <p class="lead">With credentials of the account that you want to connect. It is the same stack as by the link.</p>
+    <p class="lead">With credentials of ${wanted(c)}. It is the same stack as by the link.</p>
     ${snippet('AWS CLI', l.cliStack ?? '', 'Copy')}
     <p class="hint">The command carries a secret of this launch: whoever has it can connect <em>their</em> account as ${c.name}, once.</p>`;
 }
@@ -88,7 +93,7 @@ function terraform(c: Connection, l: Launch, doing: Doing): TemplateResult {
     <ol>
       <li><div><p>Put this into a folder of its own, or beside your configuration:</p>${snippet('main.tf', l.terraform ?? '', 'Copy')}
         ${l.terraformModule ? html`<details><summary>Or call the published module</summary>${snippet('module.tf', l.terraformModule, 'Copy')}</details>` : nothing}</div></li>
-      <li><div><p>Run <code>terraform init</code> and <code>terraform apply</code> with credentials of the account that you want to connect.</p></div></li>
+      <li><div><p>Run <code>terraform init</code> and <code>terraform apply</code> with credentials of ${wanted(c)}.</p></div></li>
       <li><div>${pasting(c, doing)}<p class="hint">It is the output of <code>terraform apply</code>.</p></div></li>
     </ol>`;
 }

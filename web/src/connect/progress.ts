@@ -51,9 +51,9 @@ function steps(c: Connection, flow: Flow, method: Method): Step[] {
   const issued = flow.events.find((e) => e.type === 'connection.launched' || e.type === 'connection.created');
   const failure = flow.failure();
   const verifying = c.status === 'verifying' || Boolean(c.verification);
-  const begun = Boolean(started) || Boolean(c.stack && !c.launch);
+  const begun = Boolean(started) || Boolean(c.stack && !c.launchExpiresAt);
   const unmade = Boolean(failure?.unmade);
-  const over = !keys && (c.status === 'expired' || (c.status === 'pending' && !c.launch && !c.stack)); // the link has
+  const over = !keys && (c.status === 'expired' || (c.status === 'pending' && !c.launchExpiresAt && !c.stack)); // the link has
   const past = verifying || Boolean(reported) || (Boolean(failure) && !unmade && c.status !== 'pending');
   const list: Step[] = [];
   if (keys) {

@@ -2,7 +2,7 @@ import { html, nothing, type PropertyValues, type TemplateResult } from 'lit';
 import { property, state } from 'lit/decorators.js';
 import { asProblem, sentence, type Check, type Config, type Connection, type Event as Entry, type Problem } from '../api/client.js';
 import '../parts/copy.js';
-import { failureOf, remedy } from '../parts/failure.js';
+import { failureOf, remedy, strayed } from '../parts/failure.js';
 import { fixed, snippet } from '../parts/fix.js';
 import { patience } from '../parts/patience.js';
 import { cross, question, refresh, tick, warning } from '../parts/icons.js';
@@ -147,6 +147,10 @@ class ConnectionPage extends Page {
         ${r ? html`<p>${sentence(r.message)}</p>${fixed(r.fix ?? '')}<span class="code">${r.code}</span>` : nothing}
         ${c.status === 'enabled' ? html`<p class="soft small">Credentials are still issued: it takes three denials, at least five minutes apart, to end that.</p>` : nothing}</div>`;
     }
+    const other = strayed(c);
+    if (other) {
+      return html`<div class="note bad" role="status"><h2>${warning()} Another account was refused</h2><p>${sentence(other.message)}</p>${fixed(other.fix ?? '')}<span class="code">${other.code}</span></div>`;
+    }
     if (c.status === 'disconnected' || c.status === 'expired') {
       const f = failureOf(c, this.events);
       const r = f ?? c.statusReason;
@@ -164,6 +168,7 @@ class ConnectionPage extends Page {
     const old = Boolean(c.stack?.templateVersion && current && c.stack.templateVersion !== current);
     return html`<section class="panel"><header><h2>Account</h2></header><div class="in"><dl class="facts">
       ${fact('Account', c.accountId, true)}
+      ${c.accountId ? nothing : fact('Expected account', c.expectedAccountId, true)}
       ${fact('Default Region', c.defaultRegion)}
       ${fact('Permissions', html`${permissionLabel(c.permissions)}${c.requestedPermissions && c.requestedPermissions !== c.permissions ? html` <span class="soft small">(asked for: ${permissionLabel(c.requestedPermissions)})</span>` : nothing}`)}
       ${c.stack?.templateVersion ? fact('Template', html`${c.stack.templateVersion} ${old ? html`<span class="soft">(newest: ${current})</span>` : html`<span class="soft">(newest)</span>`}`) : nothing}

@@ -4,6 +4,7 @@ import { asProblem, sentence, type Config, type EnrolledAccount, type EnrolledAc
 import { fixed, snippet } from '../parts/fix.js';
 import { open } from '../parts/icons.js';
 import { permissionLabel } from '../parts/words.js';
+import { lacksWrite } from '../parts/withheld.js';
 import { Page, badge, problemNote, when } from './page.js';
 import { navigate } from './router.js';
 
@@ -152,7 +153,8 @@ class OrganizationsPage extends Page {
 
   private launch(e: Enrolment): TemplateResult | typeof nothing {
     const l = e.launch;
-    if (!l) return nothing;
+    if (e.status !== 'active') return nothing;
+    if (!l) return html`<section class="panel"><header><h2>The stack</h2></header><div class="in">${lacksWrite()}</div></section>`;
     return html`<section class="panel"><header><h2>The stack</h2></header><div class="in">
       ${l.prerequisites.length ? html`<p>What must be so in the organization before:</p><ul>${l.prerequisites.map((t) => html`<li>${sentence(t)}</li>`)}</ul>` : nothing}
       <p class="buttons"><a class="button primary" href=${l.quickCreateUrl} target="_blank" rel="noopener noreferrer">Open AWS CloudFormation ${open()}<span class="hidden"> (in a new tab)</span></a></p>

@@ -5,6 +5,7 @@ import { asProblem, type Config, type Connection, type Problem, type RevokedSess
 import { fixed, snippet } from '../parts/fix.js';
 import { open, warning } from '../parts/icons.js';
 import { exact } from '../parts/time.js';
+import { isWithheld, lacksWrite } from '../parts/withheld.js';
 import { Page, problemNote, when } from './page.js';
 import './snippets.js';
 
@@ -130,6 +131,7 @@ class ConnectionPanels extends Page {
       ${c.launch ? html`<p>Your customer opens this link, ticks the box and presses Create stack. The key goes on serving until the role has passed; then it is forgotten.</p>
           <p class="buttons"><a class="button" href=${c.launch.quickCreateUrl} target="_blank" rel="noopener noreferrer">Open AWS CloudFormation ${open()}<span class="hidden"> (in a new tab)</span></a></p>
           <p class="soft small">The link works until ${exact(c.launch.expiresAt)}.</p>`
+        : isWithheld(c) ? html`<p>A link is open until ${exact(c.launchExpiresAt as string)}.</p>${lacksWrite()}`
         : html`<p class="soft">A role has no secret that could leak, and AWS ends each session by itself.</p><p class="buttons"><button type="button" @click=${() => void this.act('launch', () => this.client.launch(c.id))}>${this.busy === 'launch' ? 'One moment…' : 'Prepare the link'}</button></p>`}
       </div></section>`;
   }

@@ -30,6 +30,11 @@ export function failureOf(c: Connection, events: Event[]): Failure | undefined {
   return c.status === 'disconnected' ? unfinished(c, events) : undefined;
 }
 
+/** strayed is why the stack of another account was refused, while the right one is still awaited. */
+export function strayed(c: Connection): Connection['statusReason'] {
+  return c.status === 'pending' && c.statusReason?.code === 'ACCOUNT_MISMATCH' ? c.statusReason : undefined;
+}
+
 const refused = (c: Connection) => (c.method === 'role' ? 'The role was refused' : 'The access keys were refused');
 
 /** unfinished tells of a stack that ended before it could report its role: only AWS knows why. */

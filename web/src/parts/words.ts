@@ -53,6 +53,7 @@ const events: Record<string, string> = {
   'connection.created': 'Connection created',
   'connection.launched': 'New link prepared',
   'connection.stack_started': 'Stack started',
+  'connection.stack_refused': 'Stack of another account refused',
   'connection.role_reported': 'Role reported',
   'connection.verification_begun': 'Verification begun again',
   'connection.verification_tried': 'Tried; will try again',
@@ -92,7 +93,7 @@ export function eventLabel(type: string): string {
 
 export function eventTone(event: Event): Word['tone'] {
   if (/enabled|verified|recovered|proven|role_changed|upgraded/.test(event.type)) return 'good';
-  if (/failed|denied|degraded|still_answers/.test(event.type)) return 'bad';
+  if (/failed|refused|denied|degraded|still_answers/.test(event.type)) return 'bad';
   return /deleted|disconnected|expired|created/.test(event.type) ? 'quiet' : 'busy';
 }
 
