@@ -265,6 +265,7 @@ func (c Connection) sameRole(f Fence, r Callback, now time.Time) Decision {
 		if c.s.Permissions != s.Permissions || c.s.Stack != s.Stack || c.s.PolicyDigest != s.PolicyDigest {
 			s.lookSoon(now)
 		}
+		c.overwritten(s)
 	})
 	ch.fence = f.saw(r)
 	d := succeed()
@@ -331,7 +332,12 @@ func (c Connection) stackDeleted(r Callback, now time.Time) Change {
 			return c.change(EventStackDeleted, ActorStack, now, stackData(r), func(*Snapshot) {})
 		}
 	case StatusDisconnected, StatusExpired, StatusDeleted:
-		return c.change(EventStackDeleted, ActorStack, now, stackData(r), (*Snapshot).unlink)
+		return c.change(EventStackDeleted, ActorStack, now, stackData(r), func(s *Snapshot) {
+			s.unlink()
+			if current {
+				c.liftForDelete(s, now)
+			}
+		})
 	}
 	return c.change(EventDisconnected, ActorStack, now, stackData(r), func(s *Snapshot) {
 		s.bind(r)
@@ -342,6 +348,7 @@ func (c Connection) stackDeleted(r Callback, now time.Time) Change {
 		s.Status, s.StatusReason, s.Verification = StatusDisconnected, reason, nil
 		s.Launches, s.NextVerificationAt = nil, time.Time{}
 		s.offboard(now)
+		c.liftForDelete(s, now)
 	})
 }
 

@@ -96,7 +96,7 @@ func (u Callbacks) Receive(ctx context.Context, r CallbackRequest) (*Reply, erro
 }
 
 func (u Callbacks) receive(ctx context.Context, r CallbackRequest) (*Reply, error) {
-	if r.Callback.Resource == ResourceMember {
+	if r.ofMember() {
 		return u.receiveMember(ctx, r)
 	}
 	id, err := ParseConnectionID(r.ConnectionID)
@@ -131,6 +131,12 @@ func (u Callbacks) receive(ctx context.Context, r CallbackRequest) (*Reply, erro
 		return u.conclude(ctx, c, d, r)
 	}
 	return nil, err
+}
+
+// ofMember reports whether the request comes from an account's stack of an enrolled organization.
+func (r CallbackRequest) ofMember() bool {
+	starts := r.Callback.Resource == ResourceStackStarted && r.ConnectionID == "" && r.EnrolmentID != ""
+	return starts || r.Callback.Resource == ResourceMember
 }
 
 // conclude answers at once, or queues the try that will lead to an answer.

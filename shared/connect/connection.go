@@ -404,7 +404,7 @@ func (c Connection) Launch(now time.Time, by Actor) (Change, error) {
 		}
 		if c.s.Status == StatusDisconnected {
 			s.Stack, s.RoleARN, s.AccountID, s.Regions = Stack{}, RoleARN{}, "", nil
-			s.SessionTags, s.Checks, s.StatusReason, s.Revocation = false, nil, Reason{}, nil
+			s.SessionTags, s.Checks, s.StatusReason = false, nil, Reason{} // but not Revocation: the former role is still to lose its policy
 			s.Permissions, s.PolicyDigest, s.LinkedTo = s.Requested, "", ""
 		}
 	}), nil
@@ -492,6 +492,9 @@ func (c Connection) DueAt() time.Time {
 	due := c.statusDueAt()
 	if r := c.s.Revocation; r != nil {
 		due = sooner(due, r.LiftAt)
+		if r.Undone {
+			due = sooner(due, c.s.UpdatedAt)
+		}
 	}
 	if v := c.s.Verification; v != nil {
 		due = sooner(due, v.NextTryAt.Add(lostRunAfter))

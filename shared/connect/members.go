@@ -89,6 +89,9 @@ func (u Callbacks) receiveMember(ctx context.Context, r CallbackRequest) (*Reply
 	if err = u.Members.Tokens.ProveEnrolment(ctx, id, r.Token); err != nil {
 		return nil, err
 	}
+	if r.Callback.Resource == ResourceStackStarted {
+		return &Reply{OK: true}, nil // the account's own resource tells of its beginning and its end
+	}
 	if r.Callback.RoleARN, err = u.role(r); err != nil {
 		return nil, err
 	}

@@ -385,10 +385,8 @@ func (u Verifications) Sweep(ctx context.Context, id ConnectionID) error {
 	if c.lostRun(now) {
 		return u.takeUp(ctx, c)
 	}
-	if c.liftDue(now) {
-		if c, err = u.lift(ctx, c); err != nil {
-			return err
-		}
+	if c, err = u.tendRevocation(ctx, c); err != nil {
+		return err
 	}
 	switch c.s.Status {
 	case StatusEnabled, StatusDegraded:

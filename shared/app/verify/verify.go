@@ -61,9 +61,14 @@ func Verifications(c config.Config, cfg aws.Config, manifest templates.Manifest)
 			Platform: c.Platform, Assumer: customer.Assumer{Client: sts.NewFromConfig(cfg)}, Clock: time.Now, Expects: expectations(manifest),
 			Inspector: inspector, Organizations: inspector,
 		},
-		Keys: keys.Ring(c, cfg), Revoker: inspector, Jobs: jobs, Sweeps: jobs, Answerer: customresource.NewSender(nil), Clock: time.Now, Jitter: app.Jitter,
+		Keys: keys.Ring(c, cfg), Revoker: revoker(inspector), Jobs: jobs, Sweeps: jobs, Answerer: customresource.NewSender(nil), Clock: time.Now, Jitter: app.Jitter,
 		Interval: c.CheckInterval,
 	}
+}
+
+// revoker writes the policy that the templates declare.
+func revoker(i customer.Inspector) customer.Revoker {
+	return customer.Revoker{Inspector: i, Text: templates.Revocation, Inert: templates.InertCutoff()}
 }
 
 func jobs(c config.Config, cfg aws.Config) queue.Jobs {
