@@ -17,10 +17,11 @@ func (h handmade) terraform() string {
 	label := strings.ReplaceAll(h.order.RoleName, "-", "_")
 	role := "aws_iam_role." + label
 	fmt.Fprintf(&b, "resource \"aws_iam_role\" %q {\n", label)
-	fmt.Fprintf(&b, "  name                 = %s\n", hclQuote(h.order.RoleName))
-	fmt.Fprintf(&b, "  description          = %s\n", hclQuote(h.description()))
-	fmt.Fprintf(&b, "  max_session_duration = %s\n", maxSession)
-	fmt.Fprintf(&b, "  assume_role_policy   = %s\n}\n", heredoc(h.order.TrustPolicy, ""))
+	fmt.Fprintf(&b, "  name                  = %s\n", hclQuote(h.order.RoleName))
+	fmt.Fprintf(&b, "  description           = %s\n", hclQuote(h.description()))
+	fmt.Fprintf(&b, "  max_session_duration  = %s\n", maxSession)
+	b.WriteString("  force_detach_policies = true\n") // or a revocation in force would keep the role from being destroyed
+	fmt.Fprintf(&b, "  assume_role_policy    = %s\n}\n", heredoc(h.order.TrustPolicy, ""))
 
 	var policies []string
 	for _, p := range h.policies {

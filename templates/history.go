@@ -10,7 +10,8 @@ import (
 	"strings"
 )
 
-// The manifest of every version that was ever published, the current one among them: stacks of all of them are there.
+// The manifest of every version that was ever published, the current one among them: stacks of all of them are there. Only
+// that of [Unreleased] may change.
 //
 //go:embed manifests/*.json
 var published embed.FS
@@ -47,22 +48,24 @@ func Changes(from, to string) (changes []Change, ok bool) {
 	return changes, true
 }
 
-// organizationManifests are the versions of the manifest that each version of the organization's template was rendered
-// from, for what it grants in each account.
-func organizationManifests() map[string]string {
-	return map[string]string{"1.0.0": "1.2.0", "1.1.0": "1.3.0"}
+// organizationManifest is the version of the manifest that a version of the organization's template was rendered from, for
+// what it grants in each account; "" where there was no such version.
+func organizationManifest(version string) string {
+	if own, ok := map[string]string{"1.0.0": "1.2.0", "1.1.0": "1.3.0"}[version]; ok {
+		return own
+	}
+	if newer(version, "1.3.0") { // since then it has the manifest's own versions
+		return version
+	}
+	return ""
 }
 
-// OrganizationChanges is [Changes] for the template that connects organizations, whose versions are its own.
+// OrganizationChanges is [Changes] for the template that connects organizations.
 func OrganizationChanges(from, to string) (changes []Change, ok bool) {
-	before, after := organizationManifests()[from], organizationManifests()[to]
-	if before == "" || after == "" || !newer(to, from) {
+	if !newer(to, from) {
 		return nil, false
 	}
-	if before == after {
-		return nil, true
-	}
-	return Changes(before, after)
+	return Changes(organizationManifest(from), organizationManifest(to))
 }
 
 // publishedManifest reads a version's manifest. It is not held against today's rules: it was published.

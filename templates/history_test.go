@@ -14,8 +14,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// What was published stays as it was, and what is current is the newest: whoever changes permissions.json gives it and
-// the template a new version, copies it to manifests/<version>.json and adds its line to SHA256SUMS.
+// What was released stays as it was, and what is current is the newest: whoever changes permissions.json gives it and the
+// templates a new version that is [Unreleased], and copies it to manifests/<version>.json. Its line in SHA256SUMS comes with
+// its release, and never before.
 func TestManifestsArePublishedOnce(t *testing.T) {
 	sums, err := os.ReadFile(filepath.Join("manifests", "SHA256SUMS"))
 	if err != nil {
@@ -27,15 +28,19 @@ func TestManifestsArePublishedOnce(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		sum := sha256.Sum256(text)
-		got.WriteString(hex.EncodeToString(sum[:]) + "  " + v + ".json\n")
+		if sum := sha256.Sum256(text); v != Unreleased {
+			got.WriteString(hex.EncodeToString(sum[:]) + "  " + v + ".json\n")
+		}
 		m, err := publishedManifest(v)
 		if err != nil || m.Version != v {
 			t.Errorf("%s.json is version %q: %v", v, m.Version, err)
 		}
 	}
 	if d := cmp.Diff(string(sums), got.String()); d != "" {
-		t.Errorf("a published manifest was changed: %s", d)
+		t.Errorf("a released manifest was changed, or one has a line in SHA256SUMS that is not released: %s", d)
+	}
+	if Unreleased != "" && Unreleased != Version {
+		t.Errorf("%s is unreleased, and yet %s has followed it", Unreleased, Version)
 	}
 	all := versions()
 	if newest := all[len(all)-1]; newest != Version {
@@ -70,6 +75,9 @@ func TestChangesBetweenVersions(t *testing.T) {
 	simulate := Change{Text: "With every permission set, the platform may also call iam:SimulatePrincipalPolicy, on the role itself."}
 	reports := Change{Text: "The stack also reports its external ID, permission set and permissions boundary. Nothing more is granted."}
 	names := Change{Text: "The stack also reports which version of the permission set custom it has, where the platform has one. Nothing more is granted."}
+	starts := Change{Text: "The stack tells the platform that it runs before it reports its role. Nothing more is granted."}
+	revokes := Change{Text: "The role has one more inline policy, RolecallRevokedSessions, which denies nothing. " +
+		"When the role's sessions are revoked, the platform or you overwrite its date. Nothing more is granted."}
 	for _, c := range []struct {
 		from, to string
 		want     []Change
@@ -79,6 +87,8 @@ func TestChangesBetweenVersions(t *testing.T) {
 		{"1.0.0", "1.2.0", []Change{simulate, reports}},
 		{"1.2.0", "1.3.0", []Change{names}},
 		{"1.0.0", "1.3.0", []Change{simulate, reports, names}},
+		{"1.3.0", "1.4.0", []Change{starts, revokes}},
+		{"1.0.0", "1.4.0", []Change{simulate, reports, names, starts, revokes}},
 	} {
 		got, ok := Changes(c.from, c.to)
 		if d := cmp.Diff(c.want, got); d != "" || !ok {

@@ -9,8 +9,9 @@ import (
 	"strings"
 )
 
-// OrganizationVersion is the version of the template that connects organizations, which each account's stack reports.
-const OrganizationVersion = "1.1.0"
+// OrganizationVersion is the version of the template that connects organizations, which each account's stack reports. Up to
+// 1.1.0 its versions were its own.
+const OrganizationVersion = Version
 
 //go:embed cloudformation/organization.yaml
 var organizationSource string
@@ -76,6 +77,7 @@ func (p Publication) organizationWords(m Manifest) *strings.Replacer {
 		"PLATFORM_REGION_LIST", strings.Join(p.Regions, ", "),
 		"PLATFORM_PERMISSION_SETS", m.summary(),
 		"TEMPLATE_VERSION", OrganizationVersion,
+		"REVOCATION_POLICY", RevocationPolicy,
 	)
 }
 
@@ -96,7 +98,7 @@ func (m Manifest) organization(p Publication, member string) (string, error) {
 		return "", err
 	}
 	blocks := m.blocks(p.Regions)
-	for _, name := range []string{"managed-policies", "policies", "always", "policy-digest"} { // they are the account's
+	for _, name := range accountMarks() { // they are the account's
 		delete(blocks, name)
 	}
 	blocks["account"] = account
@@ -105,6 +107,11 @@ func (m Manifest) organization(p Publication, member string) (string, error) {
 		blocks["member"] = append(blocks["member"], strings.TrimRight("  "+line, " \n"))
 	}
 	return replaceMarks(withoutPreface(organizationSource), blocks)
+}
+
+// accountMarks are the marks of parts/account.yaml.
+func accountMarks() []string {
+	return []string{"managed-policies", "policies", "always", "policy-digest", "revocation"}
 }
 
 // account is the resources that connect one account, at no indentation of their own.
@@ -118,7 +125,7 @@ func (m Manifest) account(management bool) ([]string, error) {
 		}
 	}
 	all, own := m.blocks(nil), map[string][]string{}
-	for _, name := range []string{"managed-policies", "policies", "always", "policy-digest"} {
+	for _, name := range accountMarks() {
 		own[name] = all[name]
 	}
 	text, err := replaceMarks(kept.String(), own)

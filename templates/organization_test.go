@@ -48,10 +48,10 @@ func TestOrganizationIsGolden(t *testing.T) {
 	if d := cmp.Diff(string(want), string(got.Body)); d != "" {
 		t.Errorf("rendering changed (go test ./templates -update accepts it):\n%s", d)
 	}
-	if !regexp.MustCompile(`^organization/1\.1\.0-[0-9a-f]{12}\.yaml$`).MatchString(got.Key) || !strings.Contains(got.Key, got.SHA256[:12]) {
+	if !regexp.MustCompile(`^organization/1\.4\.0-[0-9a-f]{12}\.yaml$`).MatchString(got.Key) || !strings.Contains(got.Key, got.SHA256[:12]) {
 		t.Errorf("key %s of %s", got.Key, got.SHA256)
 	}
-	for _, word := range []string{"PLATFORM_", "TEMPLATE_", "000000000000", "# @"} {
+	for _, word := range []string{"PLATFORM_", "TEMPLATE_", "REVOCATION_POLICY", "000000000000", "# @"} {
 		if strings.Contains(string(got.Body), word) {
 			t.Errorf("the rendering holds %q", word)
 		}
@@ -68,7 +68,10 @@ func types(t *testing.T, body []byte) map[string]string {
 }
 
 func TestOrganizationsResourcesAreTheListed(t *testing.T) {
-	want := map[string]string{"Role": "AWS::IAM::Role", "RoleVerificationPolicy": "AWS::IAM::Policy", "Member": "Custom::RolecallMember"}
+	want := map[string]string{
+		"Role": "AWS::IAM::Role", "RoleVerificationPolicy": "AWS::IAM::Policy", "RoleRevocationPolicy": "AWS::IAM::RolePolicy",
+		"StackStarted": "Custom::RolecallStackStarted", "Member": "Custom::RolecallMember",
+	}
 	if d := cmp.Diff(want, types(t, member(t))); d != "" {
 		t.Errorf("in each account: %s", d)
 	}
@@ -114,9 +117,17 @@ func TestAccountsRoleIsAConnectionsRole(t *testing.T) {
 		if !slices.Equal(last["Action"].([]any), []any{"organizations:DescribeOrganization"}) {
 			t.Errorf("%s may not say which organization it belongs to: %v", where, last)
 		}
-		resource := at(t, parse(t, body), "Resources", "Member", "Properties").(map[string]any)
-		if resource["ServiceTimeout"] != 300 || resource["ServiceToken"] != "arn:${AWS::Partition}:sns:${AWS::Region}:111111111111:rolecall-callbacks" {
-			t.Errorf("%s reports by %v", where, resource)
+		started := at(t, parse(t, body), "Resources", "StackStarted", "Properties").(map[string]any)
+		for name, value := range map[string]any{
+			"ServiceTimeout": 300, "ServiceToken": "arn:${AWS::Partition}:sns:${AWS::Region}:111111111111:rolecall-callbacks",
+			"EnrolmentId": "EnrolmentId", "CallbackToken": "EnrolmentToken", "TemplateVersion": OrganizationVersion,
+		} {
+			if reported := at(t, parse(t, body), "Resources", "Member", "Properties", name); started[name] != value || reported != value {
+				t.Errorf("%s: %s is %v and %v, want %v", where, name, started[name], reported, value)
+			}
+		}
+		if len(started) != 5 {
+			t.Errorf("%s starts with %v", where, started)
 		}
 	}
 }

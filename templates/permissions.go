@@ -194,6 +194,7 @@ func (m Manifest) blocks(regions []string) map[string][]string {
 		"policies":               m.policies(),
 		"always":                 m.alwaysGranted(),
 		"policy-digest":          m.policyDigest(),
+		"revocation":             inertRevocation(),
 		"regions":                {"- [" + strings.Join(regions, ", ") + "]"},
 	}
 }

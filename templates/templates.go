@@ -16,8 +16,12 @@ import (
 	"strings"
 )
 
-// Version of the connection template, which a customer's stack reports. It changes with the template's meaning.
-const Version = "1.3.0"
+// Version of the templates, which a customer's stack reports. It changes with the templates' meaning.
+const Version = "1.4.0"
+
+// Unreleased is the version that no customer has been given yet, so that it may still change; "" where all have been
+// released. Once it is released it gets its line in manifests/SHA256SUMS and stays as it is.
+const Unreleased = "1.4.0"
 
 //go:embed cloudformation/connection.yaml
 var connectionSource string
@@ -64,7 +68,7 @@ func Connection(p Publication) (Rendered, error) {
 	// The placeholders are words that occur nowhere else, and no value holds one: a single pass settles the order.
 	var pairs []string
 	for i, value := range []string{
-		p.PlatformAccount, p.PlatformName, p.TopicName, strings.Join(p.Regions, ", "), manifest.summary(), Version,
+		p.PlatformAccount, p.PlatformName, p.TopicName, strings.Join(p.Regions, ", "), manifest.summary(), Version, RevocationPolicy,
 	} {
 		pairs = append(pairs, placeholders()[i], value)
 	}
@@ -80,7 +84,7 @@ func Connection(p Publication) (Rendered, error) {
 // placeholders are the words of the source that become the platform's own.
 func placeholders() []string {
 	return []string{
-		"000000000000", "PLATFORM_NAME", "PLATFORM_TOPIC", "PLATFORM_REGION_LIST", "PLATFORM_PERMISSION_SETS", "TEMPLATE_VERSION",
+		"000000000000", "PLATFORM_NAME", "PLATFORM_TOPIC", "PLATFORM_REGION_LIST", "PLATFORM_PERMISSION_SETS", "TEMPLATE_VERSION", "REVOCATION_POLICY",
 	}
 }
 

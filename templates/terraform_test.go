@@ -92,6 +92,31 @@ func TestModuleIsDocumented(t *testing.T) {
 	}
 }
 
+// A revocation adds a policy that Terraform does not know: destroying the role must not fail by it.
+func TestTerraformDestroysARevokedRole(t *testing.T) {
+	snippet, diags := hclsyntax.ParseConfig([]byte(recipe(t, order()).Terraform), "snippet.tf", hcl.InitialPos)
+	if diags.HasErrors() {
+		t.Fatal(diags)
+	}
+	roles := 0
+	for where, body := range map[string]*hclsyntax.Body{"module": module(t)["main.tf"], "snippet": snippet.Body.(*hclsyntax.Body)} {
+		for _, b := range body.Blocks {
+			if len(b.Labels) == 0 || b.Labels[0] != "aws_iam_role" {
+				continue
+			}
+			roles++
+			if forced := b.Body.Attributes["force_detach_policies"]; forced == nil {
+				t.Errorf("%s: the role is not destroyed while it bears a policy of others", where)
+			} else if v, diags := forced.Expr.Value(nil); diags.HasErrors() || !v.True() {
+				t.Errorf("%s: force_detach_policies is %v", where, v)
+			}
+		}
+	}
+	if roles != 2 {
+		t.Errorf("%d roles", roles)
+	}
+}
+
 // A module within another configuration must not say where, or as whom, AWS is asked.
 func TestModuleLeavesTheProviderToItsCaller(t *testing.T) {
 	for file, body := range module(t) {

@@ -123,7 +123,11 @@ func (willing) DenyOlder(context.Context, connect.Credentials, connect.RoleARN, 
 	return nil
 }
 
-func (willing) AllowOlder(context.Context, connect.Credentials, connect.RoleARN, connect.Region) error {
+func (willing) AllowOlder(context.Context, connect.Credentials, connect.RoleARN, connect.Region, bool) error {
+	return nil
+}
+
+func (willing) RemoveFormer(context.Context, connect.Credentials, connect.RoleARN, connect.Region, time.Time) error {
 	return nil
 }
 

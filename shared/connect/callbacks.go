@@ -158,7 +158,7 @@ func (u Callbacks) GiveUp(ctx context.Context, r CallbackRequest, why error) err
 // read takes what a request says, without asking anybody.
 func (u Callbacks) read(r CallbackRequest) (cb Callback, err error) {
 	cb = r.Callback
-	if r.EnrolmentID != "" || cb.Resource == ResourceMember {
+	if cb.Resource == ResourceMember || (cb.Resource == ResourceStackStarted && r.ConnectionID == "") {
 		cb.EnrolmentID, err = ParseEnrolmentID(r.EnrolmentID)
 	} else {
 		cb.ConnectionID, err = ParseConnectionID(r.ConnectionID)

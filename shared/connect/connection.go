@@ -406,7 +406,7 @@ func (c Connection) Launch(now time.Time, by Actor) (Change, error) {
 		}
 		if c.s.Status == StatusDisconnected {
 			s.Stack, s.RoleARN, s.AccountID, s.Regions = Stack{}, RoleARN{}, "", nil
-			s.SessionTags, s.Checks, s.Revocation = false, nil, nil
+			s.SessionTags, s.Checks = false, nil // but not Revocation: the former role is still to lose its policy
 			s.Permissions, s.PolicyDigest, s.LinkedTo = s.Requested, "", ""
 		}
 	}), nil
@@ -494,6 +494,9 @@ func (c Connection) DueAt() time.Time {
 	due := c.statusDueAt()
 	if r := c.s.Revocation; r != nil {
 		due = sooner(due, r.LiftAt)
+		if r.Undone {
+			due = sooner(due, c.s.UpdatedAt)
+		}
 	}
 	if v := c.s.Verification; v != nil {
 		due = sooner(due, v.NextTryAt.Add(lostRunAfter))

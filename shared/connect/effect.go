@@ -133,6 +133,7 @@ func (g standing) keep(r Callback, now time.Time) Change {
 		if c.s.Permissions != s.Permissions || c.s.Stack != s.Stack || c.s.PolicyDigest != s.PolicyDigest {
 			s.lookSoon(now)
 		}
+		c.overwritten(s)
 	})
 	ch.fence = g.fence.saw(r)
 	return ch
@@ -296,7 +297,10 @@ func (c Connection) stackDeleted(r Callback, now time.Time) Change {
 			})
 		}
 	case StatusDisconnected, StatusExpired, StatusDeleted:
-		return c.change(EventStackDeleted, ActorStack, now, stackData(r), (*Snapshot).unlink)
+		return c.change(EventStackDeleted, ActorStack, now, stackData(r), func(s *Snapshot) {
+			s.unlink()
+			c.liftForDelete(s, now)
+		})
 	case StatusPending, StatusFailed:
 	}
 	return c.change(EventDisconnected, ActorStack, now, stackData(r), func(s *Snapshot) {
@@ -307,6 +311,7 @@ func (c Connection) stackDeleted(r Callback, now time.Time) Change {
 		s.Status, s.StatusReason, s.Verification = StatusDisconnected, reason, nil
 		s.Launches, s.NextVerificationAt = nil, time.Time{}
 		s.offboard(now)
+		c.liftForDelete(s, now)
 	})
 }
 

@@ -83,7 +83,7 @@ func (c Connection) issuedSession(e Event) (s IssuedSession, ok bool) {
 		SessionName: text("sessionName"), AccessKeyID: text("accessKeyId"), Caller: e.Actor, RoleARN: text("roleArn"),
 		IssuedAt: e.At, ExpiresAt: expires, Reason: text("reason"), PolicyHash: text("policyHash"), Purpose: text("purpose"),
 	}
-	if r := c.s.Revocation; r != nil {
+	if r := c.s.Revocation; r.attached() {
 		s.Denied = madeAt(e, expires).Before(r.Cutoff) && s.RoleARN == r.RoleARN.String()
 	}
 	return s, true

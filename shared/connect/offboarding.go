@@ -51,7 +51,12 @@ func (c Connection) Offboarded(probe Check, now time.Time) (ch Change, ok bool) 
 		kind, step = EventOffboardingTried, 0 // AWS's own failure proves nothing and uses up no probe
 	}
 	data["code"], data["message"], data["fix"] = string(probe.Reason.Code), probe.Reason.Message, probe.Reason.Fix
-	return c.change(kind, ActorRolecall, now, data, func(s *Snapshot) { s.Offboarding.next(step, now) }), true
+	return c.change(kind, ActorRolecall, now, data, func(s *Snapshot) {
+		s.Offboarding.next(step, now)
+		if kind == EventRoleStillAnswers {
+			c.outlives(s, o.RoleARN, now)
+		}
+	}), true
 }
 
 func (o *Offboarding) next(step int, now time.Time) {
@@ -79,7 +84,7 @@ func (v Verifier) Gone(ctx context.Context, s Subject) Check {
 	default:
 		c.Verdict, c.Reason = Failed, Reason{
 			Code: CodeRoleStillAnswers, Message: "the role can still be assumed although the connection has ended",
-			Fix: "Delete the customer's stack, or the role in IAM; Rolecall itself does not use it any more.",
+			Fix: "Delete the customer's stack, or the role in IAM, with its inline policy " + RevocationPolicy + " if there is one; Rolecall itself does not use it any more.",
 		}
 	}
 	return c
@@ -94,5 +99,12 @@ func (u Verifications) offboardingProbe(ctx context.Context, c Connection) error
 	if !ok {
 		return nil
 	}
-	return u.Store.Commit(ctx, ch)
+	if err := u.Store.Commit(ctx, ch); err != nil {
+		return err
+	}
+	if c = ch.Connection(); c.undone(u.Clock()) {
+		_, err := u.denyAgain(ctx, c)
+		return err
+	}
+	return nil
 }

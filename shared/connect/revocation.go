@@ -2,8 +2,9 @@ package connect
 
 import (
 	"context"
-	"errors"
-	"fmt"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -13,9 +14,22 @@ type Revocation struct {
 	At      time.Time
 	RoleARN RoleARN
 	Cutoff  time.Time // the policy denies sessions made before; zero where there is none
-	// LiftAt is when the policy is removed, or whatever is left of an attempt to attach it; zero where nothing is.
+	// LiftAt is when the policy is lifted, or whatever is left of an attempt to attach it; zero where nothing is, be it that the
+	// policy was lifted before the last of the older sessions had ended, since the role was to go.
 	LiftAt time.Time
+	// Undone says that the policy is to be attached again: it was lifted for a stack's Delete and yet the role answers, or an
+	// update of the stack may have overwritten it.
+	Undone bool
+	// Former is the cutoff of a policy that an earlier version attached under the name of IAM's own; zero for none.
+	Former time.Time
 }
+
+// RevocationPolicy is the name of the policy. IAM's console gives its own another one, which is the customer's: it is neither
+// overwritten nor removed.
+const RevocationPolicy = "RolecallRevokedSessions"
+
+// attached reports whether the role may bear the policy with a cutoff that denies something.
+func (r *Revocation) attached() bool { return r != nil && !r.LiftAt.IsZero() }
 
 const (
 	// revocationLife is how long the policy stays: no older session lives longer.
@@ -25,21 +39,17 @@ const (
 	revocationPause = 5 * time.Second
 	// revocationTime bounds each of the customer's account's answers.
 	revocationTime = 4 * time.Second
-	// liftAgain is how long a policy that could not be removed waits for the next attempt.
-	liftAgain = 15 * time.Minute
+	// refusalSettles after the cutoff a refusal counts: until then the policy itself may be what refuses.
+	refusalSettles = time.Minute
+	// liftAgain is how long a policy that could not be lifted waits for the next attempt, liftAgainSoon where a stack's Delete
+	// or the account's answers wait for it, and liftAtOnce within [refusalSettles].
+	liftAgain     = 15 * time.Minute
+	liftAgainSoon = time.Minute
+	liftAtOnce    = 5 * time.Second
 	// MostRevocations is how often a minute one connection's sessions can be revoked. No session is made for some seconds each
 	// time: who could revoke without end could keep everybody else from having any.
 	MostRevocations = 2
 )
-
-// A Revoker attaches and removes the policy by which IAM's own "revoke active sessions" works, in the customer's account,
-// by a session of the role itself. A refusal is an [Error] of KindDenied.
-type Revoker interface {
-	// DenyOlder denies everything to the role's sessions that were made before cutoff.
-	DenyOlder(ctx context.Context, c Credentials, role RoleARN, region Region, cutoff time.Time) error
-	// AllowOlder removes that policy; that there is none is no error.
-	AllowOlder(ctx context.Context, c Credentials, role RoleARN, region Region) error
-}
 
 // Revoke makes the connection's older sessions unreachable.
 func (c Connection) Revoke(now time.Time, by Actor) (Change, error) {
@@ -50,7 +60,11 @@ func (c Connection) Revoke(now time.Time, by Actor) (Change, error) {
 		return c.change(EventSessionsRevoked, by, now, nil, func(*Snapshot) {}), nil
 	}
 	return c.change(EventSessionsRevoked, by, now, nil, func(s *Snapshot) {
-		s.Revocation = &Revocation{At: now, RoleARN: s.RoleARN, LiftAt: now.Add(revocationLife)}
+		r := &Revocation{At: now, RoleARN: s.RoleARN, LiftAt: now.Add(revocationLife)}
+		if earlier := s.Revocation; earlier.attached() && earlier.RoleARN == r.RoleARN {
+			r.Former = earlier.Former
+		}
+		s.Revocation = r
 	}), nil
 }
 
@@ -60,16 +74,120 @@ func (c Connection) sessionsDenied(cutoff, now time.Time, by Actor) Change {
 		"roleArn": c.s.Revocation.RoleARN.String(), "deniedBefore": cutoff.UTC().Format(time.RFC3339),
 		"policyRemovedAt": c.s.Revocation.LiftAt.UTC().Format(time.RFC3339),
 	}
-	return c.change(EventSessionsDenied, by, now, data, func(s *Snapshot) { s.Revocation.Cutoff = cutoff })
+	return c.change(EventSessionsDenied, by, now, data, func(s *Snapshot) { s.Revocation.Cutoff, s.Revocation.Undone = cutoff, false })
 }
 
-// lifted tells that the policy is gone, or out of reach.
+// lifted tells that the policy denies nothing any more, or is out of reach. One that was lifted while older sessions may be left
+// is kept in mind, should the role outlive it.
 func (c Connection) lifted(why Reason, now time.Time) Change {
 	data := map[string]any{"roleArn": c.s.Revocation.RoleARN.String(), "removed": why.Code == ""}
 	if why.Code != "" {
 		data["code"], data["message"], data["fix"] = string(why.Code), why.Message, why.Fix
 	}
-	return c.change(EventRevocationLifted, ActorRolecall, now, data, func(s *Snapshot) { s.Revocation = nil })
+	return c.change(EventRevocationLifted, ActorRolecall, now, data, func(s *Snapshot) {
+		if why.Code == "" && c.olderLeft(now) {
+			s.Revocation.LiftAt, s.Revocation.Former, s.Revocation.Undone = time.Time{}, time.Time{}, false
+			return
+		}
+		s.Revocation = nil
+	})
+}
+
+// olderLeft reports whether sessions that were revoked may not have ended yet.
+func (c Connection) olderLeft(now time.Time) bool {
+	r := c.s.Revocation
+	return r != nil && !r.Cutoff.IsZero() && now.Before(r.Cutoff.Add(LongestSession))
+}
+
+// inertSince is the first version of the templates that declares the policy.
+const inertSince = "1.4.0"
+
+// declared reports whether the template of the connection's stack declares the policy for the role.
+func (c Connection) declared(role RoleARN) bool {
+	return c.s.madeByStack(role) && !olderVersion(c.s.Stack.TemplateVersion, inertSince)
+}
+
+// madeByStack reports whether the connection's stack made the role.
+func (s Snapshot) madeByStack(role RoleARN) bool {
+	return !s.Stack.ID.IsZero() && s.Stack.has(role) && s.Stack.ID.Account() == role.Account()
+}
+
+// olderVersion reports whether a template's version comes before another. What is no version of ours comes before all.
+func olderVersion(version, other string) bool {
+	return slices.Compare(versionNumbers(version), versionNumbers(other)) < 0
+}
+
+func versionNumbers(version string) []int {
+	parts := strings.Split(version, ".")
+	numbers := make([]int, 0, len(parts))
+	for _, p := range parts {
+		n, err := strconv.Atoi(p)
+		if err != nil || len(parts) != 3 {
+			return nil
+		}
+		numbers = append(numbers, n)
+	}
+	return numbers
+}
+
+// liftForDelete has the policy lifted at once, in s as it becomes, when the connection's stack is being deleted with the role:
+// CloudFormation deletes no role that bears a policy which its template does not declare. One that it declares CloudFormation
+// deletes itself.
+func (c Connection) liftForDelete(s *Snapshot, now time.Time) {
+	r := s.Revocation
+	if !r.attached() || !c.s.madeByStack(r.RoleARN) {
+		return
+	}
+	if c.declared(r.RoleARN) {
+		r.LiftAt, r.Undone = time.Time{}, false
+		return
+	}
+	r.LiftAt, r.Undone = now, false
+	if s.Status == StatusDisconnected {
+		s.StatusReason.Fix += " If the stack ends in DELETE_FAILED, delete it again: its role bore the policy " + RevocationPolicy +
+			", since its sessions were revoked. If that fails, too, remove the policy from the role first."
+	}
+}
+
+// overwritten has the policy attached again, in s as it becomes, after an update of the stack to a template that declares it where
+// the one before did not, or the other way round: CloudFormation may have written the text that denies nothing, or removed it.
+func (c Connection) overwritten(s *Snapshot) {
+	if r := s.Revocation; r.attached() && c.declared(r.RoleARN) != (Connection{*s}).declared(r.RoleARN) {
+		r.Undone = true
+	}
+}
+
+// outlives has the policy attached again, in s as it becomes, if it was lifted so that the role could be deleted, and the role
+// answers all the same.
+func (c Connection) outlives(s *Snapshot, role RoleARN, now time.Time) {
+	if r := s.Revocation; c.olderLeft(now) && r.RoleARN == role && !r.attached() {
+		r.LiftAt, r.Undone = r.Cutoff.Add(revocationLife), true
+	}
+}
+
+// undone reports whether the policy is to be attached again.
+func (c Connection) undone(now time.Time) bool {
+	return c.s.Revocation.attached() && c.s.Revocation.Undone && c.olderLeft(now)
+}
+
+// justRevoked reports whether the policy itself may be what refuses.
+func (c Connection) justRevoked(now time.Time) bool {
+	since := c.s.Revocation.Cutoff
+	if since.IsZero() {
+		since = c.s.Revocation.At
+	}
+	return now.Before(since.Add(refusalSettles))
+}
+
+// againIn is how long an attempt to lift the policy, or to attach it again, waits for the next one.
+func (c Connection) againIn(now time.Time) time.Duration {
+	switch {
+	case c.justRevoked(now):
+		return liftAtOnce
+	case c.olderLeft(now):
+		return liftAgainSoon
+	}
+	return liftAgain
 }
 
 // revoking says that sessions made now might be denied by a policy that is just being attached.
@@ -88,175 +206,18 @@ var errRevoking = &Error{
 	Kind: KindUnavailable, Code: CodeBusy, Message: "the connection's sessions are just being revoked", Fix: "Try again in a few seconds.",
 }
 
-// liftDue says that it is time to remove the policy.
+// liftDue says that it is time to lift the policy.
 func (c Connection) liftDue(now time.Time) bool {
-	return c.s.Revocation != nil && !c.s.Revocation.LiftAt.IsZero() && !now.Before(c.s.Revocation.LiftAt)
+	return c.s.Revocation.attached() && !now.Before(c.s.Revocation.LiftAt)
 }
 
-// A Revoked tells truthfully what a revocation has stopped, and what not.
-type Revoked struct {
-	Connection Connection
-	At         time.Time
-	Denied     bool      // older sessions are denied by the customer's account
-	Before     time.Time // sessions made before are denied; where not Denied, by an earlier revocation
-	LiftAt     time.Time // when the policy is removed again, or what may be left of an attempt to attach it
-	ValidUntil time.Time // where not denied: no older session lives longer
-	Reason     Reason    // why not denied, and what the customer can do
-}
-
-// Revoke stops hand-outs of the connection's older sessions, and has the customer's account deny them where the role may
-// see to that itself.
-func (u Verifications) Revoke(ctx context.Context, t Target) (Revoked, error) {
-	var earlier *Revocation // whose policy is attached still
-	counted := false
-	c, err := u.begin(ctx, t, func(c Connection) (Change, error) {
-		earlier = c.s.Revocation
-		ch, err := c.Revoke(u.Clock(), t.By)
-		if err != nil || counted {
-			return ch, err
-		}
-		counted = true
-		return ch, u.Revocations.AdmitFor(ctx, t.Tenant, c.s.ID)
-	})
-	if err != nil {
-		return Revoked{}, err
-	}
-	if c.byKeys() {
-		return c.revokedKeys(), nil
-	}
-	r := c.s.Revocation
-	out := Revoked{Connection: c, At: r.At, ValidUntil: r.At.Add(LongestSession)}
-	d := u.deny(ctx, c)
-	out.Reason = d.why
-	switch {
-	case d.why.Code == "":
-		out.Denied, out.Before, out.LiftAt, out.ValidUntil = true, d.cutoff, r.LiftAt, time.Time{}
-	case earlier != nil && earlier.RoleARN == r.RoleARN && !earlier.Cutoff.IsZero():
-		out.Before, out.LiftAt = earlier.Cutoff, r.LiftAt // that much is denied, as it was before
-	case d.unknown || earlier != nil:
-		out.LiftAt = r.LiftAt
-		return out, nil // a policy may be attached: what is intended stays, so that it is removed in time
-	}
-	settled, err := u.settleRevocation(ctx, c, r.At, func(c Connection) Change {
-		if !out.Before.IsZero() {
-			return c.sessionsDenied(out.Before, u.Clock(), t.By)
-		}
-		return c.lifted(d.why, u.Clock())
-	})
-	if err != nil {
-		return Revoked{}, err
-	}
-	out.Connection = settled
-	return out, nil
-}
-
-// settleRevocation commits what became of a revocation, unless a newer one has taken its place.
-func (u Verifications) settleRevocation(ctx context.Context, c Connection, at time.Time, decide func(Connection) Change) (Connection, error) {
-	var err error
-	for range attempts {
-		if c.s.Revocation == nil || !c.s.Revocation.At.Equal(at) {
-			return c, nil
-		}
-		ch := decide(c)
-		if err = u.Store.Commit(ctx, ch); err == nil {
-			return ch.Connection(), nil
-		}
-		if !errors.Is(err, ErrConflict) {
-			return c, err
-		}
-		if c, err = u.Store.Connection(ctx, c.s.ID); err != nil {
-			return c, err
-		}
-	}
-	return c, ErrConflict
-}
-
-// A denial is what became of attaching the policy.
-type denial struct {
-	cutoff  time.Time
-	why     Reason // that it is not attached
-	unknown bool   // it may be attached all the same: AWS was asked, and gave no answer
-}
-
-// deny attaches the policy by a session of the role. AWS's clock counts: the cutoff is the second after that session was
-// made, and until it has come no new one is.
-func (u Verifications) deny(ctx context.Context, c Connection) denial {
-	ctx, done := context.WithTimeout(ctx, revocationTime)
-	defer done()
-	var d denial
-	session, err := u.Verifier.Assumer.AssumeRole(ctx, probe(c.subject(c.s.RoleARN), c.s.ExternalID))
-	if err == nil {
-		d.cutoff = session.Credentials.Expires.Add(time.Second - verifyDuration)
-		err = u.Revoker.DenyOlder(ctx, session.Credentials, c.s.RoleARN, c.s.DefaultRegion, d.cutoff)
-		d.unknown = err != nil && !isDenied(err)
-	}
-	if err == nil {
-		return d
-	}
-	d.why = Reason{
-		Code: CodeSTSUnavailable, Message: "AWS did not answer as it should, so that nothing denies the sessions that are out already",
-		Fix: "Revoke again. " + revokeByHand(c.s.RoleARN),
-	}
-	if isDenied(err) {
-		d.why.Code = CodeRevocationDenied
-		d.why.Message = "the role may not give itself a policy, so that nothing denies the sessions that are out already"
-		d.why.Fix = revokeByHand(c.s.RoleARN)
-	}
-	return d
-}
-
-func revokeByHand(role RoleARN) string {
-	return fmt.Sprintf("The customer can deny them at once: in IAM, Roles, %s, Revoke sessions, choose Revoke active sessions.", role.Name())
-}
-
-// lift removes the policy once no older session is left. It is given up where the account refuses, as when the customer has
-// removed the role; other failures are tried again.
-func (u Verifications) lift(ctx context.Context, c Connection) (Connection, error) {
-	err := u.allow(ctx, c)
-	var why Reason
-	switch {
-	case isDenied(err):
-		why = Reason{
-			Code: CodeRevocationDenied, Message: "the policy AWSRevokeOlderSessions could not be removed: the account refuses",
-			Fix: "It denies nothing any more. The customer can remove it: in IAM, Roles, " + c.s.Revocation.RoleARN.Name() + ", Permissions.",
-		}
-	case err != nil:
-		return c, u.Sweeps.Sweep(ctx, []ConnectionID{c.s.ID}, liftAgain)
-	}
-	return u.settleRevocation(ctx, c, c.s.Revocation.At, func(c Connection) Change { return c.lifted(why, u.Clock()) })
-}
-
-func (u Verifications) allow(ctx context.Context, c Connection) error {
-	ctx, done := context.WithTimeout(ctx, revocationTime)
-	defer done()
-	role := c.s.Revocation.RoleARN
-	session, err := u.Verifier.Assumer.AssumeRole(ctx, probe(c.subject(role), c.s.ExternalID))
-	if err != nil {
-		return err
-	}
-	return u.Revoker.AllowOlder(ctx, session.Credentials, role, c.s.DefaultRegion)
-}
-
-// liftsFor reports whether the Delete of a stack has to be followed by the policy's removal: CloudFormation cannot delete a role that
-// has it.
-func (c Connection) liftsFor(r Callback) bool {
-	v := c.s.Revocation
-	return v != nil && !v.LiftAt.IsZero() && c.s.Stack.ID == r.StackID && c.s.Stack.has(v.RoleARN)
-}
-
-// liftForDelete removes the policy after the Delete of the role's stack was proven. A message of an earlier version has the answer
-// to that Delete still to be given.
-func (u Verifications) liftForDelete(ctx context.Context, c Connection, job VerifyJob) error {
-	var err error
-	if c.s.Revocation != nil && !c.s.Revocation.LiftAt.IsZero() {
-		_, err = u.lift(ctx, c)
-	}
+// liftForStack lifts the policy after the Delete of the role's stack was proven. A message of an earlier version has the answer to
+// that Delete still to be given.
+func (u Verifications) liftForStack(ctx context.Context, c Connection, job VerifyJob) error {
+	lifting := u.LiftForDelete(ctx, c)
 	waiting := job.ReplyTo.awaited(u.Clock())
-	if waiting == nil {
-		return err
-	}
-	if u.Answerer.Answer(ctx, *waiting, Reply{OK: true}) == nil {
-		return nil
+	if waiting == nil || u.Answerer.Answer(ctx, *waiting, Reply{OK: true}) == nil {
+		return lifting
 	}
 	job.ReplyTo = waiting
 	return u.Jobs.Verify(ctx, job, answerAgain)

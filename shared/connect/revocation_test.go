@@ -1,6 +1,7 @@
 package connect_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -10,26 +11,61 @@ import (
 	"rolecall/shared/connect"
 )
 
-// A policyBoard plays the customer's IAM: what was attached to the role, and whether the role may do that.
+// A policyBoard plays the customer's IAM: the role's inline policies by name, and whether the role may change them.
 type policyBoard struct {
-	cutoff  time.Time
-	refuses error
-	lost    bool // the answer to an attachment, which is made
-	removed int
+	policies map[string]string // to the cutoff; inert, or the text of somebody else's
+	refuses  error
+	lost     bool // the answer to an attachment, which is made
+	unread   error
+	removed  int
 }
 
-func (p *policyBoard) DenyOlder(_ context.Context, _ connect.Credentials, _ connect.RoleARN, _ connect.Region, cutoff time.Time) error {
-	if p.refuses == nil || p.lost {
-		p.cutoff = cutoff
+const (
+	consolesPolicy = "AWSRevokeOlderSessions"
+	inert          = "inert"
+)
+
+func (p *policyBoard) cutoff() string { return p.policies[connect.RevocationPolicy] }
+
+// refused is IAM's refusal to a session: the policy itself is one reason for it.
+func (p *policyBoard) refused(c connect.Credentials) error {
+	for _, text := range p.policies {
+		if cutoff, err := time.Parse(time.RFC3339, text); err == nil && c.Expires.Add(-15*time.Minute).Before(cutoff) {
+			return errDenied
+		}
 	}
 	return p.refuses
 }
 
-func (p *policyBoard) AllowOlder(context.Context, connect.Credentials, connect.RoleARN, connect.Region) error {
-	if p.refuses == nil {
-		p.removed++
+func (p *policyBoard) DenyOlder(_ context.Context, c connect.Credentials, _ connect.RoleARN, _ connect.Region, cutoff time.Time) error {
+	err := p.refused(c)
+	if err == nil || p.lost {
+		p.policies[connect.RevocationPolicy] = cutoff.Format(time.RFC3339)
 	}
-	return p.refuses
+	return err
+}
+
+func (p *policyBoard) AllowOlder(_ context.Context, c connect.Credentials, _ connect.RoleARN, _ connect.Region, declared bool) error {
+	if err := p.refused(c); err != nil {
+		return err
+	}
+	p.removed++
+	delete(p.policies, connect.RevocationPolicy)
+	if declared {
+		p.policies[connect.RevocationPolicy] = inert
+	}
+	return nil
+}
+
+func (p *policyBoard) RemoveFormer(_ context.Context, c connect.Credentials, _ connect.RoleARN, _ connect.Region, cutoff time.Time) error {
+	if err := cmp.Or(p.unread, p.refused(c)); err != nil {
+		return err
+	}
+	if text, there := p.policies[consolesPolicy]; there && text != cutoff.Format(time.RFC3339) {
+		return connect.ErrNotOurs
+	}
+	delete(p.policies, consolesPolicy)
+	return nil
 }
 
 // A revoking is a connection whose sessions are handed out and revoked, at a time that is moved by hand.
@@ -47,9 +83,13 @@ type revoking struct {
 
 func newRevoking(t *testing.T) *revoking {
 	t.Helper()
-	c := in(t, connect.StatusEnabled)
+	return revokingOf(t, in(t, connect.StatusEnabled))
+}
+
+func revokingOf(t *testing.T, c connect.Connection) *revoking {
+	t.Helper()
 	b := newBench(c)
-	r := &revoking{T: t, clock: &handClock{}, board: &policyBoard{}, store: b.store, out: b.out, id: string(c.ID())}
+	r := &revoking{T: t, clock: &handClock{}, board: &policyBoard{policies: map[string]string{}}, store: b.store, out: b.out, id: string(c.ID())}
 	r.sts = &upstream{clock: r.clock.now}
 	r.u = b.u
 	r.u.Clock, r.u.Revoker, r.u.Verifier.Assumer, r.u.Sweeps = r.clock.now, r.board, assumedAt{r.clock}, b.out
@@ -80,6 +120,15 @@ func (r *revoking) revoke() connect.Revoked {
 	return out
 }
 
+func (r *revoking) sweep() {
+	r.Helper()
+	if err := r.u.Sweep(context.Background(), connect.ConnectionID(r.id)); err != nil {
+		r.Fatal(err)
+	}
+}
+
+func (r *revoking) connection() connect.Connection { return r.store.conns[connect.ConnectionID(r.id)] }
+
 func (r *revoking) types() string {
 	var types []string
 	for _, e := range r.store.events {
@@ -97,7 +146,7 @@ func TestRevocationWhereTheRoleMay(t *testing.T) {
 	}
 	r.clock.move(400 * time.Millisecond)
 	out := r.revoke()
-	if !out.Denied || !out.Before.Equal(noon.Add(time.Second)) || !out.ValidUntil.IsZero() || out.Reason.Code != "" || !r.board.cutoff.Equal(out.Before) {
+	if !out.Denied || !out.Before.Equal(noon.Add(time.Second)) || !out.ValidUntil.IsZero() || out.Reason.Code != "" || r.board.cutoff() != "2026-11-21T12:00:01Z" {
 		t.Fatalf("%+v", out)
 	}
 	if err := r.get(); !errors.Is(err, connect.ErrConflict) {
@@ -108,26 +157,16 @@ func TestRevocationWhereTheRoleMay(t *testing.T) {
 		t.Errorf("%d sessions made (%v): the old one was handed out again", r.sts.calls.Load(), err)
 	}
 	r.clock.move(30 * time.Minute)
-	sweep := func() {
-		t.Helper()
-		c, err := connect.ParseConnectionID(r.id)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := r.u.Sweep(context.Background(), c); err != nil {
-			t.Fatal(err)
-		}
-	}
-	sweep()
+	r.sweep()
 	if r.board.removed != 0 {
 		t.Error("the policy was removed while older sessions live")
 	}
 	r.clock.move(35 * time.Minute)
-	sweep()
+	r.sweep()
 	if r.board.removed != 1 || !strings.HasPrefix(r.types(), "sessions_revoked sessions_denied") || !strings.Contains(r.types(), "revocation_lifted") {
 		t.Errorf("removed %d times: %s", r.board.removed, r.types())
 	}
-	sweep()
+	r.sweep()
 	if r.board.removed != 1 {
 		t.Error("removed once more")
 	}
@@ -190,18 +229,13 @@ func TestRevocationWithAPolicyThatMayBeThere(t *testing.T) {
 			if out.Denied || out.ValidUntil.IsZero() || out.Reason.Code == "" || out.LiftAt.IsZero() || out.Before.IsZero() == tt.before {
 				t.Errorf("%+v", out)
 			}
-			id, err := connect.ParseConnectionID(r.id)
-			if err != nil {
-				t.Fatal(err)
-			}
-			c, err := r.store.Connection(context.Background(), id)
-			if err != nil || c.Snapshot().Revocation == nil || !c.Snapshot().Revocation.Cutoff.Equal(out.Before) {
-				t.Fatalf("kept %+v, %v", c.Snapshot().Revocation, err)
+			if kept := r.connection().Snapshot().Revocation; kept == nil || !kept.Cutoff.Equal(out.Before) {
+				t.Fatalf("kept %+v", kept)
 			}
 			r.board.refuses = nil
 			r.clock.move(66 * time.Minute)
-			if err := r.u.Sweep(context.Background(), id); err != nil || r.board.removed != 1 {
-				t.Errorf("removed %d times: %v", r.board.removed, err)
+			if r.sweep(); r.board.removed != 1 {
+				t.Errorf("removed %d times", r.board.removed)
 			}
 		})
 	}
@@ -236,25 +270,5 @@ func TestRevocationLeftHalfDone(t *testing.T) {
 	r.clock.move(5 * time.Second)
 	if err := r.get(); err != nil {
 		t.Error(err)
-	}
-}
-
-// A stack's Delete waits for the policy's removal, and is answered whatever becomes of that.
-func TestDeleteAfterRevocation(t *testing.T) {
-	for _, refuses := range []error{nil, errDenied, connect.Unavailable(connect.CodeSTSUnavailable, "down", nil)} {
-		r := newRevoking(t)
-		r.revoke()
-		r.board.refuses = refuses
-		id, err := connect.ParseConnectionID(r.id)
-		if err != nil {
-			t.Fatal(err)
-		}
-		job := connect.VerifyJob{ConnectionID: id, Farewell: true, ReplyTo: &connect.ReplyTo{Until: noon.Add(time.Hour)}}
-		if err := r.u.Try(context.Background(), job); err != nil {
-			t.Fatal(err)
-		}
-		if len(r.out.answers) != 1 || !r.out.answers[0].OK || (r.board.removed == 1) != (refuses == nil) {
-			t.Errorf("%v: replies %v, removed %d", refuses, r.out.answers, r.board.removed)
-		}
 	}
 }

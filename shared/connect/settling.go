@@ -190,7 +190,7 @@ func (u Settling) follow(ctx context.Context, g standing, e effect, r Callback) 
 	if v, ok := c.Trial(); ok && e.run {
 		return u.Jobs.Verify(ctx, VerifyJob{ConnectionID: c.s.ID, Run: v.Run, Attempt: v.Attempt}, 0)
 	}
-	if r.Type == RequestDelete && g.connection.liftsFor(r) {
+	if v := c.s.Revocation; r.Type == RequestDelete && v.attached() && !v.LiftAt.After(u.Clock()) {
 		return u.Jobs.Verify(ctx, VerifyJob{ConnectionID: c.s.ID, Lift: true}, 0)
 	}
 	return nil

@@ -81,7 +81,7 @@ func (u Verifications) Try(ctx context.Context, job VerifyJob) error {
 		return err
 	}
 	if job.Lift {
-		return u.liftForDelete(ctx, c, job)
+		return u.liftForStack(ctx, c, job)
 	}
 	made := false
 	if v, ok := c.Trial(); ok && v.Run == job.Run && v.Attempt == job.Attempt {
@@ -394,10 +394,8 @@ func (u Verifications) Sweep(ctx context.Context, id ConnectionID) error {
 	if c.lostRun(now) {
 		return u.takeUp(ctx, c)
 	}
-	if c.liftDue(now) {
-		if c, err = u.lift(ctx, c); err != nil {
-			return err
-		}
+	if c, err = u.tendRevocation(ctx, c); err != nil {
+		return err
 	}
 	switch c.s.Status {
 	case StatusEnabled, StatusDegraded:

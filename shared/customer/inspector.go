@@ -126,7 +126,8 @@ func (r simulationResult) ruling() connect.Ruling {
 }
 
 // Permissions implements connect.Inspector. The Region is told to the simulator, since policies often ask for it and
-// the simulator does not know.
+// the simulator does not know; and the present as the time when the session was made, or the policy that denies a role's older
+// sessions would leave every missing permission undecided.
 func (i Inspector) Permissions(
 	ctx context.Context, c connect.Credentials, role connect.RoleARN, region connect.Region, actions []string,
 ) ([]connect.ActionRuling, error) {
@@ -135,6 +136,9 @@ func (i Inspector) Permissions(
 		"ContextEntries.member.1.ContextKeyName":            {"aws:RequestedRegion"},
 		"ContextEntries.member.1.ContextKeyType":            {"string"},
 		"ContextEntries.member.1.ContextKeyValues.member.1": {string(region)},
+		"ContextEntries.member.2.ContextKeyName":            {"aws:TokenIssueTime"},
+		"ContextEntries.member.2.ContextKeyType":            {"date"},
+		"ContextEntries.member.2.ContextKeyValues.member.1": {i.Clock().UTC().Format(time.RFC3339)},
 	}
 	for n, action := range actions {
 		form.Set(fmt.Sprintf("ActionNames.member.%d", n+1), action)

@@ -113,6 +113,22 @@ func TestParse(t *testing.T) {
 	}
 }
 
+// Since template 1.4.0 accounts' stacks of an organization say that they run, by their enrolment's id.
+func TestParseTakesAMembersStart(t *testing.T) {
+	const enrolment = "enr_0123456789abcdefghjkmnpqrs"
+	for _, kind := range []string{"Create", "Update", "Delete"} {
+		change := map[string]any{"RequestType": kind, "ResourceType": "Custom::RolecallStackStarted", "LogicalResourceId": "StackStarted"}
+		got, err := topics().Parse(wrap(t, create(t, change, map[string]any{"ConnectionId": nil, "RoleArn": nil, "EnrolmentId": enrolment, "TemplateVersion": "1.4.0"}), nil))
+		if err != nil || got.Malformed != nil {
+			t.Fatal(err, got.Malformed)
+		}
+		if got.EnrolmentID != enrolment || got.ConnectionID != "" || got.Callback.Resource != connect.ResourceStackStarted ||
+			got.Callback.TemplateVersion != "1.4.0" || got.Token.Reveal() != "token-1" || got.ReplyTo.PhysicalID != enrolment+"-012345678901" {
+			t.Errorf("%s: %+v", kind, got.CallbackRequest)
+		}
+	}
+}
+
 // Template 1.2.0 says more of the role; a Delete is not held up by any of it.
 func TestParseTakesWhatIsGranted(t *testing.T) {
 	const boundary = "arn:aws:iam::012345678901:policy/vendors/Boundary"

@@ -227,7 +227,7 @@ func (a api) one(ctx context.Context, c call, found connect.Connection) (reply, 
 }
 
 func (a api) get(ctx context.Context, c call, in oneInput) (reply, error) {
-	one, err := a.Connections.Get(ctx, c.caller.Tenant, in.ID)
+	found, err := a.Connections.Get(ctx, c.caller.Tenant, in.ID)
 	if err != nil {
 		return reply{}, err
 	}

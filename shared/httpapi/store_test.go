@@ -356,6 +356,10 @@ func (a *account) DenyOlder(context.Context, connect.Credentials, connect.RoleAR
 	return nil
 }
 
-func (a *account) AllowOlder(context.Context, connect.Credentials, connect.RoleARN, connect.Region) error {
+func (a *account) AllowOlder(context.Context, connect.Credentials, connect.RoleARN, connect.Region, bool) error {
+	return nil
+}
+
+func (*account) RemoveFormer(context.Context, connect.Credentials, connect.RoleARN, connect.Region, time.Time) error {
 	return nil
 }

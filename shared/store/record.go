@@ -74,6 +74,9 @@ type revocationRecord struct {
 	RoleARN string `dynamodbav:"roleArn"`
 	Cutoff  string `dynamodbav:"cutoff,omitempty"`
 	LiftAt  string `dynamodbav:"liftAt,omitempty"`
+	Policy  string `dynamodbav:"policy,omitempty"` // its name; "" of earlier versions
+	Former  string `dynamodbav:"formerCutoff,omitempty"`
+	Undone  bool   `dynamodbav:"undone,omitempty"`
 }
 
 type connectionRecord struct {
@@ -290,6 +293,7 @@ func toConnection(c connect.Connection) connectionRecord {
 	if v := s.Revocation; v != nil {
 		r.Revocation = &revocationRecord{
 			At: timeText(v.At), RoleARN: v.RoleARN.String(), Cutoff: timeText(v.Cutoff), LiftAt: timeText(v.LiftAt),
+			Policy: connect.RevocationPolicy, Former: timeText(v.Former), Undone: v.Undone,
 		}
 	}
 	if l := s.LastRun; l.Run != 0 {
@@ -368,6 +372,10 @@ func (r connectionRecord) connection() (connect.Connection, error) {
 	if v := r.Revocation; v != nil {
 		s.Revocation = &connect.Revocation{
 			At: p.time(v.At), RoleARN: p.role(v.RoleARN), Cutoff: p.time(v.Cutoff), LiftAt: p.time(v.LiftAt),
+			Former: p.time(v.Former), Undone: v.Undone,
+		}
+		if v.Policy == "" { // written by a version whose policy had the name of IAM's own
+			s.Revocation.Former = s.Revocation.Cutoff
 		}
 	}
 	if l := r.LastRun; l != nil {

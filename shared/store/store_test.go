@@ -518,6 +518,36 @@ func TestARevocationIsKept(t *testing.T) {
 	if got := kept.Snapshot().Revocation; got == nil || *got != want {
 		t.Errorf("kept %v, want %v", got, want)
 	}
+
+	full := kept.Snapshot()
+	want = connect.Revocation{
+		At: noon, RoleARN: want.RoleARN, Cutoff: noon.Add(time.Second), LiftAt: noon.Add(time.Hour), Undone: true, Former: noon.Add(-time.Minute),
+	}
+	full.Revocation = &want
+	restored, err := connect.Restore(full)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ch, err = restored.Delete(noon.Add(2*time.Hour), "ada")
+	commit(t, s, ch, err)
+	if kept, err = s.Connection(context.Background(), c.ID()); err != nil || *kept.Snapshot().Revocation != want {
+		t.Errorf("kept %v, %v, want %v", kept.Snapshot().Revocation, err, want)
+	}
+
+	// A version before this one knew neither the policy's name nor any of a version before it.
+	_, err = s.Client.UpdateItem(context.Background(), &dynamodb.UpdateItemInput{
+		TableName: &s.Table, UpdateExpression: aws.String("REMOVE revocation.#policy, revocation.formerCutoff"),
+		ExpressionAttributeNames: map[string]string{"#policy": "policy"},
+		Key: map[string]types.AttributeValue{
+			"PK": &types.AttributeValueMemberS{Value: "CONN#" + string(c.ID())}, "SK": &types.AttributeValueMemberS{Value: "META"},
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if kept, err = s.Connection(context.Background(), c.ID()); err != nil || !kept.Snapshot().Revocation.Former.Equal(want.Cutoff) {
+		t.Errorf("of an earlier version: %v %v", kept.Snapshot().Revocation, err)
+	}
 }
 
 func TestTimeline(t *testing.T) {

@@ -9,15 +9,17 @@ locals {
   platform = "arn:${data.aws_partition.current.partition}:iam::${var.platform_account_id}"
 }
 
-# Three things guard it: the platform's account, the path of the roles in it that may ask, the external ID.
+# Three things guard it: the platform's account, the path of the roles in it that may ask, the external ID. Its policies may be
+# more than this module's: a revocation of sessions adds one for an hour.
 resource "aws_iam_role" "this" {
-  name                 = var.role_name
-  name_prefix          = var.role_name == null ? "rolecall-" : null
-  path                 = var.role_path
-  description          = "Lets ${var.platform_name} (account ${var.platform_account_id}) in with ${var.permission_set} permissions${var.connection_id == "" ? "" : " - ${var.connection_id}"}"
-  max_session_duration = var.max_session_duration
-  permissions_boundary = var.permissions_boundary_arn
-  tags                 = var.tags
+  name                  = var.role_name
+  name_prefix           = var.role_name == null ? "rolecall-" : null
+  path                  = var.role_path
+  force_detach_policies = true
+  description           = "Lets ${var.platform_name} (account ${var.platform_account_id}) in with ${var.permission_set} permissions${var.connection_id == "" ? "" : " - ${var.connection_id}"}"
+  max_session_duration  = var.max_session_duration
+  permissions_boundary  = var.permissions_boundary_arn
+  tags                  = var.tags
 
   assume_role_policy = jsonencode({
     Version = "2012-10-17"

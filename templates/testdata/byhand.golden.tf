@@ -1,8 +1,9 @@
 resource "aws_iam_role" "rolecall_0000000000_1" {
-  name                 = "rolecall-0000000000-1"
-  description          = "Lets Acme Cloud (EU) (account 111111111111) in with read-only permissions - conn_01jd0000000000000000000000"
-  max_session_duration = 3600
-  assume_role_policy   = <<-JSON
+  name                  = "rolecall-0000000000-1"
+  description           = "Lets Acme Cloud (EU) (account 111111111111) in with read-only permissions - conn_01jd0000000000000000000000"
+  max_session_duration  = 3600
+  force_detach_policies = true
+  assume_role_policy    = <<-JSON
     {
       "Version": "2012-10-17",
       "Statement": [

@@ -2,10 +2,12 @@ package resources
 
 import (
 	"context"
+	"net/http"
 	"time"
 
 	"rolecall/infra/local/cfn"
 	"rolecall/infra/local/iam"
+	"rolecall/infra/local/wire"
 )
 
 type inlinePolicy struct {
@@ -123,6 +125,68 @@ func putPolicy(s Services) makeStep {
 	}
 }
 
+type rolePolicyProperties struct {
+	RoleName       string
+	PolicyName     string
+	PolicyDocument document
+}
+
+func rolePolicy(in map[string]any) (p rolePolicyProperties, err error) {
+	err = properties(in, &p)
+	return p, err
+}
+
+// createRolePolicy takes over no policy that is there already, as AWS's registry demands of all its types.
+func createRolePolicy(s Services) makeStep {
+	return func(_ context.Context, r *cfn.ResourceRequest) (cfn.Result, error) {
+		p, err := rolePolicy(r.Properties)
+		if err != nil {
+			return cfn.Result{}, err
+		}
+		role, err := s.IAM.Role(r.Account, p.RoleName)
+		if err != nil {
+			return cfn.Result{}, err
+		}
+		id := p.PolicyName + "|" + p.RoleName
+		if _, there := role.Inline[p.PolicyName]; there {
+			return cfn.Result{}, &wire.Error{
+				Code: "AlreadyExists", Message: "Resource of type 'AWS::IAM::RolePolicy' with identifier '" + id + "' already exists.", Status: http.StatusConflict,
+			}
+		}
+		return cfn.Result{PhysicalID: id}, s.IAM.PutRolePolicy(r.Account, p.RoleName, p.PolicyName, p.PolicyDocument.text)
+	}
+}
+
+// updateRolePolicy writes the document, or makes another policy where its role or name changes: the old one stays until the
+// stack is updated.
+func updateRolePolicy(s Services) makeStep {
+	create := createRolePolicy(s)
+	return func(ctx context.Context, r *cfn.ResourceRequest) (cfn.Result, error) {
+		from, err := rolePolicy(r.OldProperties)
+		if err != nil {
+			return cfn.Result{}, err
+		}
+		to, err := rolePolicy(r.Properties)
+		if err != nil {
+			return cfn.Result{}, err
+		}
+		if from.RoleName != to.RoleName || from.PolicyName != to.PolicyName {
+			return create(ctx, r)
+		}
+		return cfn.Result{PhysicalID: r.PhysicalID}, s.IAM.PutRolePolicy(r.Account, to.RoleName, to.PolicyName, to.PolicyDocument.text)
+	}
+}
+
+func removeRolePolicy(s Services) removeStep {
+	return func(_ context.Context, r *cfn.ResourceRequest) error {
+		p, err := rolePolicy(r.Properties)
+		if err != nil {
+			return err
+		}
+		return ignoreMissing(s.IAM.DeleteRolePolicy(r.Account, p.RoleName, p.PolicyName))
+	}
+}
+
 func registerIAM(e *cfn.Engine, s Services) {
 	e.Register("AWS::IAM::Role", provider{createRole(s), updateRole(s), func(_ context.Context, r *cfn.ResourceRequest) error {
 		spec, err := roleSpec(r, r.Properties)
@@ -132,6 +196,7 @@ func registerIAM(e *cfn.Engine, s Services) {
 		spec.Name = r.PhysicalID
 		return ignoreMissing(s.IAM.RemoveRole(r.Account, spec))
 	}})
+	e.Register("AWS::IAM::RolePolicy", provider{createRolePolicy(s), updateRolePolicy(s), removeRolePolicy(s)})
 	e.Register("AWS::IAM::Policy", provider{putPolicy(s), putPolicy(s), func(_ context.Context, r *cfn.ResourceRequest) error {
 		var p policyProperties
 		if err := properties(r.Properties, &p); err != nil {

@@ -17,6 +17,7 @@ var (
 	resourceTypes = map[string][]string{
 		"aws_iam_role": {
 			"name", "name_prefix", "path", "description", "max_session_duration", "permissions_boundary", "tags", "assume_role_policy",
+			"force_detach_policies",
 		},
 		"aws_iam_role_policy":            {"name", "role", "policy"},
 		"aws_iam_role_policy_attachment": {"role", "policy_arn"},

@@ -60,7 +60,7 @@ func Verifications(c config.Config, cfg aws.Config, manifest templates.Manifest)
 			Platform: c.Platform, Assumer: customer.Assumer{Client: sts.NewFromConfig(cfg)}, Clock: time.Now, Expects: expectations(manifest),
 			Inspector: inspector, Organizations: inspector,
 		},
-		Keys: keys.Ring(c, cfg), Revoker: inspector, Jobs: jobs, Sweeps: jobs, Answerer: customresource.NewSender(nil), Clock: time.Now, Jitter: app.Jitter,
+		Keys: keys.Ring(c, cfg), Revoker: revoker(inspector), Jobs: jobs, Sweeps: jobs, Answerer: customresource.NewSender(nil), Clock: time.Now, Jitter: app.Jitter,
 		Interval: c.CheckInterval,
 	}
 }
@@ -76,6 +76,11 @@ func reports(v connect.Verifications, table *store.Store) connect.Reports {
 		Settling: connect.Settling{Store: table, Jobs: v.Jobs, Random: rand.Reader, Clock: v.Clock},
 		Limits:   connect.ReportLimits{Store: table, Clock: v.Clock},
 	}
+}
+
+// revoker writes the policy that the templates declare.
+func revoker(i customer.Inspector) customer.Revoker {
+	return customer.Revoker{Inspector: i, Text: templates.Revocation, Inert: templates.InertCutoff()}
 }
 
 func jobs(c config.Config, cfg aws.Config) queue.Jobs {
