@@ -20,6 +20,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"rolecall/shared/connect"
+	"rolecall/shared/storetest"
 )
 
 const (
@@ -108,12 +109,20 @@ func (l *life) revocation(c connect.Connection) {
 	if _, err := u.Revoke(l.Context(), connect.Target{Filter: connect.Unrestricted(), Tenant: "acme", ID: string(c.ID()), By: "ada"}); err != nil {
 		l.Fatal(err)
 	}
-	if err := u.Try(l.Context(), connect.VerifyJob{ConnectionID: c.ID(), Farewell: true}); err != nil {
+	u.Clock, u.Verifier.Assumer = func() time.Time { return noon.Add(4 * time.Hour) }, afterwards{}
+	if err := u.Try(l.Context(), connect.VerifyJob{ConnectionID: c.ID(), Lift: true}); err != nil { // which is due by now
 		l.Fatal(err)
 	}
 	for _, ch := range held.changes {
 		l.took(ch, nil)
 	}
+}
+
+// afterwards is an account whose sessions are made after the cutoff.
+type afterwards struct{}
+
+func (afterwards) AssumeRole(context.Context, connect.AssumeRequest) (connect.Session, error) {
+	return connect.Session{Account: "222222222222", Credentials: connect.Credentials{Expires: noon.Add(4*time.Hour + 15*time.Minute)}}, nil
 }
 
 // willing is an account that lets the role give itself a policy.
@@ -158,13 +167,63 @@ func (l *life) tried(c connect.Connection, o connect.Outcome) connect.Connection
 	return l.took(c.Tried(v.Run, v.Attempt, o, 0, noon.Add(time.Minute)))
 }
 
-func (l *life) received(c connect.Connection, f connect.Fence, r connect.Callback) (connect.Connection, connect.Fence) {
+// settled commits what a stack's request leads to whose answer was taken, and keeps what is told of it.
+func (l *life) settled(m *storetest.Memory, r connect.Callback, v *connect.ReportVerdict) connect.Connection {
 	l.Helper()
-	d := c.Receive(f, r, noon.Add(2*time.Minute))
-	if d.Change == nil {
-		l.Fatalf("%s of %s changed nothing: %+v", r.Type, r.Resource, d.Reply)
+	before := len(m.Log())
+	u := connect.Settling{Store: m, Jobs: idle{}, Random: rand.NewChaCha8([32]byte{8}), Clock: func() time.Time { return noon.Add(2 * time.Minute) }}
+	if err := u.Settle(l.Context(), r, v); err != nil {
+		l.Fatal(err)
 	}
-	return l.took(*d.Change, nil), *d.Change.Fence()
+	log := m.Log()[before:]
+	if len(log) == 0 {
+		l.Fatalf("%s of %s changed nothing", r.Type, r.Resource)
+	}
+	for _, e := range log {
+		l.events[e.Type] = e
+	}
+	return m.Get(r.ConnectionID)
+}
+
+// idle queues nothing.
+type idle struct{}
+
+func (idle) Verify(context.Context, connect.VerifyJob, time.Duration) error { return nil }
+
+func (idle) Report(context.Context, connect.ReportJob, time.Duration) error { return nil }
+
+func (l *life) proven() *connect.ReportVerdict {
+	return &connect.ReportVerdict{Reply: connect.Reply{OK: true}, Outcome: outcome(connect.Passed, "eu-west-1")}
+}
+
+// byStack drives connections through what their stacks tell of them: refused, begun, enabled, updated, overtaken, unlinked, deleted.
+func (l *life) byStack(made connect.Connection) connect.Connection {
+	l.Helper()
+	id := made.ID()
+	say := func(kind connect.RequestType, resource connect.CallbackResource, request string) connect.Callback {
+		cb := l.callback(kind, resource, stackOne, request)
+		cb.ConnectionID, cb.TokenValid = id, true
+		return cb
+	}
+	expecting := connect.Create(connect.NewConnection{
+		TenantID: "acme", Name: "Production", Partition: connect.PartitionAWS, AccountID: "333333333333", DefaultRegion: "eu-west-1",
+		Permissions: "read-only", By: "ada",
+	}, id, connect.NewExternalID(), noon).Connection()
+	l.settled(storetest.New(expecting), say(connect.RequestCreate, connect.ResourceStackStarted, "r0"), nil)
+
+	m := storetest.New(made)
+	l.settled(m, say(connect.RequestCreate, connect.ResourceStackStarted, "r1"), nil)
+	l.settled(m, say(connect.RequestCreate, connect.ResourceConnection, "r2"), l.proven())
+	bound := l.settled(m, say(connect.RequestUpdate, connect.ResourceConnection, "r3"), nil)
+
+	gone := storetest.New(l.took(bound.Delete(noon, "ada")))
+	update := say(connect.RequestCreate, connect.ResourceConnection, "r4")
+	update.RoleARN = l.role(roleTwo)
+	l.settled(gone, update, l.proven())
+
+	pasted := l.tried(l.took(bound.ReportRole(l.role(roleTwo), noon, "ada")), outcome(connect.Passed, "eu-west-1"))
+	l.settled(storetest.New(pasted), say(connect.RequestDelete, connect.ResourceConnection, "r5"), nil)
+	return l.settled(m, say(connect.RequestDelete, connect.ResourceConnection, "r6"), nil)
 }
 
 func (l *life) role(s string) connect.RoleARN {
@@ -184,7 +243,7 @@ func (l *life) callback(kind connect.RequestType, resource connect.CallbackResou
 	}
 	return connect.Callback{
 		Type: kind, Resource: resource, StackID: id, LogicalID: string(resource[len("Custom::Rolecall"):]), RequestID: request,
-		Launch: 1, RoleARN: l.role(roleOne), TemplateVersion: "1.0.0", SentAt: noon,
+		Launch: 1, RoleARN: l.role(roleOne), TemplateVersion: "1.0.0", SignedAt: noon, SentAt: noon,
 	}
 }
 
@@ -241,31 +300,16 @@ func lived(t *testing.T) map[connect.EventType]connect.Event {
 	l.took(made.Expire(noon.Add(8 * 24 * time.Hour)))
 	l.took(made.Delete(noon, "ada"))
 
-	// By a stack of another account than the only one that may come.
-	expecting := connect.Create(connect.NewConnection{
-		TenantID: "acme", Name: "Production", Partition: connect.PartitionAWS, AccountID: "333333333333", DefaultRegion: "eu-west-1",
-		Permissions: "read-only", By: "ada",
-	}, id, connect.NewExternalID(), noon).Connection()
-	refused := expecting.Receive(connect.Fence{}, l.callback(connect.RequestCreate, connect.ResourceStackStarted, stackOne, "r0"), noon.Add(2*time.Minute))
-	l.took(*refused.Change, nil)
-
-	// By a stack: begun, enabled, updated, deleted.
-	c, f := l.received(made, connect.Fence{}, l.callback(connect.RequestCreate, connect.ResourceStackStarted, stackOne, "r1"))
-	c, f = l.received(c, f, l.callback(connect.RequestCreate, connect.ResourceConnection, stackOne, "r2"))
-	c = l.tried(c, outcome(connect.Unknown))
-	c = l.tried(c, outcome(connect.Passed, "eu-west-1"))
-	c, f = l.received(c, f, l.callback(connect.RequestUpdate, connect.ResourceConnection, stackOne, "r3"))
-	c, _ = l.received(c, f, l.callback(connect.RequestDelete, connect.ResourceConnection, stackOne, "r4"))
+	c := l.byStack(made)
 
 	// Gone, as far as can be told.
 	l.probed(c, connect.Unknown)
 	l.probed(c, connect.Failed)
 	l.probed(c, connect.Passed)
 
-	// By hand: failed, begun again, changed, and a stack that comes only to go.
-	c = l.tried(l.took(made.ReportRole(l.role(roleOne), noon, "ada")), outcome(connect.Failed))
+	// By hand: tried, failed, begun again, changed.
+	c = l.tried(l.tried(l.took(made.ReportRole(l.role(roleOne), noon, "ada")), outcome(connect.Unknown)), outcome(connect.Failed))
 	c = l.tried(l.took(c.Retry(noon, "ada")), outcome(connect.Passed, "eu-west-1"))
-	l.received(c, connect.Fence{}, l.callback(connect.RequestDelete, connect.ResourceConnection, stackTwo, "r5"))
 	candidate := l.took(c.ReportRole(l.role(roleTwo), noon, "ada"))
 	l.tried(candidate, outcome(connect.Failed))
 	l.tried(candidate, outcome(connect.Passed, "eu-west-1"))
@@ -296,9 +340,9 @@ func lived(t *testing.T) map[connect.EventType]connect.Event {
 // enrolled drives an organization's enrolment: made, an account linked that is connected already, its stack gone, revoked.
 func (l *life) enrolled() {
 	l.Helper()
-	w := &enrolments{life: l, connection: l.connected()}
+	m := storetest.New(l.connected())
 	u := connect.Enrolments{
-		Store: w, Clock: func() time.Time { return noon }, Random: rand.NewChaCha8([32]byte{8}),
+		Store: m, Clock: func() time.Time { return noon }, Random: rand.NewChaCha8([32]byte{8}),
 		Deployment: connect.Deployment{
 			Platform: connect.Platform{Partition: connect.PartitionAWS, Account: "111111111111"}, Regions: []connect.Region{"eu-west-1"},
 			Permissions: []connect.PermissionSet{{Name: "read-only"}}, OrganizationTemplate: connect.PublishedTemplate{URL: "https://templates.example.com/"},
@@ -308,18 +352,16 @@ func (l *life) enrolled() {
 	if err != nil {
 		l.Fatal(err)
 	}
-	callbacks := connect.Callbacks{
-		Store: w, Clock: u.Clock, Account: "111111111111", Members: connect.Members{Store: w, Tokens: w, Random: u.Random},
-	}
 	for request, kind := range []connect.RequestType{connect.RequestCreate, connect.RequestDelete} {
 		cb := l.callback(kind, connect.ResourceMember, stackTwo, "m"+strconv.Itoa(request))
-		reply, err := callbacks.Receive(l.Context(), connect.CallbackRequest{Callback: cb, EnrolmentID: string(e.ID()), RoleARN: roleOne})
-		if err != nil || reply == nil || !reply.OK {
-			l.Fatalf("%s of an account that is connected: %+v, %v", kind, reply, err)
-		}
+		cb.EnrolmentID, cb.TokenValid = e.ID(), true
+		l.settled(m, cb, nil)
 	}
 	if err := u.Revoke(l.Context(), connect.Target{Filter: connect.Unrestricted(), Tenant: "acme", ID: string(e.ID()), By: "ada"}); err != nil {
 		l.Fatal(err)
+	}
+	for _, told := range m.Log() {
+		l.events[told.Type] = told
 	}
 }
 
@@ -335,61 +377,6 @@ func (l *life) connected() connect.Connection {
 	}, id, connect.NewExternalID(), noon).Connection()
 	apart := &life{T: l.T, events: map[connect.EventType]connect.Event{}}
 	return apart.tried(apart.took(made.ReportRole(l.role(roleOne), noon, "ada")), outcome(connect.Passed, "eu-west-1"))
-}
-
-// enrolments is a store of one enrolment, to whose organization one account belongs that a connection serves already.
-type enrolments struct {
-	*life
-	connection connect.Connection
-	enrolment  connect.Enrolment
-	member     *connect.Member
-}
-
-func (w *enrolments) Enrolment(context.Context, connect.EnrolmentID) (connect.Enrolment, error) {
-	return w.enrolment, nil
-}
-
-func (w *enrolments) CommitEnrolment(_ context.Context, ch connect.EnrolmentChange) error {
-	w.enrolment, w.events[ch.Event().Type] = ch.Enrolment(), ch.Event()
-	return nil
-}
-
-func (w *enrolments) Enrolments(context.Context, connect.TenantID, connect.EventQuery) (connect.Page[connect.Enrolment], error) {
-	return connect.Page[connect.Enrolment]{}, nil
-}
-
-func (w *enrolments) EnrolmentMembers(context.Context, connect.EnrolmentID, connect.EventQuery) (connect.Page[connect.Member], error) {
-	return connect.Page[connect.Member]{}, nil
-}
-
-func (w *enrolments) Membership(context.Context, connect.EnrolmentID, connect.StackID) (connect.Membership, error) {
-	return connect.Membership{Enrolment: w.enrolment, Member: w.member}, nil
-}
-
-func (w *enrolments) Serving(context.Context, connect.TenantID, connect.AccountID) (connect.Connection, bool, error) {
-	return w.connection, true, nil
-}
-
-func (w *enrolments) Admit(context.Context, connect.EnrolmentID, int) error { return nil }
-
-func (w *enrolments) CommitMember(_ context.Context, ch connect.MemberChange) error {
-	m := ch.Member()
-	w.member, w.events[ch.Event().Type] = &m, *ch.Event()
-	return nil
-}
-
-func (w *enrolments) ConnectionAndFence(context.Context, connect.ConnectionID, connect.StackID) (connect.Connection, connect.Fence, error) {
-	return w.connection, connect.Fence{}, nil
-}
-
-func (w *enrolments) Commit(context.Context, connect.Change) error { return nil }
-
-func (w *enrolments) EnrolmentToken(context.Context, connect.EnrolmentID) (connect.Secret, error) {
-	return connect.NewSecret("e.token"), nil
-}
-
-func (w *enrolments) ProveEnrolment(context.Context, connect.EnrolmentID, connect.Secret) error {
-	return nil
 }
 
 // byKeys lives the life of a connection by access key: changed, grown old, replaced by a role.

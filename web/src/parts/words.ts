@@ -55,6 +55,7 @@ const events: Record<string, string> = {
   'connection.stack_started': 'Stack started',
   'connection.stack_refused': 'Stack of another account refused',
   'connection.role_reported': 'Role reported',
+  'connection.report_overtaken': 'Role proven too late',
   'connection.verification_begun': 'Verification begun again',
   'connection.verification_tried': 'Tried; will try again',
   'connection.verified': 'Verified',
