@@ -144,9 +144,9 @@ func TestNoisyGroupsTakeTurns(t *testing.T) {
 // A group is quiet again once its backlog is gone, or once it has sent nothing for five minutes.
 func TestANoisyGroupBecomesQuiet(t *testing.T) {
 	f := start(t, map[string]string{"VisibilityTimeout": "3600"})
-	f.of("A", 20)
-	f.worked(3, time.Second)
-	f.clock.Advance(5*time.Minute - 4*time.Second)
+	f.of("A", 50)
+	f.next(40)
+	f.clock.Advance(5*time.Minute - time.Second)
 	f.of("B", 1)
 	if got := f.next(1); got != "B" {
 		t.Errorf("within five minutes: %s", got)
@@ -168,6 +168,23 @@ func TestANoisyGroupBecomesQuiet(t *testing.T) {
 	f.of("B", 1)
 	if got := f.next(2); got != "AB" {
 		t.Errorf("after its backlog was gone: %s", got)
+	}
+}
+
+// What was long ago counts no more.
+func TestTimeSpentFades(t *testing.T) {
+	f := start(t, map[string]string{"VisibilityTimeout": "600"})
+	f.of("A", 10)
+	f.worked(2, 10*time.Second)
+	f.clock.Advance(9 * time.Minute)
+	f.of("A", 1)
+	f.of("", 1)
+	if got := f.worked(1, 5*time.Second); got != "-" {
+		t.Errorf("A alone has worked: %s", got)
+	}
+	f.of("B", 1)
+	if got := f.next(2); got != "AA" {
+		t.Errorf("nine minutes later: %s", got)
 	}
 }
 
