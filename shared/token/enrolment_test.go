@@ -2,6 +2,7 @@ package token_test
 
 import (
 	"errors"
+	"regexp"
 	"testing"
 
 	"rolecall/shared/connect"
@@ -49,13 +50,41 @@ func TestAnEnrolmentsToken(t *testing.T) {
 	}
 }
 
+// An enrolment lasts as long as its organization, so its link outlives rotations.
+func TestAnEnrolmentsTokenAfterARotation(t *testing.T) {
+	before := newKey(t)
+	both := before.rotated(t, 2)
+	older, err := before.EnrolmentToken(t.Context(), first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	newer, err := both.EnrolmentToken(t.Context(), first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !regexp.MustCompile(`^e\.2\.[A-Za-z0-9_-]{43}$`).MatchString(newer.Reveal()) {
+		t.Errorf("%q does not name its key", newer.Reveal())
+	}
+	for _, tt := range []struct {
+		keys  key
+		token connect.Secret
+		valid bool
+	}{{both, older, true}, {both, newer, true}, {both.without(), newer, true}, {both.without(), older, false}, {before, newer, false}} {
+		err := tt.keys.ProveEnrolment(t.Context(), first, tt.token)
+		var e *connect.Error
+		if tt.valid && err != nil || !tt.valid && (!errors.As(err, &e) || e.Code != connect.CodeTokenInvalid) {
+			t.Errorf("%q by keys %v: %v", tt.token.Reveal(), tt.keys.Keys, err)
+		}
+	}
+}
+
 func TestAKeyThatDoesNotAnswerRefusesNoEnrolment(t *testing.T) {
 	k := newKey(t)
 	s, err := k.EnrolmentToken(t.Context(), first)
 	if err != nil {
 		t.Fatal(err)
 	}
-	silent := at("http://127.0.0.1:1", k.KeyARN)
+	silent := at("http://127.0.0.1:1", 1, k.Keys)
 	var e *connect.Error
 	if err := silent.ProveEnrolment(t.Context(), first, s); !errors.As(err, &e) || e.Kind != connect.KindUnavailable {
 		t.Errorf("proved: %v", err)

@@ -30,7 +30,7 @@ func New(c config.Config) (func(context.Context, events.SQSEvent) (events.SQSEve
 	cfg := app.AWS(c)
 	table := &store.Store{Client: dynamodb.NewFromConfig(cfg), Table: c.Table}
 	contenders := &connect.Ration{Store: table, Clock: time.Now, Of: connect.RationedContenders, PerMinute: connect.MaxContenders}
-	tokens := token.MAC{Client: kms.NewFromConfig(cfg), KeyARN: c.MACKeyARN}
+	tokens := token.MAC{Client: kms.NewFromConfig(cfg), Current: c.MACKey, Keys: c.MACKeys}
 	queues := sqs.NewFromConfig(cfg)
 	h := customresource.Handler{
 		Receiver: connect.Callbacks{
