@@ -34,7 +34,7 @@ func TestDefaults(t *testing.T) {
 		platformName: "Rolecall", issuer: "https://issuer.example.com", audience: []string{"rolecall"}, tenantClaim: "tenant_id",
 		connectionsClaim: "rolecall_connections", issuesPerMinute: 6000, verifications: 300, pending: 1000,
 		functionsDir: "build/lambda", consoleDir: "build/web", consoleClientID: "rolecall-console", checkInterval: 24 * time.Hour, stsRate: 60, keyMaxAgeDays: 90, logRetentionDays: 90,
-		webhookSecrets: []string{"1"},
+		webhookSecrets: []string{"1"}, macKeys: []string{"1"},
 	}
 	if d := cmp.Diff(want, got, cmp.AllowUnexported(config{})); d != "" {
 		t.Error(d)
@@ -54,7 +54,7 @@ func TestContextAsTheCommandLineHasIt(t *testing.T) {
 		platformName: "Rolecall", issuer: "http://127.0.0.1:8080", audience: []string{"one", "two"}, tenantClaim: "tenant_id",
 		connectionsClaim: "rolecall_connections", issuesPerMinute: 6000, verifications: 300, pending: 1000,
 		corsOrigins:  []string{"https://a.example", "http://localhost:5173"},
-		functionsDir: "build/lambda", consoleDir: "build/web", consoleClientID: "rolecall-console", checkInterval: 24 * time.Hour, stsRate: 600, keyMaxAgeDays: 90, webhookSecrets: []string{"1"}, logRetentionDays: 30, calledVia: true,
+		functionsDir: "build/lambda", consoleDir: "build/web", consoleClientID: "rolecall-console", checkInterval: 24 * time.Hour, stsRate: 600, keyMaxAgeDays: 90, webhookSecrets: []string{"1"}, macKeys: []string{"1"}, logRetentionDays: 30, calledVia: true,
 	}
 	if d := cmp.Diff(want, got, cmp.AllowUnexported(config{})); d != "" {
 		t.Error(d)
