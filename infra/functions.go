@@ -23,10 +23,11 @@ const (
 	fnVerify   = "verify"
 	fnRefresh  = "refresh"
 	fnPublish  = "publish"
+	fnUpload   = "upload" // the deployment's own: templates.go
 )
 
 func functionNames() []string {
-	return []string{fnAPI, fnBroker, fnCallback, fnVerify, fnRefresh, fnPublish}
+	return []string{fnAPI, fnBroker, fnCallback, fnVerify, fnRefresh, fnPublish, fnUpload}
 }
 
 // Timeouts in seconds. Queues' visibility follows from them; broker's stays under the 30 s that an HTTP API waits.
@@ -108,6 +109,7 @@ const (
 	envPending         = "ROLECALL_MOST_PENDING"
 	envIssuer          = "ROLECALL_ISSUER"
 	envSTSRate         = "ROLECALL_STS_RATE"
+	envTemplates       = "ROLECALL_TEMPLATES_BUCKET"
 	envBus             = "ROLECALL_BUS_NAME"
 	envCustom          = "ROLECALL_CUSTOM_PERMISSIONS" // only where the platform has a permission set of its own
 )

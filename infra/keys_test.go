@@ -120,6 +120,7 @@ type vault struct {
 func newVault(t *testing.T, stack template) vault {
 	t.Helper()
 	v := vault{iam: iam.New(time.Now), kms: kms.New(time.Now), keys: map[string]string{}}
+	known := map[string]string{}
 	for id, r := range stack.Resources {
 		if r.Type != "AWS::KMS::Key" {
 			continue
@@ -130,18 +131,12 @@ func newVault(t *testing.T, stack template) vault {
 		if err != nil {
 			t.Fatal(err)
 		}
-		v.keys[readable(id)] = arn
+		v.keys[readable(id)], known["${"+readable(id)+".Arn}"] = arn, arn
 	}
 	for _, r := range stack.ofType("AWS::IAM::Role") {
-		if r.Properties["RoleName"] == nil {
-			continue // a key's policy could not name it
+		if r.Properties["RoleName"] != nil { // else a key's policy could not name it
+			v.roles = append(v.roles, addRoleOf(t, v.iam, r, known))
 		}
-		inline := map[string]string{}
-		for _, p := range list(r.Properties["Policies"]) {
-			named := p.(map[string]any)
-			inline[flat(named["PolicyName"])] = jsonOf(t, v.resolved(named["PolicyDocument"]))
-		}
-		v.addRole(t, arnOf(r), inline)
 	}
 	return v
 }
@@ -155,45 +150,77 @@ func jsonOf(t *testing.T, v any) string {
 	return string(text)
 }
 
-// addRole trusts whom it likes: only what the role may do is in question here.
-func (v *vault) addRole(t *testing.T, arn string, inline map[string]string) {
+// literal puts known references in place, written as flat writes them; what refers to anything else is something else.
+func literal(in any, known map[string]string) any {
+	switch in := in.(type) {
+	case []any:
+		out := make([]any, len(in))
+		for i := range in {
+			out[i] = literal(in[i], known)
+		}
+		return out
+	case map[string]any:
+		out := map[string]any{}
+		for k, item := range in {
+			if k == "Ref" || strings.HasPrefix(k, "Fn::") {
+				return literalText(flat(in), known)
+			}
+			out[k] = literal(item, known)
+		}
+		return out
+	default:
+		return in
+	}
+}
+
+func literalText(text string, known map[string]string) string {
+	for reference, value := range known {
+		text = strings.ReplaceAll(text, reference, value)
+	}
+	if strings.Contains(text, "${") {
+		return "arn:aws:other:::thing"
+	}
+	return text
+}
+
+// addRole makes a role with these inline policies. It trusts whom it likes: only what the role may do is in question here.
+func addRole(t *testing.T, accounts *iam.Service, arn string, inline map[string]string) {
 	t.Helper()
 	path := arn[strings.Index(arn, "/"):]
 	last := strings.LastIndex(path, "/") + 1
-	_, err := v.iam.CreateRole(laptopAccount, iam.RoleSpec{
+	_, err := accounts.CreateRole(laptopAccount, iam.RoleSpec{
 		Name: path[last:], Path: path[:last], Inline: inline,
 		Trust: `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"Service":"lambda.amazonaws.com"},"Action":"sts:AssumeRole"}}`,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	v.roles = append(v.roles, arn)
 }
 
-// resolved puts the keys' ARNs in place; what refers to anything else is something else.
-func (v *vault) resolved(in any) any {
-	switch in := in.(type) {
-	case []any:
-		out := make([]any, len(in))
-		for i := range in {
-			out[i] = v.resolved(in[i])
-		}
-		return out
-	case map[string]any:
-		if arn, ok := v.keys[strings.TrimSuffix(strings.TrimPrefix(flat(in), "${"), ".Arn}")]; ok {
-			return arn
-		}
-		out := map[string]any{}
-		for k, item := range in {
-			if k == "Ref" || strings.HasPrefix(k, "Fn::") {
-				return "arn:aws:other:::thing"
-			}
-			out[k] = v.resolved(item)
-		}
-		return out
-	default:
-		return in
+// addRoleOf makes a template's role with its own policies.
+func addRoleOf(t *testing.T, accounts *iam.Service, role resource, known map[string]string) string {
+	t.Helper()
+	inline := map[string]string{}
+	for _, p := range list(role.Properties["Policies"]) {
+		named := p.(map[string]any)
+		inline[flat(named["PolicyName"])] = jsonOf(t, literal(named["PolicyDocument"], known))
 	}
+	addRole(t, accounts, arnOf(role), inline)
+	return arnOf(role)
+}
+
+// sessionOf is a session of a role, as a function has one.
+func sessionOf(t *testing.T, accounts *iam.Service, arn string) wire.Principal {
+	t.Helper()
+	session, err := accounts.RoleSession(arn, "test", time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	who, err := accounts.Authenticate(session.AccessKeyID, session.Token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return who
 }
 
 // may are the uses of keys that somebody has, as "action key".
@@ -220,15 +247,7 @@ func (v *vault) table(t *testing.T) map[string][]string {
 	t.Helper()
 	out := map[string][]string{}
 	for _, arn := range v.roles {
-		session, err := v.iam.RoleSession(arn, "test", time.Hour)
-		if err != nil {
-			t.Fatal(err)
-		}
-		who, err := v.iam.Authenticate(session.AccessKeyID, session.Token)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if may := v.may(t, who); len(may) > 0 {
+		if may := v.may(t, sessionOf(t, v.iam, arn)); len(may) > 0 {
 			out[arn[strings.LastIndex(arn, "/")+1:]] = may
 		}
 	}
@@ -255,11 +274,11 @@ func TestNobodyElseUsesTheKeys(t *testing.T) {
 		"rolecall-callback-eu-west-1": {"VerifyMac Mac2Key", "VerifyMac MacKey"},
 		"rolecall-verify-eu-west-1":   {"Decrypt SealingKey"},
 	}
+	const admin = "arn:aws:iam::111111111111:role/Admin"
 	for name, want := range map[string]map[string][]string{"as it is": uses, "with a webhook": hooked, "rotated": rotated} {
 		v := newVault(t, all()[name])
-		v.addRole(t, "arn:aws:iam::111111111111:role/Admin", map[string]string{
-			"all": `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}`,
-		})
+		addRole(t, v.iam, admin, map[string]string{"all": `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}`})
+		v.roles = append(v.roles, admin)
 		if d := cmp.Diff(want, v.table(t)); d != "" {
 			t.Errorf("%s: %s", name, d)
 		}

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -107,6 +108,7 @@ func TestFunctions(t *testing.T) {
 		}),
 		"Refresh": {"ROLECALL_TABLE", "ROLECALL_VERIFY_SWEEP_QUEUE_URL", "ROLECALL_CHECK_INTERVAL"},
 		"Publish": {"ROLECALL_BUS_NAME"},
+		"Upload":  {"ROLECALL_TEMPLATES_BUCKET"},
 	}
 	functions := home().ofType("AWS::Lambda::Function")
 	for name, want := range environment {
@@ -130,7 +132,7 @@ func TestFunctions(t *testing.T) {
 			t.Errorf("%s: %s", name, d)
 		}
 	}
-	if len(functions) != len(environment)+1 { // and the one that copies the template
+	if len(functions) != len(environment) {
 		t.Errorf("%d functions", len(functions))
 	}
 }
@@ -393,14 +395,14 @@ func TestTemplatesArePublishedAsRendered(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	isPublished(t, "PublicationTemplate", connection)
-	isPublished(t, "PublicationTerraformModule", module)
-	isPublished(t, "PublicationOrganizationTemplate", organization)
+	isPublished(t, "PublishedTemplate", connection)
+	isPublished(t, "PublishedTerraformModule", module)
+	isPublished(t, "PublishedOrganizationTemplate", organization)
 	for name, resource := range map[string]string{
-		"ApiFunction": "PublicationTemplate", "BrokerFunction": "PublicationTemplate",
+		"ApiFunction": "PublishedTemplate", "BrokerFunction": "PublishedTemplate",
 	} {
 		after := flat(list(home().one(t, "AWS::Lambda::Function", name).DependsOn))
-		if !strings.Contains(after, resource) || !strings.Contains(after, "PublicationTerraformModule") || (name == "ApiFunction" && !strings.Contains(after, "PublicationOrganizationTemplate")) {
+		if !strings.Contains(after, resource) || !strings.Contains(after, "PublishedTerraformModule") || (name == "ApiFunction" && !strings.Contains(after, "PublishedOrganizationTemplate")) {
 			t.Errorf("%s can show a link before the template is there: %s", name, after)
 		}
 	}
@@ -413,27 +415,31 @@ func TestTemplatesArePublishedAsRendered(t *testing.T) {
 
 func isPublished(t *testing.T, resource string, rendered templates.Rendered) {
 	t.Helper()
-	published := home().one(t, publishedType, resource).Properties
-	var call struct {
-		Service, Action string
-		Parameters      map[string]string
+	p := home().one(t, publishedType, resource).Properties
+	if flat(p["ServiceToken"]) != "${UploadFunction.Arn}" || flat(p["Key"]) != rendered.Key {
+		t.Errorf("%s: %s", resource, flat(p))
 	}
-	if err := json.Unmarshal([]byte(flat(published["Create"])), &call); err != nil {
-		t.Fatal(err)
+	// Should the function die, Lambda begins again after one minute and after two.
+	if patience, err := strconv.Atoi(flat(p["ServiceTimeout"])); err != nil || patience < 3*uploadTimeout+60+120 {
+		t.Errorf("%s is given up after %v s", resource, p["ServiceTimeout"])
 	}
-	if call.Service != "S3" || call.Action != "copyObject" || call.Parameters["Bucket"] != "${Templates}" {
-		t.Errorf("%+v", call)
-	}
-	if published["Delete"] != nil {
-		t.Error("a template that links name is deleted")
-	}
-	_, object, _ := strings.Cut(call.Parameters["CopySource"], "/")
-	body, err := os.ReadFile(filepath.Join(assembly.dir, "asset."+object))
+	_, asset, _ := strings.Cut(flat(p["From"]), "/")
+	body, err := os.ReadFile(filepath.Join(assembly.dir, "asset."+asset))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if string(body) != string(rendered.Body) || call.Parameters["Key"] != rendered.Key {
-		t.Errorf("what is copied to %s is not the rendering %s", call.Parameters["Key"], rendered.Key)
+	if string(body) != string(rendered.Body) {
+		t.Errorf("what is uploaded to %s is not the rendering %s", flat(p["Key"]), rendered.Key)
+	}
+}
+
+// A deployment of before the function of ours keeps its stack: CloudFormation lets no custom resource change its function, so
+// these are other resources than the ones that CDK's function made, which were called Publication….
+func TestPublishedTemplatesAreNewResources(t *testing.T) {
+	for id, r := range home().Resources {
+		if r.Type == publishedType && !strings.HasPrefix(id, "Published") {
+			t.Errorf("%s has been another function's", id)
+		}
 	}
 }
 

@@ -24,14 +24,15 @@ type Config struct {
 	Regions      []connect.Region // home first
 	// ConnectionsClaim names the claim that restricts a token to some connections.
 	ConnectionsClaim string
-	IssueRate        int // hand-outs a minute that one tenant may have
-	VerifyRate       int // verifications a minute that one tenant may ask for
-	MostPending      int // pending connections that one tenant may have
+	IssueRate        int            // hand-outs a minute that one tenant may have
+	VerifyRate       int            // verifications a minute that one tenant may ask for
+	MostPending      int            // pending connections that one tenant may have
 	MACKey           int            // number of the key that makes callback tokens
 	MACKeys          map[int]string // ARNs, by number, of the keys whose callback tokens are admitted
 	TemplateURL      string
 	TemplateVersion  string
 	TemplateSHA256   string
+	TemplatesBucket  string
 	ConsoleURL       string // a laptop's quick-create page; else ""
 	TopicName        string
 	SealingKeyARN    string        // seals customers' access keys
@@ -77,7 +78,8 @@ const (
 	Issuing
 	VerifyRate
 	Pending
-	Issuer // to tell clients where to sign in
+	Issuer    // to tell clients where to sign in
+	Templates // to upload them
 	Bus
 	Webhook
 )
@@ -138,6 +140,8 @@ func (r *reader) read(c *Config, n Need) {
 		c.MostPending = r.number("ROLECALL_MOST_PENDING", 20)
 	case Issuer:
 		c.Issuer = r.text("ROLECALL_ISSUER")
+	case Templates:
+		c.TemplatesBucket = r.text("ROLECALL_TEMPLATES_BUCKET")
 	case Bus:
 		c.Bus = r.text("ROLECALL_BUS_NAME")
 	case Webhook:

@@ -16,7 +16,7 @@ import (
 var everything = []config.Need{
 	config.Table, config.Platform, config.Presentation, config.Callbacks, config.VerifyNow, config.VerifySweep,
 	config.CheckInterval, config.STSRate, config.Issuing, config.Issuer, config.Bus, config.Webhook, config.Sealing, config.KeyMaxAge,
-	config.VerifyRate, config.Pending,
+	config.VerifyRate, config.Pending, config.Templates,
 }
 
 // environment is complete: every variable that any function reads.
@@ -35,6 +35,7 @@ var environment = map[string]string{
 	"ROLECALL_TEMPLATE_URL":            "https://templates.example/1/connection.yaml",
 	"ROLECALL_TEMPLATE_VERSION":        "1.0.0",
 	"ROLECALL_TEMPLATE_SHA256":         "abc",
+	"ROLECALL_TEMPLATES_BUCKET":        "rolecall-templates",
 	"ROLECALL_TERRAFORM_MODULE_SHA256": "def",
 	"ROLECALL_CONSOLE_URL":             "",
 	"ROLECALL_TOPIC_NAME":              "rolecall-callbacks",
@@ -86,7 +87,8 @@ func TestLoadReadsEveryVariable(t *testing.T) {
 		MACKeys:       map[int]string{4: "arn:aws:kms:eu-west-1:011111111111:key/4", 1: "arn:aws:kms:eu-west-1:011111111111:key/1"},
 		SealingKeyARN: "arn:aws:kms:eu-west-1:011111111111:key/3", KeyMaxAge: 90 * 24 * time.Hour,
 		TemplateURL: "https://templates.example/1/connection.yaml", TemplateVersion: "1.0.0", TemplateSHA256: "abc", ModuleSHA256: "def",
-		ConsoleURL: "http://localhost:4566", TopicName: "rolecall-callbacks", CallbacksURL: "https://sqs.example/callbacks",
+		TemplatesBucket: "rolecall-templates",
+		ConsoleURL:      "http://localhost:4566", TopicName: "rolecall-callbacks", CallbacksURL: "https://sqs.example/callbacks",
 		VerifyNowURL: "https://sqs.example/now", VerifySweepURL: "https://sqs.example/sweep",
 		CheckInterval: 6 * time.Hour, STSRate: 60, Bus: "rolecall", ConnectionsClaim: "rolecall_connections", IssueRate: 6000, VerifyRate: 300, MostPending: 1000,
 		WebhookEndpoint: "https://hooks.example.com/", WebhookKeyARN: "arn:aws:kms:eu-west-1:011111111111:key/2",
@@ -132,6 +134,7 @@ func TestEachNeedAsksForItsOwnVariables(t *testing.T) {
 		"verify rate":    {config.VerifyRate, []string{"ROLECALL_VERIFY_RATE"}},
 		"pending":        {config.Pending, []string{"ROLECALL_MOST_PENDING"}},
 		"issuer":         {config.Issuer, []string{"ROLECALL_ISSUER"}},
+		"templates":      {config.Templates, []string{"ROLECALL_TEMPLATES_BUCKET"}},
 		"bus":            {config.Bus, []string{"ROLECALL_BUS_NAME"}},
 		"webhook": {config.Webhook, []string{
 			"ROLECALL_WEBHOOK_ENDPOINT", "ROLECALL_WEBHOOK_KEY_ARN", "ROLECALL_WEBHOOK_SECRETS", "ROLECALL_WEBHOOK_QUEUE_URL",

@@ -132,6 +132,7 @@ func environment(api string) []string {
 		"ROLECALL_TEMPLATE_VERSION=1.0.0",
 		"ROLECALL_TERRAFORM_MODULE_SHA256=e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
 		"ROLECALL_TEMPLATE_SHA256=e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+		"ROLECALL_TEMPLATES_BUCKET=rolecall-templates",
 		"ROLECALL_TOPIC_NAME=rolecall-callbacks",
 		"ROLECALL_CALLBACKS_QUEUE_URL=https://sqs.eu-west-1.amazonaws.com/111111111111/rolecall-callbacks",
 		"ROLECALL_VERIFY_NOW_QUEUE_URL=https://sqs.eu-west-1.amazonaws.com/111111111111/rolecall-verify-now",
