@@ -2,6 +2,7 @@ package token_test
 
 import (
 	"errors"
+	"os"
 	"regexp"
 	"testing"
 
@@ -65,6 +66,10 @@ func TestAnEnrolmentsTokenAfterARotation(t *testing.T) {
 	if !regexp.MustCompile(`^e\.2\.[A-Za-z0-9_-]{43}$`).MatchString(newer.Reveal()) {
 		t.Errorf("%q does not name its key", newer.Reveal())
 	}
+	admitted := patternOf(t, "../../templates/cloudformation/organization.yaml", "EnrolmentToken")
+	if !admitted.MatchString(older.Reveal()) || !admitted.MatchString(newer.Reveal()) {
+		t.Errorf("the template does not admit %q and %q by %s", older.Reveal(), newer.Reveal(), admitted)
+	}
 	for _, tt := range []struct {
 		keys  key
 		token connect.Secret
@@ -92,4 +97,18 @@ func TestAKeyThatDoesNotAnswerRefusesNoEnrolment(t *testing.T) {
 	if _, err := silent.EnrolmentToken(t.Context(), first); !errors.As(err, &e) || e.Kind != connect.KindUnavailable {
 		t.Errorf("made: %v", err)
 	}
+}
+
+// patternOf is what a template admits for a parameter.
+func patternOf(t *testing.T, template, parameter string) *regexp.Regexp {
+	t.Helper()
+	text, err := os.ReadFile(template)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile(`(?s)\n  ` + parameter + `:\n    Type: String\n.*?AllowedPattern: (\S+)\n`).FindSubmatch(text)
+	if found == nil {
+		t.Fatalf("%s has no pattern for %s", template, parameter)
+	}
+	return regexp.MustCompile(string(found[1]))
 }
