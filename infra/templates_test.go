@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -47,8 +48,12 @@ func TestWhatIsPublishedStays(t *testing.T) {
 				return http.StatusForbidden
 			}
 		}
-		if _, err := objects.Serve(t.Context(), call); err != nil {
-			return err.(*wire.Error).Status //nolint:forcetypeassert // the pocket S3 has no other errors
+		_, err = objects.Serve(t.Context(), call)
+		if refused, ok := errors.AsType[*wire.Error](err); ok {
+			return refused.Status
+		}
+		if err != nil {
+			t.Fatal(err)
 		}
 		return http.StatusOK
 	}

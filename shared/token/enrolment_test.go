@@ -35,7 +35,7 @@ func TestAnEnrolmentsToken(t *testing.T) {
 	}
 	launch := k.token(t, one, 1)
 	for name, bad := range map[string]string{
-		"another enrolment's": other.Reveal(), "a callback token": launch, "a callback token's MAC": "e." + launch[2:], "empty": "",
+		"another enrolment's": other.Reveal(), "a callback token": launch, "a callback token's MAC": "e." + launch[2:], "empty": "", "another mark": "1." + s.Reveal()[2:],
 		"without its mark": s.Reveal()[2:], "longer": s.Reveal() + "A", "a line end": s.Reveal()[:44] + "\n",
 		"another spelling": s.Reveal()[:44] + "_",
 	} {

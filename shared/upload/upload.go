@@ -54,7 +54,7 @@ func (u Uploader) Handle(ctx context.Context, e cfn.Event) (err error) {
 		o := objectOf(e)
 		to.PhysicalID = o.key
 		if err := u.upload(ctx, o); err != nil {
-			u.Log.Error("upload", "key", o.key, "error", err)
+			u.Log.ErrorContext(ctx, "upload", "key", o.key, "error", err)
 			reply = connect.Reply{Reason: reasonOf(err)}
 		}
 	}
