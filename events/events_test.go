@@ -5,6 +5,7 @@ import (
 	"crypto/md5"
 	"encoding/hex"
 	"encoding/json"
+	"net/url"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -13,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-lambda-go/cfn"
 	lambdaevents "github.com/aws/aws-lambda-go/events"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
@@ -106,6 +108,21 @@ func TestQueueSamplesAreConsistent(t *testing.T) {
 	}
 	if request.RequestType != "Create" || request.ServiceToken != notification.TopicArn || request.StackId == "" {
 		t.Errorf("request %+v from topic %s", request, notification.TopicArn)
+	}
+}
+
+func TestUploadSampleIsOneOfCloudFormation(t *testing.T) {
+	text, err := os.ReadFile(sample("upload"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var e cfn.Event // which leaves the ServiceToken out
+	if err := json.Unmarshal(text, &e); err != nil {
+		t.Fatal(err)
+	}
+	if e.RequestType != cfn.RequestCreate || !strings.Contains(e.ResponseURL, url.QueryEscape(e.StackID[:strings.Index(e.StackID, "/")])) ||
+		!strings.HasSuffix(e.ResourceProperties["ServiceToken"].(string), ":function:rolecall-upload") {
+		t.Errorf("event %+v", e)
 	}
 }
 

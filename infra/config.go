@@ -59,6 +59,8 @@ import (
 //	                  docs/webhooks.md.
 //	webhookSecrets    Numbers of the secrets that sign posts, the current one first: [1] to begin with, [2,1] while
 //	                  receivers change to the second, then [2].
+//	macKeys           Numbers of the KMS keys whose callback tokens are admitted, the one that makes new tokens first: [1] to
+//	                  begin with, [2,1] after a rotation, then [2]. See docs/keys.md.
 //	stsRate           How many requests a second the scheduled checks may make of STS in all, 2 to 10000. AWS answers some
 //	                  hundreds a second of one account and Region; customers who wait come first and share what is left.
 //	accessKeyMaxAgeDays
@@ -94,6 +96,7 @@ const (
 	keyCheckInterval    = "checkInterval"
 	keyWebhookEndpoint  = "webhookEndpoint"
 	keyWebhookSecrets   = "webhookSecrets"
+	keyMACKeys          = "macKeys"
 	keySTSRate          = "stsRate"
 	keyAccessKeyMaxAge  = "accessKeyMaxAgeDays"
 	keyLogRetentionDays = "logRetentionDays"
@@ -130,6 +133,7 @@ type config struct {
 	checkInterval    time.Duration
 	webhookEndpoint  string   // "" for none
 	webhookSecrets   []string // numbers
+	macKeys          []string // numbers, the current one first
 	stsRate          int
 	keyMaxAgeDays    int
 	logRetentionDays int
@@ -171,6 +175,7 @@ func loadConfig(context func(string) any, getenv func(string) string) (config, e
 		checkInterval:    r.interval(),
 		webhookEndpoint:  r.webhook(),
 		webhookSecrets:   r.list(keyWebhookSecrets, numberRE, 1, "numbers of secrets such as [1]"),
+		macKeys:          r.list(keyMACKeys, numberRE, 1, "numbers of keys such as [1]"),
 		stsRate:          r.number(keySTSRate, sweepConcurrency, 10_000, 60),
 		keyMaxAgeDays:    r.keyAge(),
 		logRetentionDays: r.retention(),

@@ -35,7 +35,7 @@ func TestDefaults(t *testing.T) {
 		connectionsClaim: "rolecall_connections", issuesPerMinute: 6000, verifications: 300, pending: 1000,
 		reads: 12_000, launches: 300, revocations: 300, requests: 400, concurrency: concurrency{awaited: 2, sweeps: 2, webhooks: 2},
 		functionsDir: "build/lambda", consoleDir: "build/web", consoleClientID: "rolecall-console", checkInterval: 24 * time.Hour, stsRate: 60, keyMaxAgeDays: 90, logRetentionDays: 90,
-		webhookSecrets: []string{"1"},
+		webhookSecrets: []string{"1"}, macKeys: []string{"1"},
 	}
 	if d := cmp.Diff(want, got, cmp.AllowUnexported(config{}, concurrency{})); d != "" {
 		t.Error(d)
@@ -56,7 +56,7 @@ func TestContextAsTheCommandLineHasIt(t *testing.T) {
 		connectionsClaim: "rolecall_connections", issuesPerMinute: 6000, verifications: 300, pending: 1000,
 		reads: 12_000, launches: 300, revocations: 300, requests: 400, concurrency: concurrency{awaited: 2, sweeps: 2, webhooks: 2},
 		corsOrigins:  []string{"https://a.example", "http://localhost:5173"},
-		functionsDir: "build/lambda", consoleDir: "build/web", consoleClientID: "rolecall-console", checkInterval: 24 * time.Hour, stsRate: 600, keyMaxAgeDays: 90, webhookSecrets: []string{"1"}, logRetentionDays: 30, calledVia: true,
+		functionsDir: "build/lambda", consoleDir: "build/web", consoleClientID: "rolecall-console", checkInterval: 24 * time.Hour, stsRate: 600, keyMaxAgeDays: 90, webhookSecrets: []string{"1"}, macKeys: []string{"1"}, logRetentionDays: 30, calledVia: true,
 	}
 	if d := cmp.Diff(want, got, cmp.AllowUnexported(config{}, concurrency{})); d != "" {
 		t.Error(d)

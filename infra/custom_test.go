@@ -45,7 +45,7 @@ func TestCustomPermissionsArePublished(t *testing.T) {
 	if want := []string{"ApiFunction", "BrokerFunction", "CallbackFunction", "VerifyFunction"}; !slices.Equal(told, want) {
 		t.Errorf("told: %v, want %v", told, want)
 	}
-	if published := stacks["Rolecall"].ofType(publishedType)["PublicationCustomPolicy"].Properties; !strings.Contains(flat(published["Create"]), "permissions/custom-") {
+	if published := stacks["Rolecall"].ofType(publishedType)["PublishedCustomPolicy"].Properties; !strings.HasPrefix(flat(published["Key"]), "permissions/custom-") {
 		t.Errorf("the policy is not published: %v", published)
 	}
 	files, err := filepath.Glob(filepath.Join(dir, "custom", "asset.*.yaml"))

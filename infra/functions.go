@@ -23,10 +23,11 @@ const (
 	fnVerify   = "verify"
 	fnRefresh  = "refresh"
 	fnPublish  = "publish"
+	fnUpload   = "upload" // the deployment's own: templates.go
 )
 
 func functionNames() []string {
-	return []string{fnAPI, fnBroker, fnCallback, fnVerify, fnRefresh, fnPublish}
+	return []string{fnAPI, fnBroker, fnCallback, fnVerify, fnRefresh, fnPublish, fnUpload}
 }
 
 // Timeouts in seconds. Queues' visibility follows from them; broker's stays under the 30 s that an HTTP API waits.
@@ -50,32 +51,31 @@ type spec struct {
 	name        string
 	description string
 	timeout     float64 // seconds
-	path        string  // of the role
 	environment []string
 }
 
 func specs() []spec {
 	return []spec{
-		{fnAPI, "Rolecall: connections, launches, timeline. Cannot assume roles.", apiTimeout, "/", []string{
+		{fnAPI, "Rolecall: connections, launches, timeline. Cannot assume roles.", apiTimeout, []string{
 			envTable, envPartition, envAccount, envName, envClaim, envRegions, envMACKey, envTemplateURL, envTemplateVersion, envTemplateSHA,
 			envModuleSHA, envSealingKey, envInterval, envCustom, envOrganizationURL, envOrganizationSHA, envVerifyRate, envPending, envIssuer,
 			envReadRate, envLaunchRate,
 		}},
-		{fnBroker, "Rolecall: verifies now and issues credentials.", brokerTimeout, assumingPath, []string{
+		{fnBroker, "Rolecall: verifies now and issues credentials.", brokerTimeout, []string{
 			envTable, envPartition, envAccount, envName, envClaim, envRegions, envMACKey, envTemplateURL, envTemplateVersion, envTemplateSHA,
 			envModuleSHA, envSealingKey, envVerifyNow, envInterval, envConnections, envIssueRate, envVerifyRate, envRevokeRate, envCustom,
 		}},
-		{fnCallback, "Rolecall: takes what customers' stacks report.", callbackTimeout, "/", []string{
-			envTable, envPartition, envAccount, envRegions, envMACKey, envTopic, envCallbacks, envVerifyNow, envCustom,
+		{fnCallback, "Rolecall: takes what customers' stacks report.", callbackTimeout, []string{
+			envTable, envPartition, envAccount, envRegions, envMACKeys, envTopic, envCallbacks, envVerifyNow, envCustom,
 		}},
-		{fnVerify, "Rolecall: proves roles safe and answers customers' stacks.", verifyTimeout, assumingPath, []string{
+		{fnVerify, "Rolecall: proves roles safe and answers customers' stacks.", verifyTimeout, []string{
 			envTable, envPartition, envAccount, envRegions, envSealingKey, envKeyMaxAge, envVerifyNow, envVerifySweep, envInterval, envSTSRate,
 			envCustom,
 		}},
-		{fnRefresh, "Rolecall: every minute, finds the connections that are due.", refreshTimeout, "/", []string{
+		{fnRefresh, "Rolecall: every minute, finds the connections that are due.", refreshTimeout, []string{
 			envTable, envVerifySweep, envInterval,
 		}},
-		{fnPublish, "Rolecall: publishes event records of the table's stream on the bus.", publishTimeout, "/", []string{
+		{fnPublish, "Rolecall: publishes event records of the table's stream on the bus.", publishTimeout, []string{
 			envBus,
 		}},
 	}
@@ -89,7 +89,8 @@ const (
 	envName            = "ROLECALL_PLATFORM_NAME"
 	envClaim           = "ROLECALL_TENANT_CLAIM"
 	envRegions         = "ROLECALL_REGIONS"
-	envMACKey          = "ROLECALL_MAC_KEY_ARN"
+	envMACKey          = "ROLECALL_MAC_KEY"  // the one that makes tokens
+	envMACKeys         = "ROLECALL_MAC_KEYS" // those whose tokens are admitted
 	envSealingKey      = "ROLECALL_SEALING_KEY_ARN"
 	envKeyMaxAge       = "ROLECALL_ACCESS_KEY_MAX_AGE_DAYS"
 	envTemplateURL     = "ROLECALL_TEMPLATE_URL"
@@ -112,11 +113,16 @@ const (
 	envRevokeRate      = "ROLECALL_REVOKE_RATE"
 	envIssuer          = "ROLECALL_ISSUER"
 	envSTSRate         = "ROLECALL_STS_RATE"
+	envTemplates       = "ROLECALL_TEMPLATES_BUCKET"
 	envBus             = "ROLECALL_BUS_NAME"
 	envCustom          = "ROLECALL_CUSTOM_PERMISSIONS" // only where the platform has a permission set of its own
 )
 
 func (p *platform) values() map[string]*string {
+	named := make([]string, 0, len(p.macKeys))
+	for _, k := range p.macKeys {
+		named = append(named, k.named())
+	}
 	return map[string]*string{
 		envTable:           p.table.TableName(),
 		envPartition:       jsii.String(p.cfg.partition),
@@ -124,7 +130,8 @@ func (p *platform) values() map[string]*string {
 		envName:            jsii.String(p.cfg.platformName),
 		envClaim:           jsii.String(p.cfg.tenantClaim),
 		envRegions:         jsii.String(strings.Join(p.cfg.regions, ",")),
-		envMACKey:          p.macKey.KeyArn(),
+		envMACKey:          jsii.String(p.macKeys[0].named()),
+		envMACKeys:         jsii.String(strings.Join(named, ",")),
 		envSealingKey:      p.sealingKey.KeyArn(),
 		envKeyMaxAge:       jsii.String(strconv.Itoa(p.cfg.keyMaxAgeDays)),
 		envTemplateURL:     p.template.url,
@@ -161,10 +168,12 @@ func (p *platform) customSet() *string {
 }
 
 func (p *platform) addFunctions() {
-	p.functions = map[string]awslambda.CfnFunction{}
 	rights, values := p.rights(), p.values()
 	for _, s := range specs() {
 		p.functions[s.name] = p.newFunction(s, rights[s.name], values)
+	}
+	for _, maker := range []string{fnAPI, fnBroker} {
+		p.functions[maker].Node().AddDependency(p.functions[fnCallback]) // no token of a new key before it is admitted
 	}
 }
 
@@ -174,7 +183,8 @@ func (p *platform) newFunction(s spec, rights []awsiam.PolicyStatement, values m
 	rights = append(rights, allow("Logs", []string{"logs:CreateLogStream", "logs:PutLogEvents"}, logs.LogGroupArn()))
 	role := awsiam.NewRole(scope, jsii.String("Role"), &awsiam.RoleProps{
 		AssumedBy:      awsiam.NewServicePrincipal(jsii.String("lambda.amazonaws.com"), nil),
-		Path:           jsii.String(s.path),
+		RoleName:       jsii.String(p.cfg.roleName(s.name)),
+		Path:           jsii.String(rolePath(s.name)),
 		InlinePolicies: &map[string]awsiam.PolicyDocument{"rights": document(rights...)},
 	})
 	p.justifyRights(s.name, role)

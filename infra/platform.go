@@ -20,7 +20,7 @@ type platform struct {
 	stack       awscdk.Stack
 	table       awsdynamodb.Table
 	sealingKey  awskms.Key // encrypts customers' access keys
-	macKey      awskms.Key // makes callback tokens
+	macKeys     []macKey   // of callback tokens, the current one first
 	callbacks   awssqs.Queue
 	verifyNow   awssqs.Queue
 	verifySweep awssqs.Queue
@@ -36,7 +36,7 @@ type platform struct {
 // build puts the app together: the home stack, one topic stack per Region, and the console's. What can be wrong with cfg was found by
 // loadConfig; an error here says that the customers' template cannot be rendered.
 func build(app awscdk.App, cfg config) error {
-	p := &platform{cfg: cfg, stack: newStack(app, cfg, "Rolecall", cfg.homeRegion, "Rolecall: connections to customers' AWS accounts")}
+	p := &platform{cfg: cfg, functions: map[string]awslambda.CfnFunction{}, stack: newStack(app, cfg, "Rolecall", cfg.homeRegion, "Rolecall: connections to customers' AWS accounts")}
 	p.noteCustomSet()
 	p.addTable()
 	p.addKeys()
@@ -98,4 +98,20 @@ func (p *platform) output(id, description string, value *string) {
 // arn writes the ARN of something in the platform's account whose name is fixed.
 func (c config) arn(service, region, resource string) string {
 	return strings.Join([]string{"arn", c.partition, service, region, c.account, resource}, ":")
+}
+
+// roleName is a role's name in IAM, where names are the whole account's: the Region parts one deployment from another.
+func (c config) roleName(role string) string { return "rolecall-" + role + "-" + c.homeRegion }
+
+// roleARN is known before the role is made, so that keys can name it.
+func (c config) roleARN(role string) string {
+	return c.arn("iam", "", "role"+rolePath(role)+c.roleName(role))
+}
+
+// rolePath is where a role lies. Customers' trust policies admit those under assumingPath.
+func rolePath(role string) string {
+	if role == fnBroker || role == fnVerify {
+		return assumingPath
+	}
+	return "/"
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -93,21 +94,22 @@ func TestFunctions(t *testing.T) {
 	common := []string{"ROLECALL_PARTITION", "ROLECALL_PLATFORM_ACCOUNT", "ROLECALL_REGIONS", "ROLECALL_TABLE"}
 	environment := map[string][]string{
 		"Api": slices.Concat(common, template, []string{
-			"ROLECALL_MAC_KEY_ARN", "ROLECALL_SEALING_KEY_ARN", "ROLECALL_PLATFORM_NAME", "ROLECALL_TENANT_CLAIM", "ROLECALL_CHECK_INTERVAL",
+			"ROLECALL_MAC_KEY", "ROLECALL_SEALING_KEY_ARN", "ROLECALL_PLATFORM_NAME", "ROLECALL_TENANT_CLAIM", "ROLECALL_CHECK_INTERVAL",
 			"ROLECALL_ORGANIZATION_TEMPLATE_SHA256", "ROLECALL_ORGANIZATION_TEMPLATE_URL", "ROLECALL_VERIFY_RATE", "ROLECALL_MOST_PENDING", "ROLECALL_ISSUER",
 			"ROLECALL_READ_RATE", "ROLECALL_LAUNCH_RATE",
 		}),
 		"Broker": slices.Concat(common, template, []string{
-			"ROLECALL_MAC_KEY_ARN", "ROLECALL_SEALING_KEY_ARN", "ROLECALL_PLATFORM_NAME", "ROLECALL_TENANT_CLAIM", "ROLECALL_VERIFY_NOW_QUEUE_URL", "ROLECALL_CHECK_INTERVAL",
+			"ROLECALL_MAC_KEY", "ROLECALL_SEALING_KEY_ARN", "ROLECALL_PLATFORM_NAME", "ROLECALL_TENANT_CLAIM", "ROLECALL_VERIFY_NOW_QUEUE_URL", "ROLECALL_CHECK_INTERVAL",
 			"ROLECALL_CONNECTIONS_CLAIM", "ROLECALL_ISSUE_RATE", "ROLECALL_VERIFY_RATE", "ROLECALL_REVOKE_RATE",
 		}),
-		"Callback": slices.Concat(common, []string{"ROLECALL_MAC_KEY_ARN", "ROLECALL_TOPIC_NAME", "ROLECALL_CALLBACKS_QUEUE_URL", "ROLECALL_VERIFY_NOW_QUEUE_URL"}),
+		"Callback": slices.Concat(common, []string{"ROLECALL_MAC_KEYS", "ROLECALL_TOPIC_NAME", "ROLECALL_CALLBACKS_QUEUE_URL", "ROLECALL_VERIFY_NOW_QUEUE_URL"}),
 		"Verify": slices.Concat(common, []string{
 			"ROLECALL_SEALING_KEY_ARN", "ROLECALL_ACCESS_KEY_MAX_AGE_DAYS",
 			"ROLECALL_VERIFY_NOW_QUEUE_URL", "ROLECALL_VERIFY_SWEEP_QUEUE_URL", "ROLECALL_CHECK_INTERVAL", "ROLECALL_STS_RATE",
 		}),
 		"Refresh": {"ROLECALL_TABLE", "ROLECALL_VERIFY_SWEEP_QUEUE_URL", "ROLECALL_CHECK_INTERVAL"},
 		"Publish": {"ROLECALL_BUS_NAME"},
+		"Upload":  {"ROLECALL_TEMPLATES_BUCKET"},
 	}
 	functions := home().ofType("AWS::Lambda::Function")
 	for name, want := range environment {
@@ -131,7 +133,7 @@ func TestFunctions(t *testing.T) {
 			t.Errorf("%s: %s", name, d)
 		}
 	}
-	if len(functions) != len(environment)+1 { // and the one that copies the template
+	if len(functions) != len(environment) {
 		t.Errorf("%d functions", len(functions))
 	}
 }
@@ -157,7 +159,7 @@ func TestEnvironmentSaysWhatIsThere(t *testing.T) {
 		"ROLECALL_PLATFORM_NAME":           "Rolecall",
 		"ROLECALL_TENANT_CLAIM":            "tenant_id",
 		"ROLECALL_REGIONS":                 "eu-west-1,us-east-1",
-		"ROLECALL_MAC_KEY_ARN":             "${MacKey.Arn}",
+		"ROLECALL_MAC_KEY":                 "1=${MacKey.Arn}",
 		"ROLECALL_SEALING_KEY_ARN":         "${SealingKey.Arn}",
 		"ROLECALL_TEMPLATE_URL":            "https://${Templates.RegionalDomainName}/" + rendered.Key,
 		"ROLECALL_TEMPLATE_VERSION":        rendered.Version,
@@ -434,14 +436,14 @@ func TestTemplatesArePublishedAsRendered(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	isPublished(t, "PublicationTemplate", connection)
-	isPublished(t, "PublicationTerraformModule", module)
-	isPublished(t, "PublicationOrganizationTemplate", organization)
+	isPublished(t, "PublishedTemplate", connection)
+	isPublished(t, "PublishedTerraformModule", module)
+	isPublished(t, "PublishedOrganizationTemplate", organization)
 	for name, resource := range map[string]string{
-		"ApiFunction": "PublicationTemplate", "BrokerFunction": "PublicationTemplate",
+		"ApiFunction": "PublishedTemplate", "BrokerFunction": "PublishedTemplate",
 	} {
 		after := flat(list(home().one(t, "AWS::Lambda::Function", name).DependsOn))
-		if !strings.Contains(after, resource) || !strings.Contains(after, "PublicationTerraformModule") || (name == "ApiFunction" && !strings.Contains(after, "PublicationOrganizationTemplate")) {
+		if !strings.Contains(after, resource) || !strings.Contains(after, "PublishedTerraformModule") || (name == "ApiFunction" && !strings.Contains(after, "PublishedOrganizationTemplate")) {
 			t.Errorf("%s can show a link before the template is there: %s", name, after)
 		}
 	}
@@ -454,27 +456,31 @@ func TestTemplatesArePublishedAsRendered(t *testing.T) {
 
 func isPublished(t *testing.T, resource string, rendered templates.Rendered) {
 	t.Helper()
-	published := home().one(t, publishedType, resource).Properties
-	var call struct {
-		Service, Action string
-		Parameters      map[string]string
+	p := home().one(t, publishedType, resource).Properties
+	if flat(p["ServiceToken"]) != "${UploadFunction.Arn}" || flat(p["Key"]) != rendered.Key {
+		t.Errorf("%s: %s", resource, flat(p))
 	}
-	if err := json.Unmarshal([]byte(flat(published["Create"])), &call); err != nil {
-		t.Fatal(err)
+	// Should the function die, Lambda begins again after one minute and after two.
+	if patience, err := strconv.Atoi(flat(p["ServiceTimeout"])); err != nil || patience < 3*uploadTimeout+60+120 {
+		t.Errorf("%s is given up after %v s", resource, p["ServiceTimeout"])
 	}
-	if call.Service != "S3" || call.Action != "copyObject" || call.Parameters["Bucket"] != "${Templates}" {
-		t.Errorf("%+v", call)
-	}
-	if published["Delete"] != nil {
-		t.Error("a template that links name is deleted")
-	}
-	_, object, _ := strings.Cut(call.Parameters["CopySource"], "/")
-	body, err := os.ReadFile(filepath.Join(assembly.dir, "asset."+object))
+	_, asset, _ := strings.Cut(flat(p["From"]), "/")
+	body, err := os.ReadFile(filepath.Join(assembly.dir, "asset."+asset))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if string(body) != string(rendered.Body) || call.Parameters["Key"] != rendered.Key {
-		t.Errorf("what is copied to %s is not the rendering %s", call.Parameters["Key"], rendered.Key)
+	if string(body) != string(rendered.Body) {
+		t.Errorf("what is uploaded to %s is not the rendering %s", flat(p["Key"]), rendered.Key)
+	}
+}
+
+// A deployment of before the function of ours keeps its stack: CloudFormation lets no custom resource change its function, so
+// these are other resources than the ones that CDK's function made, which were called Publication….
+func TestPublishedTemplatesAreNewResources(t *testing.T) {
+	for id, r := range home().Resources {
+		if r.Type == publishedType && !strings.HasPrefix(id, "Published") {
+			t.Errorf("%s has been another function's", id)
+		}
 	}
 }
 

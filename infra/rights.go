@@ -2,27 +2,32 @@ package main
 
 import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
 	"github.com/aws/jsii-runtime-go"
 )
 
 // rights are the statements of each function's role, apart from its own log group: all that it may do, written out. CDK's
-// grant methods are not used, since they give more than the code calls.
+// grant methods are not used, since they give more than the code calls. It also writes the keys' own policies, so call it once.
 func (p *platform) rights() map[string][]awsiam.PolicyStatement {
 	table := p.table.TableArn()
+	current, accepted := p.macKeys[0].key, make([]awskms.Key, 0, len(p.macKeys))
+	for _, k := range p.macKeys {
+		accepted = append(accepted, k.key)
+	}
 	return map[string][]awsiam.PolicyStatement{
 		fnAPI: {
 			// Beyond the use cases: parts of tenants' limits are taken.
 			allow("Table", storeActions("dynamodb:Query", "dynamodb:UpdateItem"), table),
 			allow("TenantsConnections", []string{"dynamodb:Query"}, p.indexARN(indexTenant)),
-			allow("MakeCallbackTokens", []string{"kms:GenerateMac"}, p.macKey.KeyArn()),
-			p.forOneConnection("SealAccessKeys", "kms:Encrypt"),
+			p.use(fnAPI, "MakeCallbackTokens", "kms:GenerateMac", nil, current),
+			p.use(fnAPI, "SealAccessKeys", "kms:Encrypt", forOneConnection(), p.sealingKey),
 		},
 		fnBroker: {
 			// Beyond the use cases: an enrolment's accounts are listed to begin failures again, and parts of tenants' limits leased.
 			allow("Table", storeActions("dynamodb:Query", "dynamodb:UpdateItem"), table),
 			allow("AskForVerification", []string{"sqs:SendMessage"}, p.verifyNow.QueueArn()),
-			allow("MakeCallbackTokens", []string{"kms:GenerateMac"}, p.macKey.KeyArn()),
-			p.forOneConnection("OpenAccessKeys", "kms:Decrypt"),
+			p.use(fnBroker, "MakeCallbackTokens", "kms:GenerateMac", nil, current),
+			p.use(fnBroker, "OpenAccessKeys", "kms:Decrypt", forOneConnection(), p.sealingKey),
 			p.assumeCustomersRoles(),
 			p.neverOwnRoles(),
 		},
@@ -31,14 +36,14 @@ func (p *platform) rights() map[string][]awsiam.PolicyStatement {
 			allow("KnownAccounts", []string{"dynamodb:Query"}, p.indexARN(indexTenant)),
 			allow("TakeCallbacks", consume("sqs:ChangeMessageVisibility"), p.callbacks.QueueArn()),
 			allow("AskForVerification", []string{"sqs:SendMessage"}, p.verifyNow.QueueArn()),
-			allow("CheckCallbackTokens", []string{"kms:VerifyMac"}, p.macKey.KeyArn()),
+			p.use(fnCallback, "CheckCallbackTokens", "kms:VerifyMac", nil, accepted...),
 		},
 		fnVerify: {
 			allow("Table", storeActions(), table),
 			allow("TakeWork", consume(), p.verifyNow.QueueArn(), p.verifySweep.QueueArn()),
 			allow("FailedTriesComeAgainSoon", []string{"sqs:ChangeMessageVisibility"}, p.verifyNow.QueueArn()),
 			allow("TryAgainLater", []string{"sqs:SendMessage"}, p.verifyNow.QueueArn(), p.verifySweep.QueueArn()),
-			p.forOneConnection("OpenAccessKeys", "kms:Decrypt"),
+			p.use(fnVerify, "OpenAccessKeys", "kms:Decrypt", forOneConnection(), p.sealingKey),
 			p.assumeCustomersRoles(),
 			p.neverOwnRoles(),
 		},
@@ -86,17 +91,13 @@ func (p *platform) neverOwnRoles() awsiam.PolicyStatement {
 	return statement(awsiam.Effect_DENY, "NeverOwnRoles", sessionActions(), jsii.String(p.cfg.arn("iam", "", "role/*")))
 }
 
-// forOneConnection uses the sealing key for what names its tenant and its connection, and nothing besides, in its encryption
-// context: nobody seals an access key for everybody, not by mistake either.
-func (p *platform) forOneConnection(sid, action string) awsiam.PolicyStatement {
-	names := map[string]any{"kms:EncryptionContext:tenant": "false", "kms:EncryptionContext:connection": "false"}
-	return awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
-		Sid: jsii.String(sid), Actions: jsii.Strings(action), Resources: &[]*string{p.sealingKey.KeyArn()},
-		Conditions: &map[string]any{
-			"Null":                      names,
-			"ForAllValues:StringEquals": map[string]any{"kms:EncryptionContextKeys": []string{"tenant", "connection"}},
-		},
-	})
+// forOneConnection is the condition for the sealing key's use: the encryption context names a tenant and a connection, and
+// nothing besides. Nobody seals an access key for everybody, not by mistake either.
+func forOneConnection() map[string]any {
+	return map[string]any{
+		"Null":                      map[string]any{"kms:EncryptionContext:tenant": "false", "kms:EncryptionContext:connection": "false"},
+		"ForAllValues:StringEquals": map[string]any{"kms:EncryptionContextKeys": []string{"tenant", "connection"}},
+	}
 }
 
 // moveCursor opens the item that says how far the sweep came, and no connection.

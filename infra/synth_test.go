@@ -22,9 +22,10 @@ var update = flag.Bool("update", false, "write the golden files")
 
 // assembly is what the one synthesis of this test binary made: of cdk.json's defaults, with functions that hold nothing.
 var assembly struct {
-	dir    string
-	stacks map[string]template
-	hooked map[string]template // the same with a webhook
+	dir     string
+	stacks  map[string]template
+	hooked  map[string]template // the same with a webhook
+	rotated map[string]template // the same with a second MAC key
 }
 
 type template struct {
@@ -68,6 +69,9 @@ func withAssembly(m *testing.M) (int, error) {
 	}
 	assembly.dir = filepath.Join(dir, "out")
 	if assembly.hooked, err = synthesise(dir, hookedDir, map[string]any{keyWebhookEndpoint: "https://hooks.example.com/rolecall"}); err != nil {
+		return 0, err
+	}
+	if assembly.rotated, err = synthesise(dir, "rotated", map[string]any{keyMACKeys: "2,1"}); err != nil {
 		return 0, err
 	}
 	return m.Run(), nil

@@ -5,14 +5,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
-	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awss3"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awss3assets"
-	"github.com/aws/aws-cdk-go/awscdk/v2/customresources"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
@@ -99,50 +96,80 @@ func (p *platform) addTemplateBucket() awss3.Bucket {
 			bucket.ArnForObjects(jsii.String("permissions/*")), bucket.ArnForObjects(jsii.String("terraform/*")),
 		},
 	}))
+	// Who holds a link holds what the key's hash says: what lies under a key is there for good. S3 has no copy on condition, so
+	// nobody copies into this bucket.
+	bucket.AddToResourcePolicy(neverInBucket(bucket, "NothingIsOverwritten", map[string]any{"Null": map[string]any{"s3:if-none-match": "true"}}, "s3:PutObject"))
+	bucket.AddToResourcePolicy(neverInBucket(bucket, "NothingIsDeleted", nil, "s3:DeleteObject", "s3:DeleteObjectVersion"))
 	justify(bucket, "AwsSolutions-S1", "Holds nothing but the public template; who reads it is no secret and proves nothing.")
 	justify(bucket, "AwsSolutions-S2", "CloudFormation fetches the template as the customer, whose account is not known beforehand; ACLs stay "+
 		"blocked and the policy admits GetObject under the templates' folders only.")
 	return bucket
 }
 
-// publishedType is the custom resource that copies the template from CDK's assets to its bucket, by one s3:CopyObject.
-// CDK's BucketDeployment would do as much with the AWS CLI in a layer of 22 MB and rights on two whole buckets.
+// neverInBucket denies actions on all objects to everybody, the account's root among them.
+func neverInBucket(bucket awss3.Bucket, sid string, conditions map[string]any, actions ...string) awsiam.PolicyStatement {
+	props := awsiam.PolicyStatementProps{
+		Sid: jsii.String(sid), Effect: awsiam.Effect_DENY, Principals: &[]awsiam.IPrincipal{awsiam.NewAnyPrincipal()},
+		Actions: jsii.Strings(actions...), Resources: &[]*string{bucket.ArnForObjects(jsii.String("*"))},
+	}
+	if conditions != nil {
+		props.Conditions = &conditions
+	}
+	return awsiam.NewPolicyStatement(&props)
+}
+
+// publishedType is the custom resource that uploads what customers run from CDK's assets, by our own function: CDK's
+// BucketDeployment and AwsCustomResource know no upload that overwrites nothing.
 const publishedType = "Custom::PublishedTemplate"
+
+// uploadTimeout in seconds; CloudFormation waits for it and for the two times that Lambda begins again.
+const (
+	uploadTimeout  = 30
+	uploadPatience = 300
+)
 
 // A publication is one rendered template, or what belongs to it, on its way to the bucket.
 type publication struct {
 	rendered        templates.Rendered
-	id, asset, file string     // of the copying resource, of the asset, and the asset's name
+	id, asset, file string     // of the uploaded resource, of the asset, and the asset's name
 	kind            string     // content type; "" is a template's
 	as              *published // nil where nothing else names it
 }
 
 // deployTemplates puts the rendered templates under their keys. Nothing deletes them, then or later: links and stacks name
-// them. One function copies them all, with rights on just these objects.
+// them. One function uploads them all, with rights on just these objects; it reads those that are there already.
 func (p *platform) deployTemplates(bucket awss3.Bucket, all []publication) error {
-	scope := constructs.NewConstruct(p.stack, jsii.String("Publication"))
-	assets := make([]awss3assets.Asset, len(all))
-	var from, to []*string
+	scope := constructs.NewConstruct(p.stack, jsii.String("Published"))
+	var sources, targets []*string
+	resources := make([]awscdk.CustomResourceProps, len(all))
 	for i, t := range all {
 		asset, err := newTextAsset(scope, t.asset, t.file, t.rendered.Body)
 		if err != nil {
 			return err
 		}
-		assets[i] = asset
-		from = append(from, asset.Bucket().ArnForObjects(asset.S3ObjectKey()))
-		to = append(to, bucket.ArnForObjects(jsii.String(t.rendered.Key)))
+		sources = append(sources, asset.Bucket().ArnForObjects(asset.S3ObjectKey()))
+		targets = append(targets, bucket.ArnForObjects(jsii.String(t.rendered.Key)))
+		contentType := "application/yaml"
+		if t.kind != "" {
+			contentType = t.kind
+		}
+		resources[i] = awscdk.CustomResourceProps{
+			ResourceType: jsii.String(publishedType), ServiceTimeout: awscdk.Duration_Seconds(jsii.Number(uploadPatience)),
+			Properties: &map[string]any{
+				"From": *asset.S3BucketName() + "/" + *asset.S3ObjectKey(), "Key": t.rendered.Key, "ContentType": contentType,
+			},
+		}
 	}
-	logs := newLogGroup(scope, "Logs", p.cfg.logRetentionDays)
-	role := awsiam.NewRole(scope, jsii.String("Role"), &awsiam.RoleProps{
-		AssumedBy: awsiam.NewServicePrincipal(jsii.String("lambda.amazonaws.com"), nil),
-		InlinePolicies: &map[string]awsiam.PolicyDocument{"rights": document(
-			allow("GetAsset", []string{"s3:GetObject"}, from...),
-			allow("PutTemplate", []string{"s3:PutObject"}, to...),
-			allow("Logs", []string{"logs:CreateLogStream", "logs:PutLogEvents"}, logs.LogGroupArn()),
-		)},
-	})
+	function := p.newFunction(
+		spec{fnUpload, "Rolecall: uploads what customers run, on deployment.", uploadTimeout, []string{envTemplates}},
+		[]awsiam.PolicyStatement{
+			allow("GetAssets", []string{"s3:GetObject"}, sources...),
+			allow("PutTemplates", []string{"s3:PutObject", "s3:GetObject"}, targets...),
+		},
+		map[string]*string{envTemplates: bucket.BucketName()})
 	for i, t := range all {
-		resource := copyTemplate(scope, t, assets[i], bucket, role, logs)
+		resources[i].ServiceToken = function.AttrArn()
+		resource := awscdk.NewCustomResource(scope, jsii.String(t.id), &resources[i])
 		if t.as == nil {
 			continue
 		}
@@ -152,47 +179,7 @@ func (p *platform) deployTemplates(bucket awss3.Bucket, all []publication) error
 			version: t.rendered.Version, sha256: t.rendered.SHA256, resource: resource,
 		}
 	}
-	tidyPublisher(p.stack)
 	return nil
-}
-
-func copyTemplate(
-	scope constructs.Construct, t publication, asset awss3assets.Asset, bucket awss3.Bucket, role awsiam.Role, logs awslogs.LogGroup,
-) constructs.IDependable {
-	contentType := "application/yaml"
-	if t.kind != "" {
-		contentType = t.kind
-	}
-	return customresources.NewAwsCustomResource(scope, jsii.String(t.id), &customresources.AwsCustomResourceProps{
-		ResourceType: jsii.String(publishedType),
-		OnUpdate: &customresources.AwsSdkCall{ // on creation too
-			Service: jsii.String("S3"),
-			Action:  jsii.String("copyObject"),
-			Parameters: map[string]any{
-				"CopySource":        jsii.String(*asset.S3BucketName() + "/" + *asset.S3ObjectKey()),
-				"Bucket":            bucket.BucketName(),
-				"Key":               t.rendered.Key,
-				"MetadataDirective": "REPLACE",
-				"ContentType":       contentType,
-				"CacheControl":      "public, max-age=31536000, immutable",
-			},
-			OutputPaths:        jsii.Strings("CopyObjectResult.ETag"),
-			PhysicalResourceId: customresources.PhysicalResourceId_Of(jsii.String(t.rendered.Key)),
-		},
-		Role:                role,
-		LogGroup:            logs,
-		InstallLatestAwsSdk: jsii.Bool(false),
-		Timeout:             awscdk.Duration_Minutes(jsii.Number(1)),
-	})
-}
-
-// tidyPublisher takes away a dependency that CDK writes although the function's reference to its role says the same.
-func tidyPublisher(stack awscdk.Stack) {
-	id := "AWS" + strings.ReplaceAll(*customresources.AwsCustomResource_PROVIDER_FUNCTION_UUID(), "-", "")
-	function := stack.Node().FindChild(jsii.String(id))
-	var resource awscdk.CfnResource
-	jsii.UnsafeCast(function.Node().DefaultChild(), &resource)
-	resource.AddDeletionOverride(jsii.String("DependsOn"))
 }
 
 // newTextAsset makes an asset of a text. CDK copies the file at once, so it need not stay.

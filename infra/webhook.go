@@ -45,7 +45,7 @@ func (p *platform) addWebhook() {
 	}
 	// The secrets that sign are made from this key (package webhook under shared), so that none is stored anywhere.
 	// Whoever removes the webhook is done with them; KMS waits 30 days before it deletes.
-	key := awskms.NewKey(p.stack, jsii.String("WebhookKey"), &awskms.KeyProps{
+	key := p.newKey("WebhookKey", awskms.KeyProps{
 		Description:   jsii.String("Rolecall: makes the secrets that sign webhooks"),
 		KeySpec:       awskms.KeySpec_HMAC_256,
 		KeyUsage:      awskms.KeyUsage_GENERATE_VERIFY_MAC,
@@ -53,12 +53,12 @@ func (p *platform) addWebhook() {
 	})
 	queue := p.newQueue("Webhooks", queueWebhook, webhookTimeout, webhookReceives)
 	p.functions[fnWebhook] = p.newFunction(
-		spec{fnWebhook, "Rolecall: posts published events to the configured endpoint.", webhookTimeout, "/", []string{
+		spec{fnWebhook, "Rolecall: posts published events to the configured endpoint.", webhookTimeout, []string{
 			envWebhookEndpoint, envWebhookKey, envWebhookSecrets, envWebhookQueue,
 		}},
 		[]awsiam.PolicyStatement{
 			allow("TakeEvents", consume("sqs:ChangeMessageVisibility"), queue.QueueArn()),
-			allow("MakeSecrets", []string{"kms:GenerateMac"}, key.KeyArn()),
+			p.use(fnWebhook, "MakeSecrets", "kms:GenerateMac", nil, key),
 		},
 		map[string]*string{
 			envWebhookEndpoint: jsii.String(p.cfg.webhookEndpoint),
@@ -69,6 +69,25 @@ func (p *platform) addWebhook() {
 	p.fromQueue("WebhookSource", fnWebhook, queue, p.cfg.concurrency.webhooks)
 	p.addWebhookRule(queue)
 	p.output("WebhookKeyArn", "KMS key that makes the webhook's secrets", key.KeyArn())
+	p.output("WebhookSecretRoleArn", "IAM role that may read the webhook's secrets; `make webhook-secret` assumes it", p.addSecretReader(key))
+}
+
+// roleWebhookSecret is no function's: who sets up a receiver needs the secret, and the key's policy gives it to nobody else.
+const roleWebhookSecret = "webhook-secret"
+
+// addSecretReader makes the role that `make webhook-secret` assumes. It is for whom the account's IAM allows sts:AssumeRole on
+// it, and each reading of the secret is in CloudTrail under its name.
+func (p *platform) addSecretReader(key awskms.Key) *string {
+	role := awsiam.NewRole(p.stack, jsii.String("WebhookSecretRole"), &awsiam.RoleProps{
+		Description: jsii.String("Rolecall: reads the secrets that sign webhooks"),
+		AssumedBy:   awsiam.NewAccountRootPrincipal(),
+		RoleName:    jsii.String(p.cfg.roleName(roleWebhookSecret)),
+		Path:        jsii.String(rolePath(roleWebhookSecret)),
+		InlinePolicies: &map[string]awsiam.PolicyDocument{"rights": document(
+			p.use(roleWebhookSecret, "ReadSecrets", "kms:GenerateMac", nil, key),
+		)},
+	})
+	return role.RoleArn()
 }
 
 // addWebhookRule sends every event of Rolecall to the queue. What EventBridge cannot deliver there for a day goes to the

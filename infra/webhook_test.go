@@ -23,7 +23,7 @@ func TestAWebhookAddsAndChangesNothing(t *testing.T) {
 	}
 	slices.Sort(added)
 	want := []string{
-		"AWS::Events::Rule WebhookRule", "AWS::IAM::Role WebhookRole", "AWS::KMS::Key WebhookKey",
+		"AWS::Events::Rule WebhookRule", "AWS::IAM::Role WebhookRole", "AWS::IAM::Role WebhookSecretRole", "AWS::KMS::Key WebhookKey",
 		"AWS::Lambda::EventSourceMapping WebhookSource", "AWS::Lambda::Function WebhookFunction", "AWS::Logs::LogGroup WebhookLogs",
 		"AWS::SQS::Queue Webhooks", "AWS::SQS::Queue WebhooksDead", "AWS::SQS::QueuePolicy WebhooksDeadPolicy", "AWS::SQS::QueuePolicy WebhooksPolicy",
 	}
@@ -87,6 +87,9 @@ func TestWebhook(t *testing.T) {
 	}
 	if flat(stack.Outputs["WebhookKeyArn"].Value) != "${WebhookKey.Arn}" {
 		t.Error("nothing says which key makes the secrets")
+	}
+	if flat(stack.Outputs["WebhookSecretRoleArn"].Value) != "${WebhookSecretRole.Arn}" {
+		t.Error("nothing says which role reads the secrets")
 	}
 }
 

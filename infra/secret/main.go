@@ -12,8 +12,10 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"rolecall/shared/webhook"
 )
@@ -41,29 +43,42 @@ func run(ctx context.Context, args []string, out, problems io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("AWS configuration: %w", err)
 	}
-	key, err := keyOf(ctx, cloudformation.NewFromConfig(cfg), *stack)
+	secret, err := read(ctx, cfg, *stack, *number)
 	if err != nil {
 		return err
 	}
-	secrets, err := webhook.NewSecrets(kms.NewFromConfig(cfg), key, []int{*number}).Get(ctx)
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintln(out, secrets[0])
+	_, err = fmt.Fprintln(out, secret)
 	return err
 }
 
-func keyOf(ctx context.Context, client *cloudformation.Client, stack string) (string, error) {
+// read asks the key in the one role, beside the function's, that the key's policy admits.
+func read(ctx context.Context, cfg aws.Config, stack string, number int) (string, error) {
+	found, err := outputsOf(ctx, cloudformation.NewFromConfig(cfg), stack)
+	if err != nil {
+		return "", err
+	}
+	key, role := found["WebhookKeyArn"], found["WebhookSecretRoleArn"]
+	if key == "" || role == "" {
+		return "", fmt.Errorf("stack %s has no webhook whose secret can be read: deploy it with context webhookEndpoint", stack)
+	}
+	cfg.Credentials = aws.NewCredentialsCache(stscreds.NewAssumeRoleProvider(sts.NewFromConfig(cfg), role))
+	secrets, err := webhook.NewSecrets(kms.NewFromConfig(cfg), key, []int{number}).Get(ctx)
+	if err != nil {
+		return "", err
+	}
+	return secrets[0], nil
+}
+
+func outputsOf(ctx context.Context, client *cloudformation.Client, stack string) (map[string]string, error) {
 	found, err := client.DescribeStacks(ctx, &cloudformation.DescribeStacksInput{StackName: &stack})
 	if err != nil {
-		return "", fmt.Errorf("stack %s: %w", stack, err)
+		return nil, fmt.Errorf("stack %s: %w", stack, err)
 	}
+	outputs := map[string]string{}
 	for _, s := range found.Stacks {
 		for _, o := range s.Outputs {
-			if aws.ToString(o.OutputKey) == "WebhookKeyArn" {
-				return aws.ToString(o.OutputValue), nil
-			}
+			outputs[aws.ToString(o.OutputKey)] = aws.ToString(o.OutputValue)
 		}
 	}
-	return "", fmt.Errorf("stack %s has no webhook: deploy it with context webhookEndpoint", stack)
+	return outputs, nil
 }

@@ -25,6 +25,7 @@ import (
 	"rolecall/shared/app/callback"
 	"rolecall/shared/app/publish"
 	"rolecall/shared/app/refresh"
+	"rolecall/shared/app/upload"
 	"rolecall/shared/app/verify"
 	"rolecall/shared/app/webhook"
 	"rolecall/shared/config"
@@ -36,19 +37,20 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // environments are what the CDK app tells each function.
 var environments = map[string][]string{
 	"api": {
-		"TABLE", "PARTITION", "PLATFORM_ACCOUNT", "PLATFORM_NAME", "TENANT_CLAIM", "REGIONS", "MAC_KEY_ARN",
+		"TABLE", "PARTITION", "PLATFORM_ACCOUNT", "PLATFORM_NAME", "TENANT_CLAIM", "REGIONS", "MAC_KEY",
 		"TEMPLATE_URL", "TEMPLATE_VERSION", "TEMPLATE_SHA256", "TERRAFORM_MODULE_SHA256", "SEALING_KEY_ARN", "CHECK_INTERVAL", "VERIFY_RATE", "MOST_PENDING", "ISSUER",
 		"READ_RATE", "LAUNCH_RATE",
 	},
 	"broker": {
-		"TABLE", "PARTITION", "PLATFORM_ACCOUNT", "PLATFORM_NAME", "TENANT_CLAIM", "REGIONS", "MAC_KEY_ARN",
+		"TABLE", "PARTITION", "PLATFORM_ACCOUNT", "PLATFORM_NAME", "TENANT_CLAIM", "REGIONS", "MAC_KEY",
 		"TEMPLATE_URL", "TEMPLATE_VERSION", "TEMPLATE_SHA256", "TERRAFORM_MODULE_SHA256", "SEALING_KEY_ARN", "VERIFY_NOW_QUEUE_URL", "CHECK_INTERVAL",
 		"CONNECTIONS_CLAIM", "ISSUE_RATE", "VERIFY_RATE", "REVOKE_RATE",
 	},
-	"callback": {"TABLE", "PARTITION", "PLATFORM_ACCOUNT", "REGIONS", "MAC_KEY_ARN", "TOPIC_NAME", "CALLBACKS_QUEUE_URL", "VERIFY_NOW_QUEUE_URL"},
+	"callback": {"TABLE", "PARTITION", "PLATFORM_ACCOUNT", "REGIONS", "MAC_KEYS", "TOPIC_NAME", "CALLBACKS_QUEUE_URL", "VERIFY_NOW_QUEUE_URL"},
 	"verify":   {"TABLE", "PARTITION", "PLATFORM_ACCOUNT", "REGIONS", "SEALING_KEY_ARN", "ACCESS_KEY_MAX_AGE_DAYS", "VERIFY_NOW_QUEUE_URL", "VERIFY_SWEEP_QUEUE_URL", "CHECK_INTERVAL", "STS_RATE"},
 	"refresh":  {"TABLE", "VERIFY_SWEEP_QUEUE_URL", "CHECK_INTERVAL"},
 	"publish":  {"BUS_NAME"},
+	"upload":   {"TEMPLATES_BUCKET"},
 	"webhook":  {"WEBHOOK_ENDPOINT", "WEBHOOK_KEY_ARN", "WEBHOOK_SECRETS", "WEBHOOK_QUEUE_URL"},
 }
 
@@ -56,9 +58,9 @@ var environments = map[string][]string{
 func values(endpoint string) map[string]string {
 	return map[string]string{
 		"TABLE": "rolecall", "PARTITION": "aws", "PLATFORM_ACCOUNT": "111111111111", "PLATFORM_NAME": "Acme",
-		"TENANT_CLAIM": "tenant_id", "REGIONS": "eu-west-1,us-east-1", "MAC_KEY_ARN": "arn:aws:kms:eu-west-1:111111111111:key/1",
+		"TENANT_CLAIM": "tenant_id", "REGIONS": "eu-west-1,us-east-1", "MAC_KEY": "1=arn:aws:kms:eu-west-1:111111111111:key/1", "MAC_KEYS": "1=arn:aws:kms:eu-west-1:111111111111:key/1",
 		"TEMPLATE_URL": "https://templates.example/1.0.0/connection.yaml", "TEMPLATE_VERSION": "1.0.0", "TEMPLATE_SHA256": "abc", "TERRAFORM_MODULE_SHA256": "def",
-		"TOPIC_NAME": "rolecall-callbacks", "BUS_NAME": "rolecall", "CHECK_INTERVAL": "24h", "STS_RATE": "60",
+		"TEMPLATES_BUCKET": "rolecall-templates", "TOPIC_NAME": "rolecall-callbacks", "BUS_NAME": "rolecall", "CHECK_INTERVAL": "24h", "STS_RATE": "60",
 		"CONNECTIONS_CLAIM": "connections", "ISSUE_RATE": "600", "VERIFY_RATE": "300", "MOST_PENDING": "1000", "READ_RATE": "12000", "LAUNCH_RATE": "300", "REVOKE_RATE": "300", "ISSUER": "https://login.example.com/",
 		"SEALING_KEY_ARN": "arn:aws:kms:eu-west-1:111111111111:key/3", "ACCESS_KEY_MAX_AGE_DAYS": "90",
 		"CALLBACKS_QUEUE_URL":    endpoint + "/111111111111/rolecall-callbacks",
@@ -101,7 +103,7 @@ func needs(t testing.TB, function string) []config.Need {
 		"Table": config.Table, "Platform": config.Platform, "Presentation": config.Presentation, "Callbacks": config.Callbacks,
 		"VerifyNow": config.VerifyNow, "VerifySweep": config.VerifySweep, "CheckInterval": config.CheckInterval, "STSRate": config.STSRate, "Bus": config.Bus,
 		"Webhook": config.Webhook, "Sealing": config.Sealing, "KeyMaxAge": config.KeyMaxAge,
-		"Issuing": config.Issuing, "VerifyRate": config.VerifyRate, "Pending": config.Pending, "Issuer": config.Issuer,
+		"Issuing": config.Issuing, "VerifyRate": config.VerifyRate, "Pending": config.Pending, "Issuer": config.Issuer, "Templates": config.Templates,
 		"ReadRate": config.ReadRate, "LaunchRate": config.LaunchRate, "RevokeRate": config.RevokeRate,
 	}
 	path := filepath.Join("../../functions", function, "main.go")
@@ -160,6 +162,8 @@ func compose(t testing.TB, function string, c config.Config) any {
 		handler = refresh.New(c)
 	case "publish":
 		handler = publish.New(c)
+	case "upload":
+		handler = upload.New(c)
 	case "webhook":
 		handler, err = webhook.New(c)
 	default:

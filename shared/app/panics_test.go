@@ -17,9 +17,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-lambda-go/cfn"
 	"github.com/aws/aws-lambda-go/events"
 	sdk "github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"rolecall/infra/local/cfn"
 	"rolecall/infra/local/wire"
@@ -28,6 +30,7 @@ import (
 	"rolecall/shared/connect"
 	"rolecall/shared/customresource"
 	"rolecall/shared/queue"
+	"rolecall/shared/upload"
 	"rolecall/shared/webhook"
 )
 
@@ -194,6 +197,16 @@ func panickingFunctions() map[string]struct {
 					return sdk.Credentials{AccessKeyID: "ASIA", SecretAccessKey: panicSecret, SessionToken: panicSecret}, nil
 				})})
 			return bus.Publisher{Client: client, Bus: "rolecall", Read: p.read, Log: log}.Handle(ctx, events.DynamoDBEvent{Records: make([]events.DynamoDBEventRecord, 1)})
+		}},
+		"upload": {[]string{"answer", "request"}, func(ctx context.Context, p panicking, log *slog.Logger) (any, error) {
+			client := s3.New(s3.Options{Region: "eu-west-1", HTTPClient: p, RetryMaxAttempts: 1, Credentials: sdk.CredentialsProviderFunc(
+				func(context.Context) (sdk.Credentials, error) {
+					return sdk.Credentials{AccessKeyID: "ASIA", SecretAccessKey: panicSecret, SessionToken: panicSecret}, nil
+				})})
+			return nil, upload.Uploader{Client: client, Bucket: "templates", Answerer: p, Log: log}.Handle(ctx, cfn.Event{
+				RequestType: cfn.RequestCreate, ResponseURL: "https://cloudformation.example/x?X-Amz-Signature=" + url.QueryEscape(panicSecret),
+				ResourceProperties: map[string]any{"From": "assets/a", "Key": "k"},
+			})
 		}},
 		"webhook": {[]string{"secrets", "clock", "pause"}, func(ctx context.Context, p panicking, log *slog.Logger) (any, error) {
 			endpoint, err := webhook.ParseEndpoint("https://hooks.example.com/" + url.PathEscape(panicSecret))

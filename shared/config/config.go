@@ -24,16 +24,18 @@ type Config struct {
 	Regions      []connect.Region // home first
 	// ConnectionsClaim names the claim that restricts a token to some connections.
 	ConnectionsClaim string
-	IssueRate        int // hand-outs a minute that one tenant may have
-	VerifyRate       int // verifications a minute that one tenant may ask for
-	MostPending      int // pending connections that one tenant may have
-	ReadRate         int // reads a minute that one tenant may have
-	LaunchRate       int // launches a minute that one tenant may ask for
-	RevokeRate       int // revocations a minute that one tenant may ask for
-	MACKeyARN        string
+	IssueRate        int            // hand-outs a minute that one tenant may have
+	VerifyRate       int            // verifications a minute that one tenant may ask for
+	MostPending      int            // pending connections that one tenant may have
+	ReadRate         int            // reads a minute that one tenant may have
+	LaunchRate       int            // launches a minute that one tenant may ask for
+	RevokeRate       int            // revocations a minute that one tenant may ask for
+	MACKey           int            // number of the key that makes callback tokens
+	MACKeys          map[int]string // ARNs, by number, of the keys whose callback tokens are admitted
 	TemplateURL      string
 	TemplateVersion  string
 	TemplateSHA256   string
+	TemplatesBucket  string
 	ConsoleURL       string // a laptop's quick-create page; else ""
 	TopicName        string
 	SealingKeyARN    string        // seals customers' access keys
@@ -82,7 +84,8 @@ const (
 	ReadRate
 	LaunchRate
 	RevokeRate
-	Issuer // to tell clients where to sign in
+	Issuer    // to tell clients where to sign in
+	Templates // to upload them
 	Bus
 	Webhook
 )
@@ -113,15 +116,16 @@ func (r *reader) read(c *Config, n Need) {
 		c.Regions = r.regions("ROLECALL_REGIONS", c.Platform.Partition)
 	case Presentation:
 		c.PlatformName, c.TenantClaim = r.text("ROLECALL_PLATFORM_NAME"), r.text("ROLECALL_TENANT_CLAIM")
-		c.MACKeyARN, c.TemplateURL = r.text("ROLECALL_MAC_KEY_ARN"), r.text("ROLECALL_TEMPLATE_URL")
+		c.MACKey, c.MACKeys = r.macKeys("ROLECALL_MAC_KEY")
+		c.TemplateURL = r.text("ROLECALL_TEMPLATE_URL")
 		c.TemplateVersion, c.TemplateSHA256 = r.text("ROLECALL_TEMPLATE_VERSION"), r.text("ROLECALL_TEMPLATE_SHA256")
 		c.ModuleSHA256 = r.text("ROLECALL_TERRAFORM_MODULE_SHA256")
 		c.OrganizationTemplateURL = r.optional("ROLECALL_ORGANIZATION_TEMPLATE_URL")
 		c.OrganizationTemplateSHA256 = r.optional("ROLECALL_ORGANIZATION_TEMPLATE_SHA256")
 		c.ConsoleURL = r.optional("ROLECALL_CONSOLE_URL")
 	case Callbacks:
-		c.TopicName, c.MACKeyARN = r.text("ROLECALL_TOPIC_NAME"), r.text("ROLECALL_MAC_KEY_ARN")
-		c.CallbacksURL = r.text("ROLECALL_CALLBACKS_QUEUE_URL")
+		c.TopicName, c.CallbacksURL = r.text("ROLECALL_TOPIC_NAME"), r.text("ROLECALL_CALLBACKS_QUEUE_URL")
+		c.MACKey, c.MACKeys = r.macKeys("ROLECALL_MAC_KEYS")
 	case Sealing:
 		c.SealingKeyARN = r.text("ROLECALL_SEALING_KEY_ARN")
 	case KeyMaxAge:
@@ -148,6 +152,8 @@ func (r *reader) read(c *Config, n Need) {
 		c.RevokeRate = r.number("ROLECALL_REVOKE_RATE", 20)
 	case Issuer:
 		c.Issuer = r.text("ROLECALL_ISSUER")
+	case Templates:
+		c.TemplatesBucket = r.text("ROLECALL_TEMPLATES_BUCKET")
 	case Bus:
 		c.Bus = r.text("ROLECALL_BUS_NAME")
 	case Webhook:
@@ -227,6 +233,23 @@ func (r *reader) numbers(name string) []int {
 		out = append(out, n)
 	}
 	return out
+}
+
+// macKeys reads "<number>=<ARN>", one or several with commas; current is the first one's number.
+func (r *reader) macKeys(name string) (current int, arns map[int]string) {
+	arns = map[int]string{}
+	for _, s := range strings.Split(r.text(name), ",") {
+		number, arn, _ := strings.Cut(s, "=")
+		n, err := strconv.Atoi(number)
+		if err != nil || n < 1 || arn == "" || arns[n] != "" {
+			r.fail(name, "must be a comma-separated list of <number>=<ARN of a key>, each number once and from 1")
+			return 0, nil
+		}
+		if arns[n] = arn; current == 0 {
+			current = n
+		}
+	}
+	return current, arns
 }
 
 // rate is at least 2, for two sweeps that run at the same time share it.

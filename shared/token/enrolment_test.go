@@ -2,6 +2,8 @@ package token_test
 
 import (
 	"errors"
+	"os"
+	"regexp"
 	"testing"
 
 	"rolecall/shared/connect"
@@ -33,7 +35,7 @@ func TestAnEnrolmentsToken(t *testing.T) {
 	}
 	launch := k.token(t, one, 1)
 	for name, bad := range map[string]string{
-		"another enrolment's": other.Reveal(), "a callback token": launch, "a callback token's MAC": "e." + launch[2:], "empty": "",
+		"another enrolment's": other.Reveal(), "a callback token": launch, "a callback token's MAC": "e." + launch[2:], "empty": "", "another mark": "1." + s.Reveal()[2:],
 		"without its mark": s.Reveal()[2:], "longer": s.Reveal() + "A", "a line end": s.Reveal()[:44] + "\n",
 		"another spelling": s.Reveal()[:44] + "_",
 	} {
@@ -49,13 +51,45 @@ func TestAnEnrolmentsToken(t *testing.T) {
 	}
 }
 
+// An enrolment lasts as long as its organization, so its link outlives rotations.
+func TestAnEnrolmentsTokenAfterARotation(t *testing.T) {
+	before := newKey(t)
+	both := before.rotated(t, 2)
+	older, err := before.EnrolmentToken(t.Context(), first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	newer, err := both.EnrolmentToken(t.Context(), first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !regexp.MustCompile(`^e\.2\.[A-Za-z0-9_-]{43}$`).MatchString(newer.Reveal()) {
+		t.Errorf("%q does not name its key", newer.Reveal())
+	}
+	admitted := patternOf(t, "../../templates/cloudformation/organization.yaml", "EnrolmentToken")
+	if !admitted.MatchString(older.Reveal()) || !admitted.MatchString(newer.Reveal()) {
+		t.Errorf("the template does not admit %q and %q by %s", older.Reveal(), newer.Reveal(), admitted)
+	}
+	for _, tt := range []struct {
+		keys  key
+		token connect.Secret
+		valid bool
+	}{{both, older, true}, {both, newer, true}, {both.without(), newer, true}, {both.without(), older, false}, {before, newer, false}} {
+		err := tt.keys.ProveEnrolment(t.Context(), first, tt.token)
+		var e *connect.Error
+		if tt.valid && err != nil || !tt.valid && (!errors.As(err, &e) || e.Code != connect.CodeTokenInvalid) {
+			t.Errorf("%q by keys %v: %v", tt.token.Reveal(), tt.keys.Keys, err)
+		}
+	}
+}
+
 func TestAKeyThatDoesNotAnswerRefusesNoEnrolment(t *testing.T) {
 	k := newKey(t)
 	s, err := k.EnrolmentToken(t.Context(), first)
 	if err != nil {
 		t.Fatal(err)
 	}
-	silent := at("http://127.0.0.1:1", k.KeyARN)
+	silent := at("http://127.0.0.1:1", 1, k.Keys)
 	var e *connect.Error
 	if err := silent.ProveEnrolment(t.Context(), first, s); !errors.As(err, &e) || e.Kind != connect.KindUnavailable {
 		t.Errorf("proved: %v", err)
@@ -63,4 +97,18 @@ func TestAKeyThatDoesNotAnswerRefusesNoEnrolment(t *testing.T) {
 	if _, err := silent.EnrolmentToken(t.Context(), first); !errors.As(err, &e) || e.Kind != connect.KindUnavailable {
 		t.Errorf("made: %v", err)
 	}
+}
+
+// patternOf is what a template admits for a parameter.
+func patternOf(t *testing.T, template, parameter string) *regexp.Regexp {
+	t.Helper()
+	text, err := os.ReadFile(template)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile(`(?s)\n  ` + parameter + `:\n    Type: String\n.*?AllowedPattern: (\S+)\n`).FindSubmatch(text)
+	if found == nil {
+		t.Fatalf("%s has no pattern for %s", template, parameter)
+	}
+	return regexp.MustCompile(string(found[1]))
 }

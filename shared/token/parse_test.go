@@ -2,7 +2,6 @@ package token
 
 import (
 	"encoding/base64"
-	"fmt"
 	"testing"
 )
 
@@ -11,19 +10,23 @@ func FuzzParse(f *testing.F) {
 	mac := base64.RawURLEncoding.EncodeToString(make([]byte, 32))
 	for _, s := range []string{
 		"1." + mac, "2147483648." + mac, "01." + mac, "+1." + mac, "1." + mac + "=", "1.\n" + mac, "1." + mac[:42] + "B", "1.", ".", "",
+		"1.2." + mac, "1.1." + mac, "1.02." + mac, "e." + mac, "e.2." + mac, "1.2.3." + mac,
 	} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		launch, mac, ok := parse(s)
+		p, ok := parse(s)
 		if !ok {
 			return
 		}
-		if launch < 1 || len(mac) != 32 {
-			t.Fatalf("launch %d with a MAC of %d bytes", launch, len(mac))
+		if p.key < 1 || len(p.mac) != 32 {
+			t.Fatalf("key %d with a MAC of %d bytes", p.key, len(p.mac))
 		}
-		if again := fmt.Sprintf("%d.%s", launch, base64.RawURLEncoding.EncodeToString(mac)); again != s {
-			t.Fatalf("%q is a second spelling of %q", s, again)
+		if p.String() != s {
+			t.Fatalf("%q is a second spelling of %q", s, p.String())
+		}
+		if launch, ok := number(p.subject); ok && (launch < 1 || p.subject == enrolmentSubject) {
+			t.Fatalf("launch %d", launch)
 		}
 	})
 }

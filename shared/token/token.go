@@ -1,4 +1,4 @@
-// Package token makes and proves callback tokens with a KMS key that never leaves KMS.
+// Package token makes and proves callback tokens with KMS keys that never leave KMS.
 package token
 
 import (
@@ -15,10 +15,12 @@ import (
 	"rolecall/shared/connect"
 )
 
-// MAC implements connect.Tokens. A token is "<launch>.<MAC in base64url>".
+// MAC implements connect.Tokens. A token is "<launch>.<key>.<MAC in base64url>", where key is the number of the KMS key that
+// made it; the first key's tokens do without the number, for they are older than there were others.
 type MAC struct {
-	Client *kms.Client
-	KeyARN string
+	Client  *kms.Client
+	Current int            // number of the key that makes tokens
+	Keys    map[int]string // ARNs, by number, of the keys whose tokens are admitted
 }
 
 // message binds the MAC to its purpose, so that the key can never be made to speak for another one.
@@ -26,18 +28,9 @@ func message(id connect.ConnectionID, launch int) []byte {
 	return fmt.Appendf(nil, "rolecall/callback/v1\n%s\n%d", id, launch)
 }
 
-// Token is the launch's callback token; the same launch always has the same one.
+// Token is the launch's callback token; the same launch always has the same one, as long as the key is the same.
 func (m MAC) Token(ctx context.Context, id connect.ConnectionID, launch int) (connect.Secret, error) {
-	out, err := m.Client.GenerateMac(ctx, &kms.GenerateMacInput{
-		KeyId: &m.KeyARN, MacAlgorithm: types.MacAlgorithmSpecHmacSha256, Message: message(id, launch),
-	})
-	if err != nil {
-		return connect.Secret{}, connect.Unavailable(connect.CodeInternal, "the key did not answer", err)
-	}
-	if len(out.Mac) != macLength {
-		return connect.Secret{}, connect.Unavailable(connect.CodeInternal, "the key did not answer as it should", nil)
-	}
-	return connect.NewSecret(fmt.Sprintf("%d.%s", launch, base64.RawURLEncoding.EncodeToString(out.Mac))), nil
+	return m.make(ctx, strconv.Itoa(launch), message(id, launch))
 }
 
 var errInvalid = &connect.Error{
@@ -47,39 +40,99 @@ var errInvalid = &connect.Error{
 
 // Launch is the number of the launch that the token belongs to.
 func (m MAC) Launch(ctx context.Context, id connect.ConnectionID, token connect.Secret) (int, error) {
-	launch, mac, ok := parse(token.Reveal())
+	t, ok := parse(token.Reveal())
 	if !ok {
 		return 0, errInvalid
 	}
-	out, err := m.Client.VerifyMac(ctx, &kms.VerifyMacInput{
-		KeyId: &m.KeyARN, MacAlgorithm: types.MacAlgorithmSpecHmacSha256, Message: message(id, launch), Mac: mac,
-	})
-	var wrong *types.KMSInvalidMacException
-	if errors.As(err, &wrong) {
+	launch, ok := number(t.subject)
+	if !ok {
 		return 0, errInvalid
 	}
-	if err != nil {
-		return 0, connect.Unavailable(connect.CodeInternal, "the key did not answer", err)
-	}
-	if !out.MacValid { // what is not proved is not valid
-		return 0, connect.Unavailable(connect.CodeInternal, "the key did not answer as it should", nil)
+	if err := m.prove(ctx, t, message(id, launch), errInvalid); err != nil {
+		return 0, err
 	}
 	return launch, nil
 }
 
-// macLength is that of HMAC-SHA-256, in bytes.
-const macLength = 32
+// make is the token of a subject: its MAC by the current key, and which key that is.
+func (m MAC) make(ctx context.Context, subject string, message []byte) (connect.Secret, error) {
+	key := m.Keys[m.Current]
+	out, err := m.Client.GenerateMac(ctx, &kms.GenerateMacInput{
+		KeyId: &key, MacAlgorithm: types.MacAlgorithmSpecHmacSha256, Message: message,
+	})
+	if err != nil {
+		return connect.Secret{}, connect.Unavailable(connect.CodeInternal, "the key did not answer", err)
+	}
+	if len(out.Mac) != macLength {
+		return connect.Secret{}, connect.Unavailable(connect.CodeInternal, "the key did not answer as it should", nil)
+	}
+	return connect.NewSecret(parsed{subject, m.Current, out.Mac}.String()), nil
+}
+
+// prove refuses, as invalid, a token that none of the keys has made for the message. It asks the one key that the token names.
+func (m MAC) prove(ctx context.Context, t parsed, message []byte, invalid error) error {
+	key, ok := m.Keys[t.key]
+	if !ok {
+		return invalid
+	}
+	out, err := m.Client.VerifyMac(ctx, &kms.VerifyMacInput{
+		KeyId: &key, MacAlgorithm: types.MacAlgorithmSpecHmacSha256, Message: message, Mac: t.mac,
+	})
+	var wrong *types.KMSInvalidMacException
+	if errors.As(err, &wrong) {
+		return invalid
+	}
+	if err != nil {
+		return connect.Unavailable(connect.CodeInternal, "the key did not answer", err)
+	}
+	if !out.MacValid { // what is not proved is not valid
+		return connect.Unavailable(connect.CodeInternal, "the key did not answer as it should", nil)
+	}
+	return nil
+}
+
+const (
+	// macLength is that of HMAC-SHA-256, in bytes.
+	macLength = 32
+	// firstKey is the one whose tokens bear no number.
+	firstKey = 1
+	// maxToken is more than two numbers and a MAC take.
+	maxToken = 96
+)
+
+// parsed is a token taken apart.
+type parsed struct {
+	subject string // a launch's number, or what marks an enrolment
+	key     int
+	mac     []byte
+}
+
+// String is the token as it is handed out.
+func (p parsed) String() string {
+	mac := base64.RawURLEncoding.EncodeToString(p.mac)
+	if p.key == firstKey {
+		return p.subject + "." + mac
+	}
+	return fmt.Sprintf("%s.%d.%s", p.subject, p.key, mac)
+}
 
 // parse admits one spelling of each token only. The decoder alone would not: it skips line ends.
-func parse(s string) (launch int, mac []byte, ok bool) {
-	number, encoded, found := strings.Cut(s, ".")
-	if !found || len(s) > 64 {
-		return 0, nil, false
+func parse(s string) (parsed, bool) {
+	parts := strings.Split(s, ".")
+	if len(s) > maxToken || len(parts) < 2 || len(parts) > 3 {
+		return parsed{}, false
 	}
-	launch, err := strconv.Atoi(number)
-	if err != nil || launch < 1 || strconv.Itoa(launch) != number {
-		return 0, nil, false
+	p, ok := parsed{subject: parts[0], key: firstKey}, true
+	if len(parts) == 3 {
+		p.key, ok = number(parts[1])
 	}
-	mac, err = base64.RawURLEncoding.DecodeString(encoded)
-	return launch, mac, err == nil && len(mac) == macLength && base64.RawURLEncoding.EncodeToString(mac) == encoded
+	var err error
+	p.mac, err = base64.RawURLEncoding.DecodeString(parts[len(parts)-1])
+	return p, ok && err == nil && len(p.mac) == macLength && p.String() == s
+}
+
+// number reads a whole number from 1 as strconv writes it.
+func number(s string) (int, bool) {
+	n, err := strconv.Atoi(s)
+	return n, err == nil && n >= 1 && strconv.Itoa(n) == s
 }

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -33,6 +35,7 @@ type key struct {
 	token.MAC
 	kms     *kms.Service
 	journal *wire.Journal
+	url     string
 }
 
 func newKey(t *testing.T) key {
@@ -46,11 +49,30 @@ func newKey(t *testing.T) key {
 	door.Register("kms", k)
 	server := httptest.NewServer(door)
 	t.Cleanup(server.Close)
-	return key{MAC: at(server.URL, arn), kms: k, journal: door.Journal()}
+	return key{MAC: at(server.URL, 1, map[int]string{1: arn}), kms: k, journal: door.Journal(), url: server.URL}
 }
 
-func at(url, arn string) token.MAC {
-	return token.MAC{KeyARN: arn, Client: awskms.New(awskms.Options{
+// rotated is the same with a further key as its current one.
+func (k key) rotated(t *testing.T, number int) key {
+	t.Helper()
+	arn, err := k.kms.CreateKey(account, region, kms.KeyInput{Spec: kms.HMAC256, Usage: kms.GenerateVerifyMac})
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := maps.Clone(k.Keys)
+	keys[number] = arn
+	k.MAC = at(k.url, number, keys)
+	return k
+}
+
+// without is the same when it admits tokens of the current key only.
+func (k key) without() key {
+	k.MAC = at(k.url, k.Current, map[int]string{k.Current: k.Keys[k.Current]})
+	return k
+}
+
+func at(url string, current int, keys map[int]string) token.MAC {
+	return token.MAC{Current: current, Keys: keys, Client: awskms.New(awskms.Options{
 		Region: region, BaseEndpoint: &url, RetryMaxAttempts: 1,
 		Credentials: credentials.NewStaticCredentialsProvider(account, "any", ""),
 	})}
@@ -94,17 +116,64 @@ func TestALaunchAlwaysHasTheSameToken(t *testing.T) {
 	}
 }
 
-// The customer's template admits only certain characters in its parameter CallbackToken.
+// Templates that are published admit no other callback tokens, nor does a link admit more without escaping.
 func TestATokenFitsTheTemplate(t *testing.T) {
-	k := newKey(t)
-	s := k.token(t, one, 1<<31)
-	if len(s) < 16 || len(s) > 64 {
-		t.Errorf("%d characters", len(s))
+	published := regexp.MustCompile(`^[A-Za-z0-9._~+/=:-]{16,1000}$`)
+	plain := regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
+	first := newKey(t)
+	for name, k := range map[string]key{"the first key's": first, "another key's": first.rotated(t, 999_999)} {
+		s := k.token(t, one, 1<<31)
+		if !published.MatchString(s) || !plain.MatchString(s) {
+			t.Errorf("%s: %q", name, s)
+		}
+		if launch, err := k.Launch(t.Context(), one, connect.NewSecret(s)); err != nil || launch != 1<<31 {
+			t.Errorf("%s: launch %d, %v", name, launch, err)
+		}
 	}
-	if i := strings.IndexFunc(s, func(r rune) bool {
-		return !strings.ContainsRune("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-", r)
-	}); i >= 0 {
-		t.Errorf("%q has a character that has to be escaped in a link", s)
+}
+
+// Links from before a rotation stay good until their key is taken away, and nothing else goes with it.
+func TestRotation(t *testing.T) {
+	before := newKey(t)
+	both := before.rotated(t, 2)
+	after := both.without()
+	older, newer := before.token(t, one, 3), both.token(t, one, 3)
+	if !regexp.MustCompile(`^3\.[A-Za-z0-9_-]{43}$`).MatchString(older) || !regexp.MustCompile(`^3\.2\.[A-Za-z0-9_-]{43}$`).MatchString(newer) {
+		t.Errorf("tokens %q and %q do not name their keys", older, newer)
+	}
+	if after.token(t, one, 3) != newer {
+		t.Error("the current key's token changes when an older key goes")
+	}
+	for name, tt := range map[string]struct {
+		keys  key
+		token string
+		valid bool
+		asked int
+	}{
+		"an older link after the rotation":         {both, older, true, 1},
+		"a newer link after the rotation":          {both, newer, true, 1},
+		"a newer link without the older key":       {after, newer, true, 1},
+		"an older link without the older key":      {after, older, false, 0},
+		"a newer link before the rotation":         {before, newer, false, 0},
+		"the older MAC under the newer key's name": {both, "3.2" + older[1:], false, 1},
+		"the newer MAC under the older key's name": {both, "3." + newer[4:], false, 1},
+		"a key that never was":                     {both, "3.3" + newer[3:], false, 0},
+		"the first key by its number":              {both, "3.1" + older[1:], false, 0},
+		"another spelling of the number":           {both, "3.02" + newer[3:], false, 0},
+		"a fourth part":                            {both, "3.2" + newer[1:], false, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var launch int
+			var err error
+			asked := tt.keys.calls(func() { launch, err = tt.keys.Launch(t.Context(), one, connect.NewSecret(tt.token)) })
+			if asked != tt.asked {
+				t.Errorf("KMS was asked %d times, want %d", asked, tt.asked)
+			}
+			var e *connect.Error
+			if tt.valid && (err != nil || launch != 3) || !tt.valid && (!errors.As(err, &e) || e.Code != connect.CodeTokenInvalid) {
+				t.Errorf("launch %d, %v", launch, err)
+			}
+		})
 	}
 }
 
@@ -214,7 +283,7 @@ func TestAKeyThatDoesNotAnswerProvesNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			server := httptest.NewServer(h)
 			defer server.Close()
-			m := at(server.URL, k.KeyARN)
+			m := at(server.URL, k.Current, k.Keys)
 			launch, err := m.Launch(t.Context(), one, good)
 			mustBeUnavailable(t, err, good)
 			if launch != 0 {
@@ -227,7 +296,7 @@ func TestAKeyThatDoesNotAnswerProvesNothing(t *testing.T) {
 			}
 		})
 	}
-	if err := k.kms.SetEnabled(k.KeyARN, false); err != nil {
+	if err := k.kms.SetEnabled(k.Keys[1], false); err != nil {
 		t.Fatal(err)
 	}
 	_, err := k.Launch(t.Context(), one, good)

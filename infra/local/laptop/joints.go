@@ -123,6 +123,14 @@ func (l *Laptop) publish(_ context.Context, p wire.Principal, topicARN, message 
 	return err
 }
 
+// invokeCustom sends a custom resource's request to a function as whoever deploys the stack.
+func (l *Laptop) invokeCustom(ctx context.Context, p wire.Principal, functionARN string, payload []byte) error {
+	if err := l.Authorize(p, wire.Need{Action: "lambda:InvokeFunction", Resource: functionARN}); err != nil {
+		return err
+	}
+	return l.Lambda.InvokeAsync(ctx, functionARN, payload)
+}
+
 var s3HostRE = regexp.MustCompile(`^([a-z0-9.-]+)\.s3[.-]([a-z0-9-]+\.)?amazonaws\.com$`)
 
 // fetch reads a template from the pocket S3 by the URL that it would have in AWS, as anybody could.

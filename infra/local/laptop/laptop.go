@@ -186,7 +186,7 @@ func (l *Laptop) assemble(life context.Context) error {
 	l.apis = &resources.APIs{New: l.newAPI}
 	l.Engine = cfn.NewEngine(cfn.Config{
 		Clock: clock, NewID: newID, Endpoint: l.AWSURL, Log: log,
-		Publish: l.publish, Fetch: l.fetch, Parameter: parameter,
+		Publish: l.publish, InvokeAsync: l.invokeCustom, Fetch: l.fetch, Parameter: parameter,
 	})
 	resources.Register(l.Engine, resources.Services{
 		IAM: l.IAM, DynamoDB: l.DynamoDB, SQS: l.SQS, SNS: l.SNS, Events: l.Events, KMS: l.kms, S3: l.s3,

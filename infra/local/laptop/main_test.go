@@ -63,7 +63,7 @@ func run(m *testing.M) int {
 		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})), FunctionLog: logs.add,
 		Context: map[string]any{"customPermissions": map[string]any{
 			"title": "Cost data", "description": "reads bills and usage", "policy": filepath.Join(root, "infra", "testdata", "custom-policy.json"),
-		}},
+		}, "macKeys": []int{2, 1}}, // as after a rotation
 	})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -10,7 +10,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"rolecall/templates"
 )
@@ -83,11 +82,7 @@ func publishedBefore(t *testing.T, current string, old templates.Set) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	host, _, _ := strings.Cut(strings.TrimPrefix(current, "https://"), "/")
-	bucket, _, _ := strings.Cut(host, ".s3.")
-	client := s3.NewFromConfig(awsConfig("111111111111", "any", "", "eu-west-1"), func(o *s3.Options) { o.UsePathStyle = true })
-	if _, err := client.PutObject(t.Context(), &s3.PutObjectInput{Bucket: &bucket, Key: &was.Key, Body: strings.NewReader(string(was.Body))}); err != nil {
-		t.Fatal(err)
-	}
-	return "https://" + host + "/" + was.Key
+	bucket, key := objectBehind(current)
+	publishBefore(t, bucket, was.Key, was.Body)
+	return strings.TrimSuffix(current, key) + was.Key
 }

@@ -14,7 +14,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"rolecall/templates"
 )
@@ -29,15 +28,9 @@ func earlier(t *testing.T, beside string) templates.Set {
 	if err != nil {
 		t.Fatal(err)
 	}
-	host, _, _ := strings.Cut(strings.TrimPrefix(beside, "https://"), "/")
-	bucket, _, _ := strings.Cut(host, ".s3.")
+	bucket, _ := objectBehind(beside)
 	was := templates.PublishedPolicy(set)
-	_, err = s3.NewFromConfig(awsConfig("111111111111", "any", "", "eu-west-1"), func(o *s3.Options) { o.UsePathStyle = true }).PutObject(t.Context(), &s3.PutObjectInput{
-		Bucket: &bucket, Key: &was.Key, Body: strings.NewReader(string(was.Body)),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	publishBefore(t, bucket, was.Key, was.Body)
 	return set
 }
 

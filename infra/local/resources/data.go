@@ -44,7 +44,6 @@ func registerData(e *cfn.Engine, s Services) {
 	}})
 	e.Register("AWS::S3::BucketPolicy", provider{create: bucketPolicy(s), remove: nothing})
 	e.Register("AWS::Logs::LogGroup", provider{create: logGroup, remove: nothing})
-	e.Register("Custom::PublishedTemplate", provider{create: publishTemplate(s), remove: nothing})
 }
 
 func createTable(s Services) makeStep {
@@ -156,33 +155,4 @@ func logGroup(_ context.Context, r *cfn.ResourceRequest) (cfn.Result, error) {
 	}
 	arn := fmt.Sprintf("arn:%s:logs:%s:%s:log-group:%s:*", r.Partition, r.Region, r.Account, p.LogGroupName)
 	return cfn.Result{PhysicalID: p.LogGroupName, Attributes: map[string]any{"Arn": arn}}, nil
-}
-
-// publishTemplate does what CDK's own Node.js function does in AWS: it makes the one S3 call that the properties hold.
-func publishTemplate(s Services) makeStep {
-	return func(_ context.Context, r *cfn.ResourceRequest) (cfn.Result, error) {
-		var p struct {
-			ServiceToken, Create, Update, Delete string
-			InstallLatestAwsSdk                  flag
-		}
-		if err := properties(r.Properties, &p); err != nil {
-			return cfn.Result{}, err
-		}
-		var call struct {
-			Action, Service string
-			Parameters      struct{ Bucket, Key, CopySource string }
-		}
-		if err := json.Unmarshal([]byte(p.Create), &call); err != nil {
-			return cfn.Result{}, refuse("Create: %v", err)
-		}
-		if call.Service != "S3" || call.Action != "copyObject" {
-			return cfn.Result{}, refuse("the laptop knows S3 copyObject here, not %s %s", call.Service, call.Action)
-		}
-		bucket, key, _ := strings.Cut(call.Parameters.CopySource, "/")
-		object, err := s.S3.GetObject(bucket, key)
-		if err != nil {
-			return cfn.Result{}, err
-		}
-		return cfn.Result{PhysicalID: call.Parameters.Key}, s.S3.PutObject(call.Parameters.Bucket, call.Parameters.Key, object.Body, nil)
-	}
 }

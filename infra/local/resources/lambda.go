@@ -53,9 +53,7 @@ func createFunction(s Services) makeStep {
 		arn := functionARN(r, p.FunctionName)
 		made := cfn.Result{PhysicalID: p.FunctionName, Attributes: map[string]any{"Arn": arn}}
 		if !strings.HasPrefix(p.Runtime, "provided.") {
-			// CDK's own helper functions are Node.js; the providers of their custom resources do their work here, so
-			// they are known by name and can be invoked by nobody.
-			return made, nil
+			return cfn.Result{}, refuse("runtime %s: the laptop runs functions that bring their own bootstrap, provided.*", p.Runtime)
 		}
 		folder, err := s.Asset(p.Code.S3Key)
 		if err != nil {

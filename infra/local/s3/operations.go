@@ -35,6 +35,7 @@ func (s *Service) table() map[string]operation {
 		"DeleteBucketPolicy": {"s3:DeleteBucketPolicy", s.deleteBucketPolicy},
 		"ListObjectsV2":      {"s3:ListBucket", s.listObjects},
 		"PutObject":          {"s3:PutObject", s.putObject},
+		"CopyObject":         {"s3:PutObject", refuseCopy},
 		"GetObject":          {"s3:GetObject", s.getObject},
 		"HeadObject":         {"s3:GetObject", s.getObject}, // the HTTP server keeps the body of a HEAD to itself
 		"DeleteObject":       {"s3:DeleteObject", s.deleteObject},
@@ -134,8 +135,11 @@ func (s *Service) Needs(call *wire.Call) ([]wire.Need, error) {
 	if call.Operation == "ListBuckets" || call.Operation == "CreateBucket" {
 		return []wire.Need{need}, nil
 	}
-	if call.Operation == "ListObjectsV2" {
+	switch call.Operation {
+	case "ListObjectsV2":
 		need.Context = listConditions(call.HTTP.URL.Query())
+	case "PutObject", "CopyObject":
+		need.Context = writeConditions(call.HTTP.Header)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -158,6 +162,26 @@ func listConditions(query url.Values) map[string][]string {
 		}
 	}
 	return out
+}
+
+// writeConditions are the conditions that an upload makes itself, so that a bucket's policy can demand them.
+func writeConditions(header http.Header) map[string][]string {
+	out := map[string][]string{}
+	for key, name := range map[string]string{"s3:if-none-match": "If-None-Match", "s3:if-match": "If-Match"} {
+		if value := header.Get(name); value != "" {
+			out[key] = []string{value}
+		}
+	}
+	return out
+}
+
+// refuseCopy is all there is of CopyObject. S3 itself cannot copy on a condition, so where a bucket's policy demands one, the
+// policy refuses copies without and this refuses copies with one.
+func refuseCopy(call *wire.Call, _ target) (wire.Response, error) {
+	if len(writeConditions(call.HTTP.Header)) == 0 {
+		return wire.Response{}, unknown(call)
+	}
+	return wire.Response{}, fail(http.StatusNotImplemented, "NotImplemented", "A header you provided implies functionality that is not implemented.")
 }
 
 // Serve implements [wire.Service].

@@ -281,7 +281,37 @@ func TestNeeds(t *testing.T) {
 	do(t, s, "GET", "/templates/a?tagging", nil).want(t, 501, "InvalidAction")
 	do(t, s, "POST", "/templates/a?uploads", nil).want(t, 501, "InvalidAction")
 	do(t, s, "PUT", "/templates/a", nil, "X-Amz-Copy-Source: /templates/b").want(t, 501, "InvalidAction")
+	do(t, s, "PUT", "/templates/a", nil, "X-Amz-Copy-Source: /templates/b", "If-None-Match: *").want(t, 501, "NotImplemented")
 	do(t, s, "GET", "/templates/a", nil, "X-Amz-Expected-Bucket-Owner: 222222222222").want(t, 403, "AccessDenied")
+}
+
+// A bucket's policy may demand that uploads overwrite nothing, and sees of copies what it sees of uploads.
+func TestThePolicySeesConditions(t *testing.T) {
+	s := start(t)
+	tests := []struct {
+		headers []string
+		want    map[string][]string
+	}{
+		{nil, map[string][]string{}},
+		{[]string{"If-None-Match: *"}, map[string][]string{"s3:if-none-match": {"*"}}},
+		{[]string{`If-Match: "a"`}, map[string][]string{"s3:if-match": {`"a"`}}},
+		{[]string{"X-Amz-Copy-Source: /templates/b"}, map[string][]string{}},
+		{[]string{"X-Amz-Copy-Source: /templates/b", "If-None-Match: *"}, map[string][]string{"s3:if-none-match": {"*"}}},
+	}
+	for _, test := range tests {
+		r := httptest.NewRequestWithContext(t.Context(), "PUT", "/templates/a", nil)
+		for _, h := range test.headers {
+			name, value, _ := strings.Cut(h, ": ")
+			r.Header.Set(name, value)
+		}
+		needs, err := s.Needs(&wire.Call{HTTP: r})
+		if err != nil || len(needs) != 1 || needs[0].Action != "s3:PutObject" {
+			t.Fatal(needs, err)
+		}
+		if d := cmp.Diff(test.want, needs[0].Context); d != "" {
+			t.Errorf("%v: %s", test.headers, d)
+		}
+	}
 }
 
 func TestBuckets(t *testing.T) {

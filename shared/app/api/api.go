@@ -27,7 +27,7 @@ func New(c config.Config) (front.Function, error) {
 	}
 	cfg := app.AWS(c)
 	table := &store.Store{Client: dynamodb.NewFromConfig(cfg), Table: c.Table}
-	tokens := token.MAC{Client: kms.NewFromConfig(cfg), KeyARN: c.MACKeyARN}
+	tokens := token.MAC{Client: kms.NewFromConfig(cfg), Current: c.MACKey, Keys: c.MACKeys}
 	deployment := front.Deployment(c, manifest)
 	intake := keys.Intake(c, cfg)
 	intake.Limit = front.Ration(table, connect.RationedVerifications, c.VerifyRate)

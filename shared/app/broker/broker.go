@@ -46,7 +46,7 @@ func New(c config.Config) (front.Function, error) {
 		Verifications: v, Deployment: deployment,
 		Intakes: connect.Intakes{Store: table, Verifications: v, Deployment: deployment, Clock: time.Now, Random: rand.Reader},
 		Retries: connect.Retries{Store: table, Jobs: v.Jobs, Deployment: deployment, Clock: time.Now, Limit: v.Limit},
-		Tokens:  token.MAC{Client: kms.NewFromConfig(cfg), KeyARN: c.MACKeyARN},
+		Tokens:  token.MAC{Client: kms.NewFromConfig(cfg), Current: c.MACKey, Keys: c.MACKeys},
 		Issuing: issuing, SignIns: signIns(c, issuing, maker),
 		Rations: []*connect.Ration{front.Ration(table, connect.RationedRevocations, c.RevokeRate)},
 		Log:     app.Logger(c),

@@ -29,7 +29,7 @@ func New(c config.Config) (func(context.Context, events.SQSEvent) (events.SQSEve
 	}
 	cfg := app.AWS(c)
 	table := &store.Store{Client: dynamodb.NewFromConfig(cfg), Table: c.Table}
-	tokens := token.MAC{Client: kms.NewFromConfig(cfg), KeyARN: c.MACKeyARN}
+	tokens := token.MAC{Client: kms.NewFromConfig(cfg), Current: c.MACKey, Keys: c.MACKeys}
 	queues := sqs.NewFromConfig(cfg)
 	jobs := queue.Jobs{Client: queues, NowURL: c.VerifyNowURL}
 	sender := customresource.NewSender(nil)
