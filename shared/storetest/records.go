@@ -17,7 +17,7 @@ func (k key) String() string { return strings.TrimRight(k.kind+" "+k.of+" "+k.na
 
 const (
 	kindConnection = "connection" // a connect.Snapshot
-	kindEvent      = "event"      // an event
+	kindEvent      = "event"      // a connect.Event
 	kindEnrolment  = "enrolment"  // a connect.EnrolmentSnapshot
 	kindMember     = "member"     // a connect.Member
 )

@@ -5,6 +5,7 @@ import (
 	crand "crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -156,6 +157,12 @@ func servedOnce(t *testing.T, s Store, all []connect.Enrolment, accounts int) {
 	for _, m := range links {
 		if serving[m.AccountID] != m.ConnectionID {
 			t.Errorf("%s is linked to %s, but served by %s", m.AccountID, m.ConnectionID, serving[m.AccountID])
+		}
+		page, err := s.Events(t.Context(), m.ConnectionID, connect.EventQuery{Limit: 100})
+		if err != nil || !slices.ContainsFunc(page.Items, func(e connect.Event) bool {
+			return e.Type == connect.EventLinked && e.Data["enrolmentId"] == string(m.EnrolmentID)
+		}) {
+			t.Errorf("%s was not told that an account of %s is linked to it: %v", m.ConnectionID, m.EnrolmentID, err)
 		}
 	}
 	if len(serving) != accounts || len(links) != accounts*(len(all)-1) {

@@ -46,6 +46,16 @@ func TestOneIntake(t *testing.T, s Store) {
 	if err != nil || len(page.Items) != len(seen) {
 		t.Errorf("%d connections were made, %v", len(page.Items), err)
 	}
+	meddled := &between{Store: s}
+	meddled.meanwhile = func() {
+		if _, err := u.Open(ctx, "third", "eve"); err != nil {
+			t.Error(err)
+		}
+	}
+	ours, err := intakes(meddled).Open(ctx, "third", "ada")
+	if theirs, readErr := s.Intake(ctx, "third"); err != nil || readErr != nil || ours.ID() != theirs || ours.Snapshot().CreatedBy != "eve" {
+		t.Errorf("of two at the same instant the slower one got %s, %v; the other one made %s, %v", ours.ID(), err, theirs, readErr)
+	}
 	if id, err := s.Intake(ctx, "other"); id != "" || err != nil {
 		t.Errorf("another tenant's: %s, %v", id, err)
 	}
