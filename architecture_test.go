@@ -38,7 +38,8 @@ var nothing = []string{}
 // rules are DESIGN's import rules, as ARCHITECTURE.md tells them.
 var rules = []rule{
 	{tree: ".", foreign: nothing},
-	{tree: "shared/connect", foreign: []string{"golang.org/x/text/unicode/norm"}},
+	{tree: "shared/connect", foreign: []string{"golang.org/x/text/unicode/norm"}, tests: []string{storetest}},
+	{tree: storetest, ours: []string{"shared/connect"}, foreign: nothing},
 	{tree: "shared/metric", foreign: nothing},
 	{tree: "shared/app", ours: []string{"shared", "events", "templates"}, tests: pocketAWS},
 	{tree: "events", foreign: nothing},
@@ -57,8 +58,11 @@ var rules = []rule{
 
 // adapter is the rule of every other package under shared/: an adapter or a driver of its own. All may count.
 func adapter(tree string) rule {
-	return rule{tree: tree, ours: []string{"shared/connect", "shared/metric", "events"}, tests: pocketAWS}
+	return rule{tree: tree, ours: []string{"shared/connect", "shared/metric", "events"}, tests: append([]string{storetest}, pocketAWS...)}
 }
+
+// storetest is what every store must do and the one in memory, for tests alone.
+const storetest = "shared/storetest"
 
 // pocketAWS is what adapters are tested against.
 var pocketAWS = []string{"infra/local"}
@@ -118,6 +122,13 @@ func TestImportRulesCatch(t *testing.T) {
 		{"adapter's tests on an adapter", pkg{ImportPath: "rolecall/shared/store", XTestImports: []string{"rolecall/shared/sts"}}, "rolecall/shared/sts"},
 		{"adapter's tests on the pocket AWS", pkg{ImportPath: "rolecall/shared/store", XTestImports: []string{"rolecall/infra/local/dynamodb"}}, ""},
 		{"adapter on the pocket AWS", pkg{ImportPath: "rolecall/shared/store", Imports: []string{"rolecall/infra/local/dynamodb"}}, "rolecall/infra/local/dynamodb"},
+		{"adapter's tests on the store in memory", pkg{ImportPath: "rolecall/shared/httpapi", TestImports: []string{"rolecall/shared/storetest"}}, ""},
+		{"domain's tests on the store in memory", pkg{ImportPath: "rolecall/shared/connect", XTestImports: []string{"rolecall/shared/storetest"}}, ""},
+		{"adapter on the store in memory", pkg{ImportPath: "rolecall/shared/httpapi", Imports: []string{"rolecall/shared/storetest"}}, "rolecall/shared/storetest"},
+		{"composition on the store in memory", pkg{ImportPath: "rolecall/shared/app/api", Imports: []string{"rolecall/shared/storetest"}}, "rolecall/shared/storetest"},
+		{"store in memory on the domain", pkg{ImportPath: "rolecall/shared/storetest", Imports: []string{"testing", "rolecall/shared/connect"}}, ""},
+		{"store in memory on a store", pkg{ImportPath: "rolecall/shared/storetest", Imports: []string{"rolecall/shared/store"}}, "rolecall/shared/store"},
+		{"store in memory on a library", pkg{ImportPath: "rolecall/shared/storetest", Imports: []string{"github.com/google/go-cmp/cmp"}}, "go-cmp"},
 		{"function on the composition", pkg{ImportPath: "rolecall/functions/api", Imports: []string{"rolecall/shared/app", "github.com/aws/aws-lambda-go/lambda"}}, ""},
 		{"function on the domain", pkg{ImportPath: "rolecall/functions/api", Imports: []string{"rolecall/shared/connect"}}, "rolecall/shared/connect"},
 		{"CDK app on routes", pkg{ImportPath: "rolecall/infra", Imports: []string{"rolecall/shared/httpapi", "github.com/aws/aws-cdk-go/awscdk/v2"}}, ""},
@@ -173,7 +184,7 @@ func violations(p pkg) []string {
 	}
 	var found []string
 	for _, imported := range p.Imports {
-		if !r.admits(imported) {
+		if !r.admits(imported) || (in(ours(imported), storetest) && !in(path, storetest)) {
 			found = append(found, fmt.Sprintf("%s imports %s", p.ImportPath, imported))
 		}
 	}
@@ -281,7 +292,7 @@ func testsByPackage(t *testing.T) map[string][]string {
 	tests := map[string][]string{}
 	for _, root := range []string{"shared", "infra", "templates"} {
 		err := filepath.WalkDir(root, func(path string, _ os.DirEntry, err error) error {
-			if err != nil || !strings.HasSuffix(path, "_test.go") {
+			if err != nil || (!strings.HasSuffix(path, "_test.go") && !strings.HasPrefix(path, storetest+"/suite_")) {
 				return err
 			}
 			source, err := os.ReadFile(path)

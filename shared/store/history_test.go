@@ -20,6 +20,7 @@ import (
 
 	"rolecall/shared/connect"
 	"rolecall/shared/store"
+	"rolecall/shared/storetest"
 )
 
 // Histories of concurrent callers are checked for linearizability: every call must seem to have happened at one instant
@@ -67,20 +68,6 @@ func (r *recorder) check(t *testing.T, model porcupine.Model) {
 		fmt.Fprintf(&b, "%6d..%-6d caller %3d: %T%+v -> %T%+v\n", op.Call, op.Return, op.ClientId, op.Input, op.Input, op.Output, op.Output)
 	}
 	t.Fatalf("the history is not linearizable (%s):\n%s", result, b.String())
-}
-
-// race lets callers act at once and waits for all of them.
-func race(callers int, act func(caller int)) {
-	start := make(chan struct{})
-	var wg sync.WaitGroup
-	for i := range callers {
-		wg.Go(func() {
-			<-start
-			act(i)
-		})
-	}
-	close(start)
-	wg.Wait()
 }
 
 // The register is what a connection must look like from outside: its status, and the version that counts its changes.
@@ -314,7 +301,7 @@ func (l *life) next(c connect.Connection) (*connect.Change, error) {
 		return l.receive(c, connect.RequestCreate, stackOf(l.t, s.LastLaunch))
 	case connect.StatusVerifying:
 		v, _ := c.Trial()
-		return some(c.Tried(v.Run, v.Attempt, good(noon), 0, l.now()))
+		return some(c.Tried(v.Run, v.Attempt, storetest.Good(noon), 0, l.now()))
 	case connect.StatusEnabled:
 		if rand.IntN(2) == 0 && l.initial.version != 0 { // once callers race
 			return l.receive(c, connect.RequestDelete, s.Stack.ID)
@@ -330,7 +317,7 @@ func (l *life) next(c connect.Connection) (*connect.Change, error) {
 }
 
 func (l *life) recheck(c connect.Connection, verdict connect.Verdict) (*connect.Change, error) {
-	o := good(noon)
+	o := storetest.Good(noon)
 	if o.Checks[0].Verdict = verdict; verdict == connect.Failed {
 		o.Checks[0].Reason = connect.Reason{Code: connect.CodeRoleNotAssumable}
 	}
@@ -340,17 +327,34 @@ func (l *life) recheck(c connect.Connection, verdict connect.Verdict) (*connect.
 	return nil, nil
 }
 
+// receive is the change that a stack's request leads to; a role that it reports is on trial then.
 func (l *life) receive(c connect.Connection, kind connect.RequestType, stack connect.StackID) (*connect.Change, error) {
-	_, f, err := l.store.ConnectionAndFence(context.Background(), l.id, stack)
-	if err != nil {
-		return nil, err
-	}
-	d := c.Receive(f, connect.Callback{
-		Type: kind, Resource: connect.ResourceConnection, StackID: stack, LogicalID: "Connection",
-		RequestID: fmt.Sprint(kind, c.Version()), Launch: c.Snapshot().LastLaunch, RoleARN: role(l.t, roleOne), SentAt: l.now(),
-	}, l.now())
-	return d.Change, nil
+	planned := &plan{SettlingStore: l.store}
+	u := connect.Settling{Store: planned, Jobs: idle{}, Random: crand.Reader, Clock: l.now}
+	err := u.Settle(context.Background(), connect.Callback{
+		Type: kind, Resource: connect.ResourceConnection, StackID: stack, LogicalID: "Connection", RequestID: fmt.Sprint(kind, c.Version()),
+		ConnectionID: l.id, TokenValid: true, Launch: c.Snapshot().LastLaunch, RoleARN: storetest.Role(l.t, roleOne), SignedAt: l.now(), SentAt: l.now(),
+	}, &connect.ReportVerdict{Reply: connect.Reply{OK: true}, Open: true})
+	return planned.change, err
 }
+
+// plan is a store that is told of a change instead of committing it.
+type plan struct {
+	connect.SettlingStore
+	change *connect.Change
+}
+
+func (p *plan) Commit(_ context.Context, ch connect.Change) error {
+	p.change = &ch
+	return nil
+}
+
+// idle queues nothing.
+type idle struct{}
+
+func (idle) Verify(context.Context, connect.VerifyJob, time.Duration) error { return nil }
+
+func (idle) Report(context.Context, connect.ReportJob, time.Duration) error { return nil }
 
 func stackOf(t *testing.T, launch int) connect.StackID {
 	id, err := connect.ParseStackID(fmt.Sprintf("arn:aws:cloudformation:eu-west-1:222222222222:stack/s%d/11111111-aaaa", launch))
@@ -363,7 +367,7 @@ func stackOf(t *testing.T, launch int) connect.StackID {
 // newLife is an enabled connection of a tenant's own.
 func newLife(t *testing.T, s *store.Store, tenant connect.TenantID) *life {
 	t.Helper()
-	c := commit(t, s, create(t, tenant, "one"), nil)
+	c := storetest.Commit(t, s, storetest.Create(t, tenant, "one"), nil)
 	l := &life{t: t, store: s, id: c.ID(), tenant: tenant, events: map[connect.EventType]int{}}
 	for i := range l.held {
 		l.held[i] = connect.NewSessionCache(stamped{}, 100, func() time.Time { return noon })
@@ -373,7 +377,7 @@ func newLife(t *testing.T, s *store.Store, tenant connect.TenantID) *life {
 		if err != nil || ch == nil {
 			t.Fatalf("%s: no way on: %v", c.Status(), err)
 		}
-		c = commit(t, s, *ch, nil)
+		c = storetest.Commit(t, s, *ch, nil)
 	}
 	l.initial = register{c.Version(), c.Status()}
 	return l
@@ -410,7 +414,7 @@ func TestHistoryOfIssuing(t *testing.T) {
 			lives[i] = newLife(t, s, connect.TenantID(fmt.Sprintf("tenant-%d-%d", history, i)))
 		}
 		last := rand.IntN(roundsEach)
-		race(callers, func(caller int) {
+		storetest.Race(callers, func(caller int) {
 			l := lives[caller%len(lives)]
 			deletes := caller < (1+history%2)*len(lives) // one of the crowd, or two
 			for nth := range roundsEach {
@@ -587,7 +591,7 @@ func TestHistoryOfNames(t *testing.T) {
 	for history := range rounds / roundsEach {
 		tenant := connect.TenantID(fmt.Sprint("tenant-", history))
 		var r recorder
-		race(callers, func(caller int) {
+		storetest.Race(callers, func(caller int) {
 			n := &namer{t: t, u: u, r: &r, caller: caller, tenant: tenant}
 			for range 2 * roundsEach {
 				switch {

@@ -15,6 +15,9 @@ const leaseLife = time.Hour
 
 // Lease implements connect.LeaseStore by one conditional update.
 func (s *Store) Lease(ctx context.Context, tenant connect.TenantID, of connect.Rationed, minute time.Time, n, limit int) (bool, error) {
+	if n > limit {
+		return false, nil
+	}
 	return s.update(ctx, "lease", dynamodb.UpdateItemInput{
 		Key:                 leaseKey(tenant, of, minute).item(),
 		UpdateExpression:    aws.String("ADD used :n SET expiresAt = :end"),

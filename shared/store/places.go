@@ -16,6 +16,9 @@ import (
 // TakePlaces implements connect.PlaceStore by one conditional update: in the transaction that makes a connection, those
 // who make several at the same time would conflict.
 func (s *Store) TakePlaces(ctx context.Context, tenant connect.TenantID, n, most int) (bool, error) {
+	if n > most {
+		return false, nil
+	}
 	return s.update(ctx, "take places", dynamodb.UpdateItemInput{
 		Key:                       placesKey(tenant).item(),
 		UpdateExpression:          aws.String("ADD used :n"),

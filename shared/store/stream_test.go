@@ -16,6 +16,7 @@ import (
 
 	"rolecall/shared/connect"
 	"rolecall/shared/store"
+	"rolecall/shared/storetest"
 )
 
 type image = map[string]events.DynamoDBAttributeValue
@@ -82,7 +83,7 @@ func TestEventsAreReadFromTheStream(t *testing.T) {
 // What the store writes is what it reads from the stream: changes and notes alike.
 func TestTheStreamReadsWhatTheStoreWrites(t *testing.T) {
 	s := newStore(t)
-	ch := create(t, "acme", "Streamed")
+	ch := storetest.Create(t, "acme", "Streamed")
 	if err := s.Commit(t.Context(), ch); err != nil {
 		t.Fatal(err)
 	}

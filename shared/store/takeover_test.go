@@ -16,6 +16,7 @@ import (
 
 	"rolecall/shared/connect"
 	"rolecall/shared/store"
+	"rolecall/shared/storetest"
 )
 
 // unreliable loses requests on their way to DynamoDB, and answers on their way back, or has them come twice.
@@ -61,11 +62,11 @@ func TestTakeoverUnderFaults(t *testing.T) {
 	const takers, rounds = 6, 15
 	s := newStore(t)
 	ctx := context.Background()
-	wanted := scopesOf("organization", "project p", "environment e")
-	first := commit(t, s, rescoped(t, commit(t, s, create(t, "acme", "first"), nil), nil, "organization", "project p", "environment e"), nil)
+	wanted := storetest.Scopes("organization", "project p", "environment e")
+	first := storetest.Commit(t, s, storetest.Rescoped(t, storetest.Commit(t, s, storetest.Create(t, "acme", "first"), nil), nil, "organization", "project p", "environment e"), nil)
 	all := []connect.ConnectionID{first.ID()}
 	for i := range takers - 1 {
-		all = append(all, commit(t, s, create(t, "acme", fmt.Sprint("taker ", i)), nil).ID())
+		all = append(all, storetest.Commit(t, s, storetest.Create(t, "acme", fmt.Sprint("taker ", i)), nil).ID())
 	}
 	faults := &unreliable{HTTPClient: s.Client.Options().HTTPClient, random: rand.New(rand.NewPCG(1, 2))}
 	lossy := &store.Store{Table: s.Table, Client: dynamodb.New(s.Client.Options(), func(o *dynamodb.Options) {
@@ -89,7 +90,7 @@ func TestTakeoverUnderFaults(t *testing.T) {
 			}
 		}
 	}()
-	atOnce(takers, func(n int) {
+	storetest.Race(takers, func(n int) {
 		random := rand.New(rand.NewPCG(3, uint64(n)))
 		for range rounds {
 			some := slices.Clone(wanted)

@@ -10,25 +10,17 @@ import (
 	"rolecall/shared/connect"
 )
 
-// An event is kept as DynamoDB keeps it: its data is JSON.
-type event struct {
-	connect.Event        // without Data
-	data          string // JSON
-}
-
-func keptEvent(e connect.Event) (event, error) {
-	data, err := json.Marshal(e.Data)
-	if err != nil {
-		return event{}, fmt.Errorf("event %s: %w", e.ID, err)
+// keptEvent is an event as DynamoDB gives it back: its data has been JSON. Nobody changes the data of an event.
+func keptEvent(e connect.Event) (connect.Event, error) {
+	text, err := json.Marshal(e.Data)
+	if err == nil {
+		e.Data = nil
+		err = json.Unmarshal(text, &e.Data)
 	}
-	e.Data = nil
-	return event{e, string(data)}, nil
-}
-
-func (e event) told() (connect.Event, error) {
-	out := e.Event
-	err := json.Unmarshal([]byte(e.data), &out.Data)
-	return out, err
+	if err != nil {
+		return connect.Event{}, fmt.Errorf("event %s: %w", e.ID, err)
+	}
+	return e, nil
 }
 
 const noteTime = "2006-01-02T15:04:05.000000000Z" // always as long, so that it sorts
@@ -76,7 +68,7 @@ func (m *Memory) Events(ctx context.Context, id connect.ConnectionID, q connect.
 		}
 		last := ""
 		for _, k := range slices.Backward(m.of(kindEvent, string(id))) {
-			e := get[event](m, k)
+			e := get[connect.Event](m, k)
 			if (before != "" && k.name >= before) || (q.About != "" && !strings.HasPrefix(string(e.Type), q.About+".")) {
 				continue
 			}
@@ -84,11 +76,7 @@ func (m *Memory) Events(ctx context.Context, id connect.ConnectionID, q connect.
 				page.Next = writeCursor(eventPrefix + last)
 				return page, nil
 			}
-			told, err := e.told()
-			if err != nil {
-				return page, err
-			}
-			page.Items, last = append(page.Items, told), k.name
+			page.Items, last = append(page.Items, e), k.name
 		}
 		return page, nil
 	})

@@ -79,8 +79,8 @@ func (m *Memory) Log(of ...connect.ConnectionID) []connect.Event {
 	defer m.mu.Unlock()
 	var out []connect.Event
 	for _, k := range m.log {
-		if e := get[event](m, k); len(of) == 0 || slices.Contains(of, e.ConnectionID) {
-			out = append(out, readable(e.told()))
+		if e := get[connect.Event](m, k); len(of) == 0 || slices.Contains(of, e.ConnectionID) {
+			out = append(out, e)
 		}
 	}
 	return out

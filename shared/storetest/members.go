@@ -7,7 +7,7 @@ import (
 	"rolecall/shared/connect"
 )
 
-// Membership implements connect.MemberStore.
+// Membership implements connect.SettlingStore.
 func (m *Memory) Membership(ctx context.Context, id connect.EnrolmentID, s connect.StackID) (connect.Membership, error) {
 	return ask(ctx, m, "Membership", func() (connect.Membership, error) {
 		e, err := m.enrolment(id)
@@ -23,7 +23,7 @@ func (m *Memory) Membership(ctx context.Context, id connect.EnrolmentID, s conne
 	})
 }
 
-// Serving implements connect.MemberStore.
+// Serving implements connect.SettlingStore.
 func (m *Memory) Serving(
 	ctx context.Context, tenant connect.TenantID, account connect.AccountID,
 ) (c connect.Connection, ok bool, err error) {
@@ -63,7 +63,7 @@ func (m *Memory) KeepFence(ctx context.Context, id connect.ConnectionID, f conne
 	})
 }
 
-// CommitMember implements connect.MemberStore.
+// CommitMember implements connect.SettlingStore.
 func (m *Memory) CommitMember(ctx context.Context, ch connect.MemberChange) error {
 	return m.do(ctx, "CommitMember", func() error {
 		var t transaction

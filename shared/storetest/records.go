@@ -17,7 +17,7 @@ func (k key) String() string { return strings.TrimRight(k.kind+" "+k.of+" "+k.na
 
 const (
 	kindConnection = "connection" // a connect.Snapshot
-	kindEvent      = "event"      // an event
+	kindEvent      = "event"      // a connect.Event
 	kindEnrolment  = "enrolment"  // a connect.EnrolmentSnapshot
 	kindMember     = "member"     // a connect.Member
 )
@@ -65,8 +65,6 @@ func memberKey(id connect.EnrolmentID, a connect.AccountID) key {
 func stackKey(id connect.EnrolmentID, s connect.StackID) key {
 	return key{"stack", string(id), s.String()}
 } // a stack
-
-func seatsKey(id connect.EnrolmentID) key { return key{"seats", string(id), ""} } // an int
 
 func cursorKey() key { return key{"cursor", "", ""} } // a time.Time
 
