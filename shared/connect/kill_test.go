@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"rolecall/shared/connect"
+	"rolecall/shared/storetest"
 )
 
 // A fuse ends the process at one external call: before it is made, or after it was made but before anybody knows.
@@ -35,12 +36,17 @@ func (f *fuse) call(do func()) {
 	}
 }
 
-// mortal is the outside world seen through a fuse.
+// mortal is the outside world seen through a fuse: the queue, CloudFormation's answer, KMS and STS. The store has a hook.
 type mortal struct {
 	*fuse
-	store *memory
 	acct  *account
 	queue *queued
+}
+
+// hook is one by which the store's calls burn the fuse.
+func (f *fuse) hook(_ string, call func() error) (err error) {
+	f.call(func() { err = call() })
+	return err
 }
 
 // queued is a queue that delivers at least once: what a dead process held comes again.
@@ -69,35 +75,6 @@ func (q *queued) until(t time.Time) {
 
 // hidden is how long a message that a dead process held stays out of sight: verify-now's.
 const hidden = 2 * time.Minute
-
-func (m mortal) Connection(ctx context.Context, id connect.ConnectionID) (c connect.Connection, err error) {
-	m.call(func() { c, err = m.store.Connection(ctx, id) })
-	return c, err
-}
-
-func (m mortal) Bare(ctx context.Context, id connect.ConnectionID) (connect.Connection, error) {
-	return m.Connection(ctx, id)
-}
-
-func (m mortal) ConnectionAndFence(ctx context.Context, id connect.ConnectionID, s connect.StackID) (c connect.Connection, f connect.Fence, err error) {
-	m.call(func() {
-		m.store.mu.Lock()
-		f = m.store.fences[s]
-		m.store.mu.Unlock()
-		c, err = m.store.Connection(ctx, id)
-	})
-	return c, f, err
-}
-
-func (m mortal) Commit(ctx context.Context, ch connect.Change) (err error) {
-	m.call(func() { err = m.store.Commit(ctx, ch) })
-	return err
-}
-
-func (m mortal) RecordCheck(ctx context.Context, id connect.ConnectionID, at time.Time) (err error) {
-	m.call(func() { err = m.store.RecordCheck(ctx, id, at) })
-	return err
-}
 
 func (m mortal) Verify(_ context.Context, j connect.VerifyJob, delay time.Duration) error {
 	m.call(func() {
@@ -128,8 +105,8 @@ func (m mortal) Launch(context.Context, connect.ConnectionID, connect.Secret) (n
 
 func (m mortal) AssumeRole(ctx context.Context, r connect.AssumeRequest) (s connect.Session, err error) {
 	m.call(func() {
-		m.store.mu.Lock()
-		defer m.store.mu.Unlock()
+		m.queue.mu.Lock()
+		defer m.queue.mu.Unlock()
 		s, err = m.acct.AssumeRole(ctx, r)
 	})
 	return s, err
@@ -137,18 +114,19 @@ func (m mortal) AssumeRole(ctx context.Context, r connect.AssumeRequest) (s conn
 
 // life runs one request of a stack through callback and verify, with all deliveries that the fuse makes necessary, each at
 // its time. twice delivers what a dead process held two times at once; wrong is a role that asks for no external ID.
-func life(t *testing.T, cb connect.CallbackRequest, start connect.Connection, f *fuse, twice, wrong bool) (*memory, *queued) {
+func life(t *testing.T, cb connect.CallbackRequest, start connect.Connection, f *fuse, twice, wrong bool) (*storetest.Memory, *queued) {
 	t.Helper()
-	store := newMemory(start)
 	b := newBench(start)
+	store := b.store
+	store.Around(f.hook)
 	if wrong {
 		b.acct.assume = func(connect.AssumeRequest) error { return nil }
 	}
 	q := &queued{now: noon.Add(time.Second)}
-	m := mortal{fuse: f, store: store, acct: b.acct, queue: q}
-	callbacks := connect.Callbacks{Store: m, Tokens: m, Jobs: m, Clock: q.clock, Account: platformAccount}
+	m := mortal{fuse: f, acct: b.acct, queue: q}
+	callbacks := connect.Callbacks{Store: store, Tokens: m, Jobs: m, Clock: q.clock, Account: platformAccount}
 	verifications := connect.Verifications{
-		Store: m, Jobs: m, Answerer: m, Clock: q.clock, Jitter: func() float64 { return 0 },
+		Store: store, Jobs: m, Answerer: m, Clock: q.clock, Jitter: func() float64 { return 0 },
 		Verifier: connect.Verifier{Platform: platform(), Assumer: m, Inspector: b.acct, Clock: q.clock},
 	}
 	// deliver handles a message until a process lives to its end.
@@ -236,10 +214,10 @@ func TestKilledAtEveryCall(t *testing.T) {
 				for at := range whole.calls {
 					name := fmt.Sprintf("%s, wrong %t, call %d, after %t, twice %t", tt.kind, tt.wrong, at, after, twice)
 					store, q := life(t, request(tt.kind), pending, &fuse{left: at, after: after}, twice, tt.wrong)
-					if got := store.conns[pending.ID()].Status(); got != tt.status {
+					if got := store.Get(pending.ID()).Status(); got != tt.status {
 						t.Errorf("%s: %s, want %s", name, got, tt.status)
 					}
-					if n := len(store.events); n > tt.events || (n < tt.events && !tt.wrong) {
+					if n := len(store.Log()); n > tt.events || (n < tt.events && !tt.wrong) {
 						t.Errorf("%s: %d events, want %d", name, n, tt.events)
 					}
 					if len(q.answers) == 0 {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"rolecall/shared/connect"
+	"rolecall/shared/storetest"
 )
 
 // A policyBoard plays the customer's IAM: what was attached to the role, and whether the role may do that.
@@ -38,7 +39,7 @@ type revoking struct {
 	clock *handClock
 	sts   *upstream
 	board *policyBoard
-	store *memory
+	store *storetest.Memory
 	out   *outbox
 	u     connect.Verifications
 	issue connect.Issuing
@@ -82,7 +83,7 @@ func (r *revoking) revoke() connect.Revoked {
 
 func (r *revoking) types() string {
 	var types []string
-	for _, e := range r.store.events {
+	for _, e := range r.store.Log() {
 		types = append(types, strings.TrimPrefix(string(e.Type), "connection."))
 	}
 	return strings.Join(types, " ")

@@ -100,7 +100,7 @@ func persist(t testing.TB, do func() error) {
 	}
 }
 
-// TestEnrolmentsRaceForAccounts: many enrolments of one tenant get reports of the same accounts, all at the same time and
+// TestEnrolmentsRaceForAccounts of one tenant: many enrolments get reports of the same accounts, all at the same time and
 // some twice; then all that is on trial is tried at the same time, twice. Each account is served once, the others are linked
 // to that one, and every stack is told that all is well.
 func TestEnrolmentsRaceForAccounts(t *testing.T, s Store) {
@@ -170,7 +170,7 @@ func servedOnce(t *testing.T, s Store, all []connect.Enrolment, accounts int) {
 	}
 }
 
-// TestTheStackThatIsThereWinsTheRace: many stacks report one account at once, of which one is there; some say so twice. All
+// TestTheStackThatIsThereWinsTheRace when many stacks report one account at once, of which one is there; some say so twice. All
 // that is on trial is tried at the same time, until nothing is left to try: the one that is there is the account's, and every
 // other one has been told so. It is so whether the enrolment has room for a further account or not.
 func TestTheStackThatIsThereWinsTheRace(t *testing.T, s Store) {
@@ -223,7 +223,7 @@ func raceOfStacks(t *testing.T, s Store, members connect.MemberStore, tenant con
 	}
 }
 
-// TestAContenderWinsWhileItsStackGoes: whichever of the two is written down first, nothing serves for a stack that is gone,
+// TestAContenderWinsWhileItsStackGoes and whichever of the two is written down first, nothing serves for a stack that is gone,
 // and its Delete is answered with success.
 func TestAContenderWinsWhileItsStackGoes(t *testing.T, s Store) {
 	t.Run("the Delete is first", func(t *testing.T) { contenderGoes(t, s, "acme", true) })

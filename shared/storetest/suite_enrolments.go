@@ -114,7 +114,7 @@ func TestEnrolmentsAreKept(t *testing.T, s Store) {
 	}
 }
 
-// TestEnrolmentsAreListedApart: a tenant's are neither another's nor among its connections.
+// TestEnrolmentsAreListedApart so that a tenant's are neither another's nor among its connections.
 func TestEnrolmentsAreListedApart(t *testing.T, s Store) {
 	var want, got []connect.EnrolmentID
 	for i := range 5 {
@@ -147,7 +147,7 @@ func TestEnrolmentsAreListedApart(t *testing.T, s Store) {
 	}
 }
 
-// TestAnAccountsLineFollowsItsConnection, in the same transaction.
+// TestAnAccountsLineFollowsItsConnection in the same transaction.
 func TestAnAccountsLineFollowsItsConnection(t *testing.T, s Store) {
 	ctx := t.Context()
 	e := Enrol(t, s, "acme", "Member")
@@ -233,7 +233,7 @@ func TestOneConnectionForAnAccount(t *testing.T, s Store) {
 	}
 }
 
-// TestAStackThatIsGoneConnectsNothing, and one that has linked its account ends the link when it goes.
+// TestAStackThatIsGoneConnectsNothing while one that has linked its account ends the link when it goes.
 func TestAStackThatIsGoneConnectsNothing(t *testing.T, s Store) {
 	ctx := t.Context()
 	e := Enrol(t, s, "acme", "Member")
@@ -299,7 +299,7 @@ func (b *between) CommitMember(ctx context.Context, ch connect.MemberChange) err
 	return b.Store.CommitMember(ctx, ch)
 }
 
-// TestALinkGivesWayToNothingElse: what an account or its stack has become between reading and writing is not written over.
+// TestALinkGivesWayToNothingElse since what an account or its stack has become between reading and writing is not written over.
 func TestALinkGivesWayToNothingElse(t *testing.T, s Store) {
 	ctx := t.Context()
 	for i, one := range []struct {
@@ -321,7 +321,7 @@ func TestALinkGivesWayToNothingElse(t *testing.T, s Store) {
 			if one.known {
 				Enabled(t, s, tenant, "Known", roleOne)
 			}
-			clear, meddled := callbacks(s, s, nil, atNoon), &between{Store: s}
+			calm, meddled := callbacks(s, s, nil, atNoon), &between{Store: s}
 			receive := func(u connect.Callbacks, kind connect.RequestType, request string) *connect.Reply {
 				t.Helper()
 				reply, err := u.Receive(ctx, memberReport(e, kind, stack, "One", request))
@@ -331,11 +331,11 @@ func TestALinkGivesWayToNothingElse(t *testing.T, s Store) {
 				return reply
 			}
 			if one.first != "" {
-				receive(clear, one.first, "first")
+				receive(calm, one.first, "first")
 			}
 			meddled.meanwhile = func() {
 				if one.meanwhile != "" {
-					receive(clear, one.meanwhile, "between")
+					receive(calm, one.meanwhile, "between")
 					return
 				}
 				other := memberStack(t, "222222222222", 2)
@@ -361,8 +361,8 @@ func TestALinkGivesWayToNothingElse(t *testing.T, s Store) {
 	}
 }
 
-// TestWhoComesTooLateHasALine: whoever comes when the enrolment has been revoked gets a line that says so, which neither its
-// stack's Delete nor a repetition changes, and no connection.
+// TestWhoComesTooLateHasALine that says so, where the enrolment has been revoked: neither its stack's Delete nor a repetition
+// changes it, and there is no connection.
 func TestWhoComesTooLateHasALine(t *testing.T, s Store) {
 	ctx := t.Context()
 	e := Enrol(t, s, "acme", "Member")
