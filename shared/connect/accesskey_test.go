@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"rolecall/shared/connect"
+	"rolecall/shared/storetest"
 )
 
 const (
@@ -80,12 +81,12 @@ type keyBench struct {
 }
 
 func newKeyBench() *keyBench {
-	b := &keyBench{bench: &bench{store: newMemory(), out: &outbox{}, now: noon, acct: &account{assume: func(connect.AssumeRequest) error { return errDenied }}}}
+	b := &keyBench{bench: &bench{store: storetest.New(), out: &outbox{}, now: noon, acct: &account{assume: func(connect.AssumeRequest) error { return errDenied }}}}
 	b.aws = &keyAccount{who: connect.Identity{Account: customerAccount}}
 	clock := func() time.Time { return b.now }
 	v := connect.KeyVerifier{Identifier: b.aws, Regions: b.aws, Clock: clock}
 	b.keys = connect.Connections{
-		Store: listing{b.store}, Clock: clock, Random: rand.NewChaCha8([32]byte{3}), Keys: connect.KeyIntake{Verifier: v, Sealer: b.aws},
+		Store: b.store, Clock: clock, Random: rand.NewChaCha8([32]byte{3}), Keys: connect.KeyIntake{Verifier: v, Sealer: b.aws},
 		Deployment: connect.Deployment{
 			Platform: platform(), Regions: []connect.Region{"eu-west-1"}, Permissions: []connect.PermissionSet{{Name: "read-only"}},
 		},
@@ -97,17 +98,6 @@ func newKeyBench() *keyBench {
 	}
 	b.sess = connect.KeySessions{Opener: b.aws, Identifier: b.aws, Maker: b.aws, Clock: clock}
 	return b
-}
-
-// listing completes the memory for use cases that list.
-type listing struct{ *memory }
-
-func (listing) Connections(context.Context, connect.TenantID, connect.ListQuery) (connect.Page[connect.Connection], error) {
-	return connect.Page[connect.Connection]{}, nil
-}
-
-func (listing) Events(context.Context, connect.ConnectionID, connect.EventQuery) (connect.Page[connect.Event], error) {
-	return connect.Page[connect.Event]{}, nil
 }
 
 func keyInput(id string) connect.KeyInput {
@@ -228,8 +218,8 @@ func TestOnlyProvenKeysMakeAConnection(t *testing.T) {
 				if !errors.As(err, &e) || e.Code != tt.code || e.Kind != tt.kind || (e.Fix == "" && e.Code != connect.CodeInternal) {
 					t.Errorf("%+v", err)
 				}
-				if len(b.store.conns) != 0 || len(b.store.events) != 0 {
-					t.Errorf("something was stored: %v", b.store.events)
+				if len(b.store.All()) != 0 || len(b.store.Log()) != 0 {
+					t.Errorf("something was stored: %v", b.store.Log())
 				}
 				return
 			}
@@ -240,7 +230,7 @@ func TestOnlyProvenKeysMakeAConnection(t *testing.T) {
 			if s.Status != connect.StatusEnabled || s.AccessKey == nil || s.AccessKey.ID != longLived || s.ExternalID == "" || s.AccountID != customerAccount || s.Version != 2 {
 				t.Errorf("%+v", s)
 			}
-			if e := b.store.events; len(e) != 2 || e[0].Type != connect.EventCreated || e[0].Sequence != 1 || e[1].Type != connect.EventEnabled || e[1].Sequence != 2 {
+			if e := b.store.Log(); len(e) != 2 || e[0].Type != connect.EventCreated || e[0].Sequence != 1 || e[1].Type != connect.EventEnabled || e[1].Sequence != 2 {
 				t.Errorf("events %v", e)
 			}
 			if _, err := connect.Restore(s); err != nil {
@@ -274,7 +264,7 @@ func TestWhatBelongsToAnotherMethodIsRefused(t *testing.T) {
 			if _, err := b.keys.Create(context.Background(), tt.r); codeOf(err) != tt.code {
 				t.Errorf("%v", err)
 			}
-			if b.aws.asked != 0 || len(b.store.conns) != 0 {
+			if b.aws.asked != 0 || len(b.store.All()) != 0 {
 				t.Error("AWS was asked, or something stored")
 			}
 		})

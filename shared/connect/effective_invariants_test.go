@@ -11,22 +11,8 @@ import (
 	"pgregory.net/rapid"
 
 	"rolecall/shared/connect"
+	"rolecall/shared/storetest"
 )
-
-// holders is a store in which connections have scopes, as each of them says itself.
-type holders map[connect.ConnectionID]connect.Connection
-
-func (h holders) Scoped(_ context.Context, tenant connect.TenantID, scopes []connect.Scope) (map[connect.Scope]connect.Connection, error) {
-	held := map[connect.Scope]connect.Connection{}
-	for _, c := range h {
-		for _, s := range c.Snapshot().Scopes {
-			if c.TenantID() == tenant && slices.Contains(scopes, s) {
-				held[s] = c
-			}
-		}
-	}
-	return held, nil
-}
 
 // resolves holds after every command: the connection is the effective one where it has the scope and is enabled, and only
 // there.
@@ -37,7 +23,7 @@ func (h *history) resolves(s connect.Snapshot) {
 			want = rule
 		}
 	}
-	r := connect.Resolver{Store: holders(h.store.conns)}
+	r := connect.Resolver{Store: h.store}
 	c, m, err := r.Effective(context.Background(), "acme", connect.EffectiveQuery{Project: "p"})
 	if (err == nil) != (want != connect.Scope{}) || m.Scope != want || (err == nil && c.ID() != s.ID) {
 		h.t.Fatalf("%s with %v resolves by %q: %v", s.Status, s.Scopes, m.Scope, err)
@@ -55,7 +41,7 @@ func TestEffectiveIsTheMostSpecific(t *testing.T) {
 	levels := scopesOf("architecture a", "environment e", "project p", "organization") // the most specific first
 	elsewhere := scopesOf("architecture b", "environment f", "project q")
 	rapid.Check(t, func(rt *rapid.T) {
-		all, owner := holders{}, map[connect.Scope]connect.ConnectionID{}
+		all, owner := storetest.New(), map[connect.Scope]connect.ConnectionID{}
 		free := slices.Concat(levels, elsewhere)
 		for i := range rapid.IntRange(0, 5).Draw(rt, "connections") {
 			s := some[rapid.SampledFrom(connect.Statuses()).Draw(rt, "status")].Snapshot()
@@ -67,7 +53,7 @@ func TestEffectiveIsTheMostSpecific(t *testing.T) {
 					}
 				}
 			}
-			all[s.ID] = must[connect.Connection](t)(connect.Restore(s))
+			all.Put(must[connect.Connection](t)(connect.Restore(s)))
 		}
 		q := connect.EffectiveQuery{Strict: rapid.Bool().Draw(rt, "strict")}
 		asked := levels[3:]
@@ -85,7 +71,7 @@ func TestEffectiveIsTheMostSpecific(t *testing.T) {
 		for _, scope := range asked {
 			looked++
 			id := owner[scope]
-			if id != "" && all[id].Status() == connect.StatusEnabled {
+			if id != "" && all.Get(id).Status() == connect.StatusEnabled {
 				want = scope
 			}
 			if want != (connect.Scope{}) || (q.Strict && id != "") {

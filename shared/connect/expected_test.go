@@ -175,7 +175,7 @@ func TestARefusedStackIsToldOfOnce(t *testing.T) {
 // The account that is given at creation is kept, and what names another one is not restored.
 func TestTheExpectedAccountIsKept(t *testing.T) {
 	u := newKeyBench().keys
-	c, err := u.Create(context.Background(), connect.CreateRequest{Tenant: "acme", By: "ada", Name: "x", AccountID: "022222222222"})
+	c, err := u.Create(context.Background(), connect.CreateRequest{Filter: connect.Unrestricted(), Tenant: "acme", By: "ada", Name: "x", AccountID: "022222222222"})
 	if s := c.Snapshot(); err != nil || s.ExpectedAccountID != "022222222222" || s.AccountID != "" {
 		t.Errorf("%v, expects %s, has %s", err, s.ExpectedAccountID, s.AccountID)
 	}

@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"rolecall/shared/connect"
+	"rolecall/shared/storetest"
 )
 
 const boundary = "arn:aws:iam::222222222222:policy/Boundary"
@@ -170,7 +171,7 @@ func TestAChangedSetIsCheckedSoon(t *testing.T) {
 		}
 		return errDenied
 	}, trust: platform().TrustPolicy(w.c.Snapshot().ExternalID)}
-	store := newMemory(w.c)
+	store := storetest.New(w.c)
 	out := &outbox{}
 	clock := func() time.Time { return at }
 	u := connect.Verifications{
@@ -186,17 +187,17 @@ func TestAChangedSetIsCheckedSoon(t *testing.T) {
 	if fmt.Sprint(a.actions) != "[[ec2:RunInstances]]" {
 		t.Errorf("asked about %v", a.actions)
 	}
-	if s := store.conns[w.c.ID()].Snapshot(); !s.NextVerificationAt.IsZero() || s.Status != connect.StatusEnabled || !s.LastVerifiedAt.Equal(at) {
+	if s := store.Get(w.c.ID()).Snapshot(); !s.NextVerificationAt.IsZero() || s.Status != connect.StatusEnabled || !s.LastVerifiedAt.Equal(at) {
 		t.Errorf("%s, next at %s, last at %s", s.Status, s.NextVerificationAt, s.LastVerifiedAt)
 	}
 
 	a.rules = map[string]connect.Ruling{"ec2:RunInstances": connect.RulingMissing}
-	store = newMemory(w.c)
+	store = storetest.New(w.c)
 	u.Store = store
 	if err := u.Sweep(context.Background(), w.c.ID()); err != nil {
 		t.Fatal(err)
 	}
-	if s := store.conns[w.c.ID()].Snapshot(); s.Strikes != 1 || s.StatusReason.Code != connect.CodePermissionsMissing {
+	if s := store.Get(w.c.ID()).Snapshot(); s.Strikes != 1 || s.StatusReason.Code != connect.CodePermissionsMissing {
 		t.Errorf("%d strikes, %+v", s.Strikes, s.StatusReason)
 	}
 }
@@ -207,7 +208,7 @@ func TestSetsOnOffer(t *testing.T) {
 		"": "", "read-only": "", "power-user": "", "Read-Only": connect.CodePermissionsInvalid, "read-only ": connect.CodePermissionsInvalid,
 		"administrator": connect.CodePermissionsInvalid, "custom": connect.CodePermissionsInvalid, "*": connect.CodePermissionsInvalid,
 	} {
-		store := newMemory(created(t))
+		store := storetest.New(created(t))
 		u := connect.Callbacks{
 			Store: store, Tokens: tokens{}, Jobs: &outbox{}, Clock: func() time.Time { return noon }, Account: platformAccount,
 			Offers: []connect.Permissions{"read-only", "power-user"},
@@ -351,7 +352,7 @@ func TestIssuingTellsOfRefusals(t *testing.T) {
 	}{{errDenied, 1, connect.CodeRoleNotAssumable}, {connect.Unavailable(connect.CodeSTSUnavailable, "throttled", nil), 0, connect.CodeSTSUnavailable}} {
 		c := in(t, connect.StatusEnabled)
 		out := &outbox{}
-		held := newMemory(c)
+		held := storetest.New(c)
 		issue := connect.Issuing{Clock: func() time.Time { return noon }, Store: held, Sessions: connect.SessionMaker{
 			Store: held, Assumer: &account{assume: func(connect.AssumeRequest) error { return tt.err }},
 			Clock: func() time.Time { return noon }, EventID: func() string { return "e" },

@@ -9,24 +9,23 @@ import (
 	"time"
 
 	"rolecall/shared/connect"
+	"rolecall/shared/storetest"
 )
 
-// desk is an Intakes over a store that honours names and the intake, and an account where each role asks for an external ID.
+// desk is an Intakes over a store, and an account where each role asks for an external ID.
 type desk struct {
-	*memory
-	t      *testing.T
-	intake connect.ConnectionID
-	names  map[string]connect.ConnectionID
-	trust  map[string]connect.ExternalID // by role; what is not there may not be assumed
-	down   bool
-	out    *outbox
-	now    time.Time
-	u      connect.Intakes
+	*storetest.Memory
+	t     *testing.T
+	trust map[string]connect.ExternalID // by role; what is not there may not be assumed
+	down  bool
+	out   *outbox
+	now   time.Time
+	u     connect.Intakes
 }
 
 func newDesk(t *testing.T) *desk {
 	d := &desk{
-		t: t, memory: newMemory(), names: map[string]connect.ConnectionID{}, trust: map[string]connect.ExternalID{}, out: &outbox{}, now: noon,
+		t: t, Memory: storetest.New(), trust: map[string]connect.ExternalID{}, out: &outbox{}, now: noon,
 	}
 	clock := func() time.Time { return d.now }
 	acct := &account{trustE: errDenied, assume: func(r connect.AssumeRequest) error {
@@ -47,41 +46,6 @@ func newDesk(t *testing.T) *desk {
 		},
 	}
 	return d
-}
-
-func (d *desk) Commit(ctx context.Context, ch connect.Change) error {
-	c := ch.Connection()
-	name := c.Snapshot().Name.Folded()
-	if holder := d.names[name]; ch.ReservesName() && holder != "" && holder != c.ID() {
-		return connect.ErrNameTaken
-	}
-	if err := d.memory.Commit(ctx, ch); err != nil {
-		return err
-	}
-	if i := ch.ClaimsIntake(); i != nil {
-		if i.Replaces != d.intake {
-			delete(d.conns, c.ID())
-			return connect.ErrConflict
-		}
-		d.intake = c.ID()
-	}
-	d.names[name] = c.ID()
-	return nil
-}
-
-func (d *desk) Intake(context.Context, connect.TenantID) (connect.ConnectionID, error) {
-	return d.intake, nil
-}
-
-func (d *desk) RoleHolder(_ context.Context, _ connect.TenantID, role connect.RoleARN) (connect.ConnectionID, error) {
-	for id, c := range d.conns {
-		s := c.Snapshot()
-		own := s.RoleARN == role && s.Status != connect.StatusDeleted && s.Status != connect.StatusDisconnected
-		if own || (s.Verification != nil && s.Verification.RoleARN == role) {
-			return id, nil
-		}
-	}
-	return "", nil
 }
 
 func (d *desk) open() connect.Snapshot {
@@ -119,12 +83,12 @@ func TestAnIntakeIsOneUntilItIsUsed(t *testing.T) {
 	if first.Status != connect.StatusPending || first.Permissions != connect.PermissionsCustom || first.Requested != "read-only" || first.ExternalID == "" {
 		t.Errorf("%+v", first)
 	}
-	if again := d.open(); again.ID != first.ID || again.ExternalID != first.ExternalID || len(d.conns) != 1 {
+	if again := d.open(); again.ID != first.ID || again.ExternalID != first.ExternalID || len(d.All()) != 1 {
 		t.Errorf("asked again: %s, then %s", first.ID, again.ID)
 	}
 	d.trust[roleR1] = first.ExternalID
 	d.added(roleR1)
-	got := d.conns[first.ID].Snapshot()
+	got := d.Get(first.ID).Snapshot()
 	if got.Status != connect.StatusEnabled || got.Name != "AWS Account (222222222222)" || got.RoleARN.String() != roleR1 {
 		t.Errorf("%s %q %s", got.Status, got.Name, got.RoleARN)
 	}
@@ -134,7 +98,7 @@ func TestAnIntakeIsOneUntilItIsUsed(t *testing.T) {
 	}
 	d.trust[roleR2] = second.ExternalID // another role of the same account
 	d.added(roleR2)
-	if name := d.conns[second.ID].Snapshot().Name; name != "AWS Account (222222222222) 2" {
+	if name := d.Get(second.ID).Snapshot().Name; name != "AWS Account (222222222222) 2" {
 		t.Errorf("the second is named %q", name)
 	}
 }
@@ -148,12 +112,12 @@ func TestTheSameRoleTwiceIsOneConnection(t *testing.T) {
 	}
 	d.open() // another intake does not matter
 	d.added(roleR1)
-	if len(d.conns) != 2 || d.conns[first.ID].Snapshot().Name != "AWS Account (222222222222)" {
-		t.Errorf("%d connections", len(d.conns))
+	if len(d.All()) != 2 || d.Get(first.ID).Snapshot().Name != "AWS Account (222222222222)" {
+		t.Errorf("%d connections", len(d.All()))
 	}
 	delete(d.trust, roleR1) // it is really verified again
 	d.denied(roleR1)
-	if s := d.conns[first.ID].Snapshot(); s.Status != connect.StatusEnabled || s.Strikes != 1 {
+	if s := d.Get(first.ID).Snapshot(); s.Status != connect.StatusEnabled || s.Strikes != 1 {
 		t.Errorf("%s, %d strikes", s.Status, s.Strikes)
 	}
 }
@@ -164,12 +128,12 @@ func TestARoleThatIsDeniedUsesNothingUp(t *testing.T) {
 	d.denied(roleR1)
 	d.trust[roleR1] = "somebody-elses"
 	d.denied(roleR1)
-	if again := d.open(); again.ID != first.ID || again.Status != connect.StatusVerifying || len(d.conns) != 1 {
-		t.Errorf("%s is %s, %d connections", again.ID, again.Status, len(d.conns))
+	if again := d.open(); again.ID != first.ID || again.Status != connect.StatusVerifying || len(d.All()) != 1 {
+		t.Errorf("%s is %s, %d connections", again.ID, again.Status, len(d.All()))
 	}
 	d.trust[roleR2] = first.ExternalID // the right one at last
 	d.added(roleR2)
-	if s := d.conns[first.ID].Snapshot(); s.RoleARN.String() != roleR2 || s.Name != "AWS Account (222222222222)" {
+	if s := d.Get(first.ID).Snapshot(); s.RoleARN.String() != roleR2 || s.Name != "AWS Account (222222222222)" {
 		t.Errorf("%s %q", s.RoleARN, s.Name)
 	}
 }
@@ -184,18 +148,18 @@ func TestARoleThatPassesLate(t *testing.T) {
 	if err := d.u.Verifications.Try(context.Background(), d.out.jobs[len(d.out.jobs)-1]); err != nil {
 		t.Fatal(err)
 	}
-	if s := d.conns[first.ID].Snapshot(); s.Status != connect.StatusEnabled {
+	if s := d.Get(first.ID).Snapshot(); s.Status != connect.StatusEnabled {
 		t.Fatal(s.Status)
 	}
 	if next := d.open(); next.ID == first.ID {
 		t.Error("a used external ID was given once more")
 	}
-	if name := d.conns[first.ID].Snapshot().Name; name != "AWS Account (222222222222)" {
+	if name := d.Get(first.ID).Snapshot().Name; name != "AWS Account (222222222222)" {
 		t.Errorf("named %q", name)
 	}
 	d.added(roleR1)
-	if len(d.conns) != 2 {
-		t.Errorf("%d connections", len(d.conns))
+	if len(d.All()) != 2 {
+		t.Errorf("%d connections", len(d.All()))
 	}
 }
 
@@ -203,7 +167,7 @@ func TestIntakesThatOthersTouch(t *testing.T) {
 	t.Run("expired", func(t *testing.T) {
 		d := newDesk(t)
 		first := d.open()
-		ch, err := d.conns[first.ID].Expire(noon.Add(8 * 24 * time.Hour))
+		ch, err := d.Get(first.ID).Expire(noon.Add(8 * 24 * time.Hour))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -219,7 +183,7 @@ func TestIntakesThatOthersTouch(t *testing.T) {
 	t.Run("deleted", func(t *testing.T) {
 		d := newDesk(t)
 		first := d.open()
-		ch, err := d.conns[first.ID].Delete(noon, "ada")
+		ch, err := d.Get(first.ID).Delete(noon, "ada")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -233,7 +197,7 @@ func TestIntakesThatOthersTouch(t *testing.T) {
 	t.Run("renamed", func(t *testing.T) {
 		d := newDesk(t)
 		first := d.open()
-		ch, _, err := d.conns[first.ID].Update(connect.Update{Name: new(connect.Name("Ours"))}, noon, "ada")
+		ch, _, err := d.Get(first.ID).Update(connect.Update{Name: new(connect.Name("Ours"))}, noon, "ada")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -242,15 +206,15 @@ func TestIntakesThatOthersTouch(t *testing.T) {
 		}
 		d.trust[roleR1] = first.ExternalID
 		d.added(roleR1)
-		if name := d.conns[first.ID].Snapshot().Name; name != "Ours" {
+		if name := d.Get(first.ID).Snapshot().Name; name != "Ours" {
 			t.Errorf("renamed to %q", name)
 		}
 	})
 	t.Run("made by another first", func(t *testing.T) {
 		d := newDesk(t)
 		var theirs connect.Snapshot
-		d.before = func() { theirs = d.open() }
-		if ours := d.open(); ours.ID != theirs.ID || len(d.conns) != 1 {
+		d.Once("Commit", func() { theirs = d.open() })
+		if ours := d.open(); ours.ID != theirs.ID || len(d.All()) != 1 {
 			t.Errorf("%s and %s", ours.ID, theirs.ID)
 		}
 	})

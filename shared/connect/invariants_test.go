@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"rolecall/shared/connect"
+	"rolecall/shared/storetest"
 )
 
 // sequences is how many histories each property is tried on, unless rapid is told otherwise on the command line.
@@ -41,7 +42,7 @@ func TestMain(m *testing.M) {
 // messages come twice, and AWS fails now and then. Whatever happens, the invariants of a connection hold.
 type history struct {
 	t      *rapid.T
-	store  *memory
+	store  *storetest.Memory
 	out    *outbox
 	u      connect.Verifications
 	cbs    connect.Callbacks
@@ -54,6 +55,7 @@ type history struct {
 	sent   []connect.CallbackRequest
 	n      int
 	fenced map[connect.StackID]bool
+	began  int64 // the version that it began with
 }
 
 func (h *history) AssumeRole(_ context.Context, r connect.AssumeRequest) (connect.Session, error) {
@@ -99,7 +101,7 @@ func newHistory(t *rapid.T, tb testing.TB) *history { return historyOf(t, create
 
 func historyOf(t *rapid.T, c connect.Connection) *history {
 	h := &history{
-		t: t, store: newMemory(c), out: &outbox{}, now: noon, id: c.ID(), name: c.Snapshot().Name, sts: "up",
+		t: t, store: storetest.New(c), out: &outbox{}, now: noon, id: c.ID(), name: c.Snapshot().Name, sts: "up", began: c.Version(),
 		trust: map[connect.RoleARN]string{}, fenced: map[connect.StackID]bool{},
 	}
 	clock := func() time.Time { return h.now }
@@ -114,7 +116,7 @@ func historyOf(t *rapid.T, c connect.Connection) *history {
 
 func offered() []connect.Permissions { return []connect.Permissions{"read-only", "power-user"} }
 
-func (h *history) conn() connect.Connection { return h.store.conns[h.id] }
+func (h *history) conn() connect.Connection { return h.store.Get(h.id) }
 
 func (h *history) drawRole(tb testing.TB) connect.RoleARN {
 	account := rapid.SampledFrom([]string{customerAccount, customerAccount, customerAccount, "333333333333"}).Draw(h.t, "account")
@@ -131,7 +133,11 @@ func (h *history) receive(r connect.CallbackRequest) {
 		if reply == nil || !reply.OK {
 			h.t.Fatalf("a delete was told %+v", reply)
 		}
-		if h.store.fences[r.Callback.StackID].Deleted {
+		_, f, err := h.store.ConnectionAndFence(context.Background(), h.id, r.Callback.StackID)
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		if f.Deleted {
 			h.fenced[r.Callback.StackID] = true
 		}
 	}
@@ -293,17 +299,17 @@ func (h *history) check(before connect.Connection, sts string) {
 		h.t.Fatal("AWS's own failure demoted it")
 	}
 	h.resolves(s)
-	if int64(len(h.changes())) != s.Version-1 {
+	if int64(len(h.changes())) != s.Version-h.began {
 		h.t.Fatalf("%d events of change for version %d", len(h.changes()), s.Version)
 	}
 }
 
 // changes are the events that stand for a change of state, each with the next sequence.
 func (h *history) changes() (out []connect.Event) {
-	for _, e := range h.store.events {
+	for _, e := range h.store.Log() {
 		if e.Type != connect.EventCredentialsIssued {
 			out = append(out, e)
-			if e.Sequence != int64(len(out))+1 {
+			if e.Sequence != int64(len(out))+h.began {
 				h.t.Fatalf("event %d has sequence %d", len(out), e.Sequence)
 			}
 		}

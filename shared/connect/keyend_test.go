@@ -20,7 +20,7 @@ func TestWhatDoesNotOpenDemotesNobody(t *testing.T) {
 			t.Error("the message would not come again")
 		}
 	}
-	if s := b.store.conns[id].Snapshot(); s.Status != connect.StatusEnabled || s.Strikes != 0 {
+	if s := b.store.Get(id).Snapshot(); s.Status != connect.StatusEnabled || s.Strikes != 0 {
 		t.Errorf("%s with %d strikes", s.Status, s.Strikes)
 	}
 }
@@ -116,7 +116,7 @@ func TestAnUpgradeThatIsWithdrawn(t *testing.T) {
 			if got, err := b.ask(c, nil); err != nil || (got.Credentials.AccessKeyID == "ASIAMADE") == tt.passes {
 				t.Errorf("%+v %v", got.Credentials.AccessKeyID, err)
 			}
-			c = b.stackSays(t, b.store.conns[c.ID()], connect.RequestDelete, "r2", 2)
+			c = b.stackSays(t, b.store.Get(c.ID()), connect.RequestDelete, "r2", 2)
 			s := c.Snapshot()
 			if s.Status != tt.status || s.Method != tt.method || (s.AccessKey == nil) != tt.passes || s.Name != "By key" || s.Verification != nil {
 				t.Errorf("%+v", s)
@@ -144,7 +144,10 @@ func (b *keyBench) commit(t testing.TB) func(connect.Change, error) connect.Conn
 
 func (b *keyBench) stackSays(t testing.TB, c connect.Connection, kind connect.RequestType, request string, second int) connect.Connection {
 	t.Helper()
-	f := b.store.fences[stack(t, stackOne)]
+	_, f, err := b.store.ConnectionAndFence(t.Context(), c.ID(), stack(t, stackOne))
+	if err != nil {
+		t.Fatal(err)
+	}
 	f.StackID = stack(t, stackOne)
 	d := c.Receive(f, callback(t, kind, stackOne, request, second), noon.Add(time.Duration(second)*time.Second))
 	if d.Change == nil {

@@ -33,7 +33,7 @@ func TestATemporaryKeysEndIsToldAhead(t *testing.T) {
 			if s := b.look(t, c); !s.AccessKey.EndingAt.IsZero() || s.AccessKey.Warning(b.now) != (connect.Reason{}) {
 				t.Fatal("told too soon")
 			}
-			before := len(b.store.events)
+			before := len(b.store.Log())
 			for range 3 {
 				b.now = b.now.Add(time.Second)
 				s := b.look(t, c)
@@ -42,11 +42,11 @@ func TestATemporaryKeysEndIsToldAhead(t *testing.T) {
 					t.Fatalf("%s, told at %s: %+v", s.Status, s.AccessKey.EndingAt, why)
 				}
 			}
-			news := b.store.events[before:]
+			news := b.store.Log()[before:]
 			if len(news) != 1 || news[0].Type != connect.EventKeysEnding || news[0].Data["expiresAt"] != in.ExpiresAt || news[0].Data["accessKeyId"] != session {
 				t.Fatalf("%+v", news)
 			}
-			if due := b.store.conns[c.ID()].DueAt(); !due.Equal(end) {
+			if due := b.store.Get(c.ID()).DueAt(); !due.Equal(end) {
 				t.Errorf("then looked at %s, want %s", due, end)
 			}
 			b.now = end

@@ -9,34 +9,11 @@ import (
 	"time"
 
 	"rolecall/shared/connect"
+	"rolecall/shared/storetest"
 )
 
-// leases plays the table: what each tenant has taken in each minute.
-type leases struct {
-	taken  map[string]int
-	writes int
-	fail   error
-	each   bool // what is leased is told apart
-}
-
-func (l *leases) Lease(_ context.Context, t connect.TenantID, of connect.Rationed, minute time.Time, n, limit int) (bool, error) {
-	l.writes++
-	if l.fail != nil {
-		return false, l.fail
-	}
-	k := string(t) + minute.String()
-	if l.each {
-		k += string(of)
-	}
-	if l.taken[k]+n > limit {
-		return false, nil
-	}
-	l.taken[k] += n
-	return true, nil
-}
-
-func limited(perMinute int) (*connect.Limits, *leases, *handClock) {
-	clock, table := &handClock{}, &leases{taken: map[string]int{}}
+func limited(perMinute int) (*connect.Limits, *storetest.Memory, *handClock) {
+	clock, table := &handClock{}, storetest.New()
 	ration := &connect.Ration{Store: table, Clock: clock.now, Of: connect.RationedCredentials, PerMinute: perMinute}
 	return &connect.Limits{Tenants: ration, Clock: clock.now}, table, clock
 }
@@ -59,12 +36,12 @@ func TestTenantsAreLimited(t *testing.T) {
 			admitted++
 		}
 	}
-	if admitted != 200 || table.writes != 5 {
-		t.Errorf("%d admitted for %d writes", admitted, table.writes)
+	if admitted != 200 || table.Calls("Lease") != 5 {
+		t.Errorf("%d admitted for %d writes", admitted, table.Calls("Lease"))
 	}
 	err := l.Admit(context.Background(), "acme", "svc0")
-	if retryAfter(err) != 45*time.Second || table.writes != 5 {
-		t.Errorf("%v; %d writes", err, table.writes)
+	if retryAfter(err) != 45*time.Second || table.Calls("Lease") != 5 {
+		t.Errorf("%v; %d writes", err, table.Calls("Lease"))
 	}
 	if err := l.Admit(context.Background(), "other", "svc0"); err != nil {
 		t.Errorf("another tenant: %v", err)
@@ -85,7 +62,7 @@ func TestLeasesAreCheap(t *testing.T) {
 		}
 		clock.move(7 * time.Second)
 	}
-	if per := float64(table.writes) / n; per > 0.05 {
+	if per := float64(table.Calls("Lease")) / n; per > 0.05 {
 		t.Errorf("%.3f writes a hand-out", per)
 	}
 }
@@ -145,11 +122,11 @@ func TestCallersAreLimited(t *testing.T) {
 
 func TestALeaseThatFails(t *testing.T) {
 	l, table, _ := limited(100)
-	table.fail = connect.Unavailable(connect.CodeStoreUnavailable, "down", nil)
+	table.Before(func(string) error { return connect.Unavailable(connect.CodeStoreUnavailable, "down", nil) })
 	if err := l.Admit(context.Background(), "acme", "svc"); !errors.Is(err, &connect.Error{Code: connect.CodeStoreUnavailable}) {
 		t.Error(err)
 	}
-	table.fail = nil
+	table.Around(nil)
 	if err := l.Admit(context.Background(), "acme", "svc"); err != nil {
 		t.Error(err)
 	}

@@ -37,22 +37,22 @@ func TestOffboardingIsProven(t *testing.T) {
 			}
 			for _, s := range steps {
 				b.acct.assume, b.now = s.sts, noon.Add(s.after)
-				before := len(b.store.events)
+				before := len(b.store.Log())
 				if err := b.u.Sweep(context.Background(), c.ID()); err != nil {
 					t.Fatal(err)
 				}
 				var got connect.EventType
-				if events := b.store.events[before:]; len(events) == 1 {
+				if events := b.store.Log()[before:]; len(events) == 1 {
 					got = events[0].Type
 				}
 				if got != s.want {
 					t.Errorf("after %s: %q, want %q", s.after, got, s.want)
 				}
-				if status := b.store.conns[c.ID()].Status(); status != end {
+				if status := b.store.Get(c.ID()).Status(); status != end {
 					t.Fatalf("became %s", status)
 				}
 			}
-			if due := b.store.conns[c.ID()].DueAt(); !due.IsZero() {
+			if due := b.store.Get(c.ID()).DueAt(); !due.IsZero() {
 				t.Errorf("still due at %s", due)
 			}
 		})

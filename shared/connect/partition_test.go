@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"rolecall/shared/connect"
+	"rolecall/shared/storetest"
 )
 
 // asked tells a recipe's order apart.
@@ -22,17 +23,6 @@ func (a asked) Role(o connect.RoleOrder) connect.RoleRecipe {
 }
 
 func (asked) Stack(l connect.LaunchLink) string { return "in " + string(l.Region) }
-
-// listless is a store whose lists nobody asks for.
-type listless struct{ *memory }
-
-func (listless) Connections(context.Context, connect.TenantID, connect.ListQuery) (connect.Page[connect.Connection], error) {
-	return connect.Page[connect.Connection]{}, errors.ErrUnsupported
-}
-
-func (listless) Events(context.Context, connect.ConnectionID, connect.EventQuery) (connect.Page[connect.Event], error) {
-	return connect.Page[connect.Event]{}, errors.ErrUnsupported
-}
 
 // Each row is a deployment in one partition: what it shows to customers must be of that partition throughout, and what
 // belongs to another one it must not take.
@@ -71,7 +61,7 @@ func TestEveryPartitionOfItsOwn(t *testing.T) {
 				TemplateURL: "https://b.s3." + string(tt.regions[0]) + "." + tt.partition.DNSSuffix() + "/connection/1.yaml",
 				Permissions: []connect.PermissionSet{{Name: "read-only"}}, CheckInterval: 24 * time.Hour,
 			}
-			u := connect.Connections{Store: listless{newMemory()}, Deployment: d, Clock: func() time.Time { return noon }, Random: rand.Reader}
+			u := connect.Connections{Store: storetest.New(), Deployment: d, Clock: func() time.Time { return noon }, Random: rand.Reader}
 			c, err := u.Create(t.Context(), connect.CreateRequest{Filter: connect.Unrestricted(), Tenant: "acme", By: "ada", Name: "one", DefaultRegion: string(tt.regions[1])})
 			if err != nil {
 				t.Fatal(err)

@@ -10,46 +10,43 @@ import (
 	"time"
 
 	"rolecall/shared/connect"
+	"rolecall/shared/storetest"
 )
 
-// yard plays the table's counts of places, and what it is asked.
+// yard is a store that tells how often it is asked for places, and how often it has counted them.
 type yard struct {
-	mu      sync.Mutex
-	used    map[connect.TenantID]int
-	pending map[connect.TenantID]int // as a recount finds them
-	counted map[connect.TenantID]time.Time
-	asked   map[connect.TenantID]int
-	counts  int
-	fail    error
+	*storetest.Memory
+	mu     sync.Mutex
+	asked  map[connect.TenantID]int
+	counts int
 }
 
-func newYard() *yard {
-	return &yard{
-		used: map[connect.TenantID]int{}, pending: map[connect.TenantID]int{}, counted: map[connect.TenantID]time.Time{}, asked: map[connect.TenantID]int{},
+func newYard() *yard { return &yard{Memory: storetest.New(), asked: map[connect.TenantID]int{}} }
+
+func (y *yard) TakePlaces(ctx context.Context, t connect.TenantID, n, most int) (bool, error) {
+	y.asks(t)
+	return y.Memory.TakePlaces(ctx, t, n, most)
+}
+
+func (y *yard) RecountPlaces(ctx context.Context, t connect.TenantID, now time.Time, every time.Duration) (time.Duration, error) {
+	y.asks(t)
+	wait, err := y.Memory.RecountPlaces(ctx, t, now, every)
+	if err == nil && wait == 0 {
+		y.counts++
 	}
+	return wait, err
 }
 
-func (y *yard) TakePlaces(_ context.Context, t connect.TenantID, n, most int) (bool, error) {
+func (y *yard) asks(t connect.TenantID) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	y.asked[t]++
-	if y.fail != nil || y.used[t]+n > most {
-		return false, y.fail
-	}
-	y.used[t] += n
-	return true, nil
 }
 
-func (y *yard) RecountPlaces(_ context.Context, t connect.TenantID, now time.Time, every time.Duration) (time.Duration, error) {
-	y.mu.Lock()
-	defer y.mu.Unlock()
-	y.asked[t]++
-	if last, ok := y.counted[t]; ok && last.Add(every).After(now) {
-		return last.Add(every).Sub(now), nil
-	}
-	y.counts++
-	y.counted[t], y.used[t] = now, y.pending[t]
-	return 0, nil
+// waits has a further connection of the tenant wait for its customer.
+func (y *yard) waits(t testing.TB) connect.Connection {
+	t.Helper()
+	return storetest.Commit(t, y, storetest.Create(t, "acme", fmt.Sprint("waits ", len(y.All()))), nil)
 }
 
 func placesFor(most int) (*connect.Places, *yard, *handClock) {
@@ -71,7 +68,7 @@ func TestPlacesOfPendingConnections(t *testing.T) {
 	take := func() error {
 		err := p.Take(context.Background(), "acme")
 		if err == nil {
-			y.pending["acme"]++
+			y.waits(t)
 		}
 		return err
 	}
@@ -95,7 +92,9 @@ func TestPlacesOfPendingConnections(t *testing.T) {
 	if y.asked["acme"] != before {
 		t.Errorf("%d requests for 1,000 refusals", y.asked["acme"]-before)
 	}
-	y.pending["acme"] -= 2 // two customers have finished
+	for _, c := range y.All()[:2] { // two customers have finished
+		storetest.Commit(t, y, must[connect.Change](t)(c.ReportRole(role(t, fmt.Sprint(roleR1, c.ID())), noon, "ada")), nil)
+	}
 	clock.move(31 * time.Second)
 	if a, b, c := take(), take(), take(); a != nil || b != nil || pendingLimit(c) == 0 {
 		t.Errorf("with two places free: %v, %v, %v", a, b, c)
@@ -108,7 +107,12 @@ func TestPlacesOfPendingConnections(t *testing.T) {
 // However often a tenant that is full asks, and whoever of its processes: its connections are counted every half minute.
 func TestCountingIsBounded(t *testing.T) {
 	_, y, clock := placesFor(20)
-	y.used["acme"], y.pending["acme"] = 20, 20
+	for range 20 {
+		y.waits(t)
+	}
+	if ok, err := y.Memory.TakePlaces(t.Context(), "acme", 20, 20); !ok || err != nil {
+		t.Fatal(ok, err)
+	}
 	for range 60 {
 		for range 10 { // processes that have just begun and know nothing
 			p := connect.Places{Store: y, Clock: clock.now, Most: 20}
@@ -125,40 +129,29 @@ func TestCountingIsBounded(t *testing.T) {
 
 func TestPlacesAndAStoreThatFails(t *testing.T) {
 	p, y, _ := placesFor(20)
-	y.fail = connect.Unavailable(connect.CodeStoreUnavailable, "down", nil)
-	if err := p.Take(context.Background(), "acme"); !errors.Is(err, y.fail) {
+	down := connect.Unavailable(connect.CodeStoreUnavailable, "down", nil)
+	y.Before(func(string) error { return down })
+	if err := p.Take(context.Background(), "acme"); !errors.Is(err, down) {
 		t.Error(err)
 	}
-	y.fail = nil
+	y.Around(nil)
 	if err := p.Take(context.Background(), "acme"); err != nil {
 		t.Error(err)
 	}
-}
-
-// waitingRoom is listless, and each connection that is made there takes up a place.
-type waitingRoom struct {
-	listless
-	yard *yard
-}
-
-func (l waitingRoom) Commit(ctx context.Context, ch connect.Change) error {
-	l.yard.pending[ch.Connection().TenantID()]++
-	return l.memory.Commit(ctx, ch)
 }
 
 // A tenant that floods Rolecall with connections and verifications is stopped before it reaches the table or AWS, and
 // another tenant's requests are all served, at what they always cost.
 func TestAFloodHindersNobodyElse(t *testing.T) {
 	clock := &handClock{}
-	y, table := newYard(), &leases{taken: map[string]int{}}
-	store := waitingRoom{listless{newMemory()}, y}
+	y := newYard()
 	u := connect.Connections{
-		Store: store, Clock: clock.now, Random: rand.Reader, Deployment: connect.Deployment{Platform: platform(), Regions: []connect.Region{"eu-west-1"}, Permissions: []connect.PermissionSet{{Name: "read-only"}}},
+		Store: y, Clock: clock.now, Random: rand.Reader, Deployment: connect.Deployment{Platform: platform(), Regions: []connect.Region{"eu-west-1"}, Permissions: []connect.PermissionSet{{Name: "read-only"}}},
 		Places: &connect.Places{Store: y, Clock: clock.now, Most: 50},
 	}
 	v := connect.Verifications{
-		Store: store, Clock: clock.now,
-		Limit: &connect.Ration{Store: table, Clock: clock.now, Of: connect.RationedVerifications, PerMinute: 20},
+		Store: y, Clock: clock.now,
+		Limit: &connect.Ration{Store: y, Clock: clock.now, Of: connect.RationedVerifications, PerMinute: 20},
 	}
 	create := func(tenant connect.TenantID, i int) error {
 		_, err := u.Create(context.Background(), connect.CreateRequest{Filter: connect.Unrestricted(), Tenant: tenant, By: "svc", Name: fmt.Sprint("c", i)})
@@ -192,10 +185,10 @@ func TestAFloodHindersNobodyElse(t *testing.T) {
 	if n := y.asked["flood"]; n > 15 {
 		t.Errorf("the flood made %d requests for places", n)
 	}
-	if table.writes != 2+1+1 { // two blocks and a refusal for the flood, one block for the other
-		t.Errorf("%d requests for verifications", table.writes)
+	if n := y.Calls("Lease"); n != 2+1+1 { // two blocks and a refusal for the flood, one block for the other
+		t.Errorf("%d requests for verifications", n)
 	}
-	if len(store.conns) != 60 || y.asked["modest"] != 2 {
-		t.Errorf("%d connections written, %d requests for the other's places", len(store.conns), y.asked["modest"])
+	if len(y.All()) != 60 || y.asked["modest"] != 2 {
+		t.Errorf("%d connections written, %d requests for the other's places", len(y.All()), y.asked["modest"])
 	}
 }

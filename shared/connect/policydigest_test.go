@@ -164,12 +164,12 @@ func TestARoleByHandAndAPolicyThatChanges(t *testing.T) {
 		if _, err := b.u.ReportRole(context.Background(), target, roleR1, 0); err != nil {
 			t.Fatal(err)
 		}
-		return b.store.conns[c.ID()].Snapshot()
+		return b.store.Get(c.ID()).Snapshot()
 	}
 	if s := report(); s.Status != connect.StatusEnabled || s.PolicyDigest != earlierPolicy {
 		t.Fatalf("%s with %q", s.Status, s.PolicyDigest)
 	}
-	newest := func() connect.Event { return b.store.events[len(b.store.events)-1] }
+	newest := func() connect.Event { return b.store.Log()[len(b.store.Log())-1] }
 	if e := newest(); e.Type != connect.EventEnabled || e.Data["policyDigest"] != earlierPolicy {
 		t.Errorf("%s %v", e.Type, e.Data)
 	}
@@ -187,7 +187,7 @@ func TestARoleByHandAndAPolicyThatChanges(t *testing.T) {
 		}
 	}
 	d := offering(currentPolicy)
-	u := d.PolicyUpdate(t.Context(), b.store.conns[c.ID()])
+	u := d.PolicyUpdate(t.Context(), b.store.Get(c.ID()))
 	if u == nil || !slices.Equal(u.Changes, []string{"another policy than " + earlierPolicy}) || u.CLI != "put R1 in eu-west-1" || u.PolicyURL != "https://t.example/p.json" {
 		t.Fatalf("%+v", u)
 	}
@@ -203,10 +203,10 @@ func TestARoleByHandAndAPolicyThatChanges(t *testing.T) {
 	if e := newest(); e.Type != connect.EventVerified || e.Data["policyDigest"] != currentPolicy {
 		t.Errorf("%s %v", e.Type, e.Data)
 	}
-	if u := d.PolicyUpdate(t.Context(), b.store.conns[c.ID()]); u != nil {
+	if u := d.PolicyUpdate(t.Context(), b.store.Get(c.ID())); u != nil {
 		t.Errorf("still to be updated: %+v", u)
 	}
-	version := b.store.conns[c.ID()].Version()
+	version := b.store.Get(c.ID()).Version()
 	b.now = b.now.Add(time.Hour)
 	if s := report(); s.Version != version {
 		t.Errorf("nothing new makes version %d of %d", s.Version, version)

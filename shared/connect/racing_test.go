@@ -2,13 +2,16 @@ package connect_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"rolecall/shared/connect"
+	"rolecall/shared/storetest"
 )
 
 // A crowded account is one that many ask at once.
@@ -43,15 +46,20 @@ func (b *busy) Verify(ctx context.Context, j connect.VerifyJob, d time.Duration)
 	return b.outbox.Verify(ctx, j, d)
 }
 
-// A hundred connections of two tenants name one role at once. Its trust policy names the external ID of one of them: that
-// one is enabled, and nobody else is, neither at once nor when the queue has tried each to its end.
+// A hundred connections of many tenants name one role at once. Its trust policy names the external ID of one of them: that
+// one is enabled, and nobody else is, neither at once nor when the queue has tried each to its end. Of another tenant's three
+// or four connections, one has the role on trial, and the others are told so.
 func TestOneRoleWantedByAHundred(t *testing.T) {
-	const crowd = 100
+	const crowd, tenants = 100, 30
 	conns := make([]connect.Connection, crowd)
 	for i := range conns {
 		id := must[connect.ConnectionID](t)(connect.NewConnectionID(noon, rand.NewChaCha8([32]byte{byte(i)})))
+		tenant := connect.TenantID(fmt.Sprint("tenant-", i%tenants))
+		if i == crowd/2 {
+			tenant = "acme"
+		}
 		conns[i] = connect.Create(connect.NewConnection{
-			TenantID: connect.TenantID([]string{"acme", "globex"}[i%2]), Name: connect.Name(fmt.Sprint("Wanted ", i)),
+			TenantID: tenant, Name: connect.Name(fmt.Sprint("Wanted ", i)),
 			Partition: connect.PartitionAWS, DefaultRegion: "eu-west-1", Permissions: "read-only", By: "ada",
 		}, id, connect.NewExternalID(), noon).Connection()
 	}
@@ -62,16 +70,20 @@ func TestOneRoleWantedByAHundred(t *testing.T) {
 		}
 		return errDenied
 	}}}
-	store, queue, now := newMemory(conns...), &busy{}, noon
+	store, queue, now := storetest.New(conns...), &busy{}, noon
 	u := connect.Verifications{
 		Store: store, Jobs: queue, Sweeps: queue, Answerer: queue, Clock: func() time.Time { return now }, Jitter: func() float64 { return 0 },
 		Verifier: connect.Verifier{Platform: platform(), Assumer: customer, Inspector: customer, Clock: func() time.Time { return now }},
 	}
 	var racing sync.WaitGroup
+	var refused atomic.Int64
 	for _, c := range conns {
 		racing.Go(func() {
 			whose := connect.Target{Filter: connect.Unrestricted(), Tenant: c.Snapshot().TenantID, ID: string(c.ID()), By: "ada"}
-			if _, err := u.ReportRole(context.Background(), whose, roleR1, 0); err != nil {
+			_, err := u.ReportRole(context.Background(), whose, roleR1, 0)
+			if errors.Is(err, connect.ErrRoleInUse) && whose.Tenant != "acme" {
+				refused.Add(1)
+			} else if err != nil {
 				t.Error(err)
 			}
 		})
@@ -83,13 +95,14 @@ func TestOneRoleWantedByAHundred(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, c := range store.conns {
-		want := connect.StatusFailed
-		if c.ID() == rightful.ID {
-			want = connect.StatusEnabled
+	found := map[connect.Status]int{}
+	for _, c := range store.All() {
+		found[c.Status()]++
+		if enabled := c.Status() == connect.StatusEnabled; enabled != (c.ID() == rightful.ID) {
+			t.Errorf("%s of %s is %s", c.Snapshot().Name, c.Snapshot().TenantID, c.Status())
 		}
-		if c.Status() != want {
-			t.Errorf("%s of %s is %s, want %s", c.Snapshot().Name, c.Snapshot().TenantID, c.Status(), want)
-		}
+	}
+	if found[connect.StatusFailed] != tenants || found[connect.StatusPending] != int(refused.Load()) || len(found) != 3 {
+		t.Errorf("%v, %d were refused", found, refused.Load())
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"rolecall/shared/connect"
+	"rolecall/shared/storetest"
 )
 
 // asker keeps what it was asked for, and hands out sessions that are never refused.
@@ -21,12 +22,12 @@ func (a *asker) AssumeRole(_ context.Context, r connect.AssumeRequest) (connect.
 	}}, nil
 }
 
-func narrowing(t *testing.T) (connect.Issuing, *asker, *memory, connect.Connection) {
+func narrowing(t *testing.T) (connect.Issuing, *asker, *storetest.Memory, connect.Connection) {
 	t.Helper()
 	c := in(t, connect.StatusEnabled)
-	store, sts := newMemory(c), &asker{}
+	store, sts := storetest.New(c), &asker{}
 	clock := func() time.Time { return noon }
-	maker := connect.SessionMaker{Store: store, Assumer: sts, Clock: clock, EventID: func() string { return "evt_1" }}
+	maker := connect.SessionMaker{Store: store, Assumer: sts, Clock: clock, EventID: func() string { return fmt.Sprint("evt_", len(sts.asks)) }}
 	return connect.Issuing{Clock: clock, Store: store, Sessions: connect.NewSessionCache(maker, 100, clock)}, sts, store, c
 }
 
@@ -73,7 +74,7 @@ func TestRestrictionsAreCheckedBeforeSTSIsAsked(t *testing.T) {
 			tt.request.Filter, tt.request.Tenant, tt.request.ID, tt.request.Caller = connect.Unrestricted(), "acme", string(c.ID()), "svc"
 			_, err := u.Issue(context.Background(), tt.request)
 			var e *connect.Error
-			if !errors.As(err, &e) || e.Code != tt.code || e.Kind != connect.KindInvalid || len(sts.asks) != 0 || len(store.events) != 0 {
+			if !errors.As(err, &e) || e.Code != tt.code || e.Kind != connect.KindInvalid || len(sts.asks) != 0 || len(store.Log()) != 0 {
 				t.Errorf("%v after %d calls of STS", err, len(sts.asks))
 			}
 		})
@@ -99,8 +100,8 @@ func TestPoliciesAreNormalised(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if len(sts.asks) != 4 || len(store.events) != 4 {
-		t.Fatalf("%d sessions and %d records, want 4", len(sts.asks), len(store.events))
+	if len(sts.asks) != 4 || len(store.Log()) != 4 {
+		t.Fatalf("%d sessions and %d records, want 4", len(sts.asks), len(store.Log()))
 	}
 	if sts.asks[0].Policy != `{"Statement":[{"Action":"s3:List*","Effect":"Allow","Resource":"*"}],"Version":"2012-10-17"}` {
 		t.Errorf("policy %s", sts.asks[0].Policy)
@@ -109,7 +110,7 @@ func TestPoliciesAreNormalised(t *testing.T) {
 		t.Errorf("policies %v", got)
 	}
 	hashes := map[any]bool{}
-	for i, e := range store.events {
+	for i, e := range store.Log() {
 		hash, narrowed := e.Data["policyHash"]
 		if narrowed != (i != 1) || hashes[hash] || e.Data["reason"] != "ticket 7" || e.Data["sourceIdentity"] != "rolecall-svc" {
 			t.Errorf("record %d: %v", i, e.Data)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"rolecall/shared/connect"
+	"rolecall/shared/storetest"
 )
 
 // A policyBoard plays the customer's IAM: the role's inline policies by name, and whether the role may change them.
@@ -74,7 +75,7 @@ type revoking struct {
 	clock *handClock
 	sts   *upstream
 	board *policyBoard
-	store *memory
+	store *storetest.Memory
 	out   *outbox
 	u     connect.Verifications
 	issue connect.Issuing
@@ -131,7 +132,7 @@ func (r *revoking) connection() connect.Connection { return r.store.conns[connec
 
 func (r *revoking) types() string {
 	var types []string
-	for _, e := range r.store.events {
+	for _, e := range r.store.Log() {
 		types = append(types, strings.TrimPrefix(string(e.Type), "connection."))
 	}
 	return strings.Join(types, " ")

@@ -44,7 +44,7 @@ func TestSignIn(t *testing.T) {
 	if sts.asks[0].Duration != 0 {
 		t.Error("DurationSeconds is sent under role chaining")
 	}
-	if d := store.events[0].Data; d["purpose"] != "console" || d["reason"] != "ticket 9" {
+	if d := store.Log()[0].Data; d["purpose"] != "console" || d["reason"] != "ticket 9" {
 		t.Errorf("record %v", d)
 	}
 	for _, bad := range []string{

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"rolecall/shared/connect"
+	"rolecall/shared/storetest"
 )
 
 // A link leads to the federation endpoint and the console of the connection's own partition, and to no other's.
@@ -29,7 +30,7 @@ func TestSignInInEveryPartition(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		store := newMemory(here)
+		store := storetest.New(here)
 		issue.Store = store
 		u := connect.SignIns{
 			Issuing: issue, Federation: &federation{}, Partition: tt.partition,

@@ -315,5 +315,3 @@ type directory struct {
 func (d directory) Organization(context.Context, connect.Credentials, connect.Partition) (connect.OrganizationID, error) {
 	return d.id, d.err
 }
-
-func offered() []connect.Permissions { return []connect.Permissions{"read-only", "power-user"} }

@@ -238,7 +238,7 @@ func TestAWildcardThatCameLaterIsFound(t *testing.T) {
 		}
 		return nil
 	}
-	now := func() connect.Snapshot { return b.store.conns[c.ID()].Snapshot() }
+	now := func() connect.Snapshot { return b.store.Get(c.ID()).Snapshot() }
 	for day := 0; day < 7 && now().Strikes == 0; day++ {
 		b.now = b.now.Add(24 * time.Hour)
 		if err := b.u.Sweep(t.Context(), c.ID()); err != nil {
@@ -273,8 +273,8 @@ func TestAnOutageForgetsNobodyWhoIsDue(t *testing.T) {
 	b := newBench(c)
 	b.now = c.Snapshot().NextVerificationAt
 	b.acct.assume = func(connect.AssumeRequest) error { return errors.New("503") }
-	if err := b.u.Sweep(t.Context(), c.ID()); err != nil || len(b.store.events) > 0 {
-		t.Fatal(err, b.store.events)
+	if err := b.u.Sweep(t.Context(), c.ID()); err != nil || len(b.store.Log()) > 0 {
+		t.Fatal(err, b.store.Log())
 	}
 	if !slices.Equal(b.out.sweeps, []connect.ConnectionID{c.ID()}) || b.out.delays[0] != 15*time.Minute {
 		t.Errorf("queued %v after %v", b.out.sweeps, b.out.delays)

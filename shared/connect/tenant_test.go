@@ -4,92 +4,22 @@ import (
 	"context"
 	crand "crypto/rand"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
 	"pgregory.net/rapid"
 
 	"rolecall/shared/connect"
+	"rolecall/shared/storetest"
 )
-
-// A ledger is a store of one tenant that keeps what connections own as records, each written at most once by a
-// transaction, as DynamoDB demands.
-type ledger struct {
-	lists
-	owners map[string]connect.ConnectionID // "name production", "scope project p1"
-	fatal  func(format string, args ...any)
-}
-
-func (l *ledger) Commit(ctx context.Context, ch connect.Change) error {
-	owners := map[string]connect.ConnectionID{}
-	touched := map[string]bool{}
-	touch := func(record string) {
-		if touched[record] {
-			l.fatal("%s is written twice in one transaction", record)
-		}
-		touched[record] = true
-	}
-	all := append([]connect.Change{ch}, ch.Also()...)
-	for _, one := range all {
-		c := one.Connection()
-		touch("connection " + string(c.ID()))
-		if l.conns[c.ID()].Version() != one.Expect() {
-			return connect.ErrConflict
-		}
-		if name := "name " + c.Snapshot().Name.Folded(); one.ReservesName() {
-			touch(name)
-			if holder := l.owners[name]; holder != "" && holder != c.ID() {
-				return connect.ErrNameTaken
-			}
-			owners[name] = c.ID()
-		}
-		for _, claim := range one.ClaimsScopes() {
-			scope := "scope " + claim.Scope.String()
-			touch(scope)
-			switch holder := l.owners[scope]; {
-			case claim.From != "" && holder != claim.From:
-				return connect.ErrConflict
-			case claim.From == "" && holder != "" && holder != c.ID():
-				return connect.ErrScopeTaken(claim.Scope, holder)
-			}
-			owners[scope] = c.ID()
-		}
-		for _, s := range one.ReleasesScopes() {
-			scope := "scope " + s.String()
-			touch(scope)
-			if l.owners[scope] != c.ID() {
-				l.fatal("%s releases %s, which is %q's", c.ID(), scope, l.owners[scope])
-			}
-			owners[scope] = ""
-		}
-	}
-	for record, id := range owners {
-		l.owners[record] = id
-	}
-	for _, one := range all {
-		if err := l.memory.Commit(ctx, one); err != nil {
-			l.fatal("half a transaction: %v", err)
-		}
-	}
-	return nil
-}
-
-func (l *ledger) Scoped(_ context.Context, _ connect.TenantID, scopes []connect.Scope) (map[connect.Scope]connect.Connection, error) {
-	held := map[connect.Scope]connect.Connection{}
-	for _, s := range scopes {
-		if id := l.owners["scope "+s.String()]; id != "" {
-			held[s] = l.conns[id]
-		}
-	}
-	return held, nil
-}
 
 // Whatever a tenant does with its connections: what they say they have is what the records say, and each change has its event.
 func TestWhatConnectionsOwn(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		l := &ledger{lists: lists{newMemory()}, owners: map[string]connect.ConnectionID{}, fatal: rt.Fatalf}
+		m := storetest.New()
 		u := connect.Connections{
-			Store: l, Scopes: l, Clock: func() time.Time { return noon }, Random: crand.Reader,
+			Store: m, Scopes: m, Clock: func() time.Time { return noon }, Random: crand.Reader,
 			Deployment: connect.Deployment{
 				Platform: platform(), Regions: []connect.Region{"eu-west-1"}, Permissions: []connect.PermissionSet{{Name: "read-only"}},
 			},
@@ -138,18 +68,25 @@ func TestWhatConnectionsOwn(t *testing.T) {
 					domain(u.Delete(context.Background(), target(t)))
 				}
 			},
-			"": func(t *rapid.T) { l.check(t, given) },
+			"": func(t *rapid.T) { owns(t, m, given) },
 		})
 	})
 }
 
-func (l *ledger) check(t *rapid.T, given map[string]connect.ConnectionID) {
+// owns holds what connections say that they have against the records that keep it from others.
+func owns(t *rapid.T, m *storetest.Memory, given map[string]connect.ConnectionID) {
+	recorded := map[string]connect.ConnectionID{} // "name acme production", "scope acme project p1"
+	for record, v := range m.Dump() {
+		if id, ok := v.(connect.ConnectionID); ok {
+			recorded[record] = id
+		}
+	}
 	has := map[string]connect.ConnectionID{}
 	versions := map[connect.ConnectionID]int64{}
-	for id, c := range l.conns {
-		s := c.Snapshot()
+	for _, c := range m.All() {
+		s, id := c.Snapshot(), c.ID()
 		versions[id] = s.Version
-		name := "name " + s.Name.Folded()
+		name := "name acme " + s.Name.Folded()
 		if holder, ok := given[name]; ok && holder != id {
 			t.Fatalf("%s was %s's and is %s's", name, holder, id)
 		}
@@ -158,28 +95,29 @@ func (l *ledger) check(t *rapid.T, given map[string]connect.ConnectionID) {
 			t.Fatalf("a deleted connection has %v", s.Scopes)
 		}
 		for _, k := range s.Scopes {
-			if other, ok := has["scope "+k.String()]; ok {
+			record := "scope acme " + k.String()
+			if other, ok := has[record]; ok {
 				t.Fatalf("%s has %s, and so has %s", id, k, other)
 			}
-			has["scope "+k.String()] = id
+			has[record] = id
 		}
 	}
-	for record, id := range l.owners {
-		if owner := has[record]; id != owner && record[:5] == "scope" {
+	for record, id := range recorded {
+		if owner := has[record]; id != owner && strings.HasPrefix(record, "scope") {
 			t.Fatalf("%s is recorded as %q's and is %q's", record, id, owner)
 		}
 	}
 	for record, id := range has {
-		if l.owners[record] != id {
+		if recorded[record] != id {
 			t.Fatalf("%s of %s is not recorded", record, id)
 		}
 	}
 	for name, id := range given {
-		if l.owners[name] != id {
-			t.Fatalf("%s is %q's, it was %s's", name, l.owners[name], id)
+		if recorded[name] != id {
+			t.Fatalf("%s is %q's, it was %s's", name, recorded[name], id)
 		}
 	}
-	for _, e := range l.events {
+	for _, e := range m.Log() {
 		versions[e.ConnectionID]--
 	}
 	for id, left := range versions {

@@ -32,11 +32,6 @@ func TestNobodyAnswersBeforeTheDecidingTry(t *testing.T) {
 	}
 }
 
-// A readable store takes no writes.
-type readable struct{ *memory }
-
-func (readable) Commit(context.Context, connect.Change) error { return errors.New("503") }
-
 // While nothing can be written down, a stack is told of it before it stops waiting; of a Delete that is durable, the truth.
 func TestAStackHearsOfTroubleInTime(t *testing.T) {
 	for name, tt := range map[string]struct {
@@ -53,7 +48,12 @@ func TestAStackHearsOfTroubleInTime(t *testing.T) {
 			b.try(t, job)
 			b.out.answers = nil
 		}
-		b.u.Store = readable{b.store}
+		b.store.Before(func(op string) error {
+			if op == "Commit" {
+				return errors.New("503")
+			}
+			return nil
+		})
 		job.Farewell, job.Contender = tt.farewell, tt.contender
 		told := time.Time{}
 		for n := 1; n <= 10; n++ {
@@ -83,12 +83,12 @@ func TestAMendedRoleThatCannotBeReadRecovers(t *testing.T) {
 		if _, err := b.u.Verify(t.Context(), connect.Target{Filter: connect.Unrestricted(), Tenant: "acme", ID: string(c.ID()), By: "ada"}, 0); err != nil {
 			t.Fatal(err)
 		}
-		return b.store.conns[c.ID()].Status()
+		return b.store.Get(c.ID()).Status()
 	}
 	for range 3 {
 		verify()
 	}
-	if got := b.store.conns[c.ID()].Status(); got != connect.StatusDegraded {
+	if got := b.store.Get(c.ID()).Status(); got != connect.StatusDegraded {
 		t.Fatal(got)
 	}
 	b.acct.trust, b.acct.trustE = good, &connect.Error{Kind: connect.KindUnavailable, Code: connect.CodeSTSUnavailable}
@@ -131,8 +131,8 @@ func TestReportsAreBounded(t *testing.T) {
 			refused++
 		}
 	}
-	if refused != 970 || len(b.acct.asked) != 30 || len(b.store.events) != 60 {
-		t.Errorf("%d refused, %d AssumeRole, %d events", refused, len(b.acct.asked), len(b.store.events))
+	if refused != 970 || len(b.acct.asked) != 30 || len(b.store.Log()) != 60 {
+		t.Errorf("%d refused, %d AssumeRole, %d events", refused, len(b.acct.asked), len(b.store.Log()))
 	}
 	b.now = b.now.Add(10 * time.Minute)
 	if reply := report(1000); reply != nil {
@@ -185,7 +185,7 @@ func TestALaunchKeepsTheOffboarding(t *testing.T) {
 		if err := b.u.Sweep(t.Context(), c.ID()); err != nil {
 			t.Fatal(err)
 		}
-		if e := b.store.events; len(e) != 1 || e[0].Type != connect.EventOffboardingProven || e[0].Data["roleArn"] != role.String() {
+		if e := b.store.Log(); len(e) != 1 || e[0].Type != connect.EventOffboardingProven || e[0].Data["roleArn"] != role.String() {
 			t.Errorf("%s: %+v", c.Status(), e)
 		}
 	}

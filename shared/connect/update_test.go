@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"rolecall/shared/connect"
+	"rolecall/shared/storetest"
 )
 
 func TestUpdate(t *testing.T) {
@@ -58,22 +59,11 @@ func TestUpdate(t *testing.T) {
 	}
 }
 
-// lists makes a whole store of memory, for use cases that list nothing in these tests.
-type lists struct{ *memory }
-
-func (lists) Connections(context.Context, connect.TenantID, connect.ListQuery) (connect.Page[connect.Connection], error) {
-	return connect.Page[connect.Connection]{}, errors.New("nobody lists here")
-}
-
-func (lists) Events(context.Context, connect.ConnectionID, connect.EventQuery) (connect.Page[connect.Event], error) {
-	return connect.Page[connect.Event]{}, errors.New("nobody lists here")
-}
-
 func TestUpdateOnRequest(t *testing.T) {
 	c := in(t, connect.StatusEnabled)
-	m := newMemory(c)
+	m := storetest.New(c)
 	u := connect.Connections{
-		Store: lists{m}, Clock: func() time.Time { return noon }, Deployment: connect.Deployment{Platform: platform()},
+		Store: m, Clock: func() time.Time { return noon }, Deployment: connect.Deployment{Platform: platform()},
 	}
 	ask := func(name, region string, version int64) (connect.Connection, error) {
 		r := connect.UpdateRequest{Target: connect.Target{Filter: connect.Unrestricted(), Tenant: "acme", ID: string(c.ID()), By: "bob", IfMatch: version}}
@@ -99,10 +89,10 @@ func TestUpdateOnRequest(t *testing.T) {
 			t.Errorf("%+v: %v", bad, err)
 		}
 	}
-	if len(m.events) != 0 {
-		t.Fatalf("refused and written: %+v", m.events)
+	if len(m.Log()) != 0 {
+		t.Fatalf("refused and written: %+v", m.Log())
 	}
-	m.before = func() { // somebody else is quicker: decided anew, upon what they left
+	m.Once("Commit", func() { // somebody else is quicker: decided anew, upon what they left
 		ch, _, err := c.Update(connect.Update{Name: new(connect.Name("Theirs"))}, noon, "eve")
 		if err != nil {
 			t.Fatal(err)
@@ -110,16 +100,16 @@ func TestUpdateOnRequest(t *testing.T) {
 		if err := m.Commit(context.Background(), ch); err != nil {
 			t.Fatal(err)
 		}
-	}
+	})
 	got, err := ask("Live", "us-east-1", 0)
 	if s := got.Snapshot(); err != nil || s.Name != "Live" || s.DefaultRegion != "us-east-1" || s.Version != c.Version()+2 {
 		t.Errorf("%+v, %v", s, err)
 	}
-	if e := m.events[len(m.events)-1]; e.Data["previousName"] != "Theirs" {
+	if e := m.Log()[len(m.Log())-1]; e.Data["previousName"] != "Theirs" {
 		t.Errorf("%+v", e)
 	}
 	again, err := ask("Live", "us-east-1", 0)
-	if err != nil || again.Version() != got.Version() || len(m.events) != 2 {
-		t.Errorf("the same once more: version %d, %d events, %v", again.Version(), len(m.events), err)
+	if err != nil || again.Version() != got.Version() || len(m.Log()) != 2 {
+		t.Errorf("the same once more: version %d, %d events, %v", again.Version(), len(m.Log()), err)
 	}
 }

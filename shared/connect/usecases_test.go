@@ -4,80 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"testing"
 	"time"
 
 	"rolecall/shared/connect"
+	"rolecall/shared/storetest"
 )
-
-// memory is a store in which only versions are honoured; package store's contract suite says what a real one must do.
-type memory struct {
-	mu      sync.Mutex
-	conns   map[connect.ConnectionID]connect.Connection
-	fences  map[connect.StackID]connect.Fence
-	events  []connect.Event
-	checked []connect.ConnectionID
-	bare    int
-	before  func() // runs once, before the next commit
-}
-
-func newMemory(cs ...connect.Connection) *memory {
-	m := &memory{conns: map[connect.ConnectionID]connect.Connection{}, fences: map[connect.StackID]connect.Fence{}}
-	for _, c := range cs {
-		m.conns[c.ID()] = c
-	}
-	return m
-}
-
-func (m *memory) Connection(_ context.Context, id connect.ConnectionID) (connect.Connection, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	c, ok := m.conns[id]
-	if !ok {
-		return c, connect.ErrNotFound
-	}
-	return c, nil
-}
-
-func (m *memory) Bare(ctx context.Context, id connect.ConnectionID) (connect.Connection, error) {
-	m.bare++
-	return m.Connection(ctx, id)
-}
-
-func (m *memory) ConnectionAndFence(ctx context.Context, id connect.ConnectionID, s connect.StackID) (connect.Connection, connect.Fence, error) {
-	c, err := m.Connection(ctx, id)
-	return c, m.fences[s], err
-}
-
-func (m *memory) Commit(_ context.Context, ch connect.Change) error {
-	if f := m.before; f != nil {
-		m.before = nil
-		f()
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	c := ch.Connection()
-	if m.conns[c.ID()].Version() != ch.Expect() {
-		return connect.ErrConflict
-	}
-	m.conns[c.ID()] = c
-	m.events = append(m.events, ch.Events()...)
-	if f := ch.Fence(); f != nil {
-		m.fences[f.StackID] = *f
-	}
-	return nil
-}
-
-func (m *memory) RecordCheck(_ context.Context, id connect.ConnectionID, _ time.Time) error {
-	m.checked = append(m.checked, id)
-	return nil
-}
-
-func (m *memory) Note(_ context.Context, e connect.Event) error {
-	m.events = append(m.events, e)
-	return nil
-}
 
 // outbox collects what is queued and answered.
 type outbox struct {
@@ -108,7 +40,7 @@ func (o *outbox) Answer(_ context.Context, _ connect.ReplyTo, r connect.Reply) e
 
 // bench is everything that verifying needs, with a clock that the test moves.
 type bench struct {
-	store *memory
+	store *storetest.Memory
 	out   *outbox
 	acct  *account
 	now   time.Time
@@ -116,7 +48,7 @@ type bench struct {
 }
 
 func newBench(c connect.Connection) *bench {
-	b := &bench{store: newMemory(c), out: &outbox{}, now: noon, acct: &account{assume: func(r connect.AssumeRequest) error {
+	b := &bench{store: storetest.New(c), out: &outbox{}, now: noon, acct: &account{assume: func(r connect.AssumeRequest) error {
 		if r.ExternalID == c.Snapshot().ExternalID {
 			return nil
 		}
@@ -146,7 +78,7 @@ func TestTryAnswersOnceProven(t *testing.T) {
 	c := in(t, connect.StatusVerifying)
 	b := newBench(c)
 	b.try(t, b.job(c))
-	if got := b.store.conns[c.ID()].Status(); got != connect.StatusEnabled {
+	if got := b.store.Get(c.ID()).Status(); got != connect.StatusEnabled {
 		t.Fatal(got)
 	}
 	if len(b.out.answers) != 1 || !b.out.answers[0].OK || len(b.out.jobs) != 0 {
@@ -154,7 +86,7 @@ func TestTryAnswersOnceProven(t *testing.T) {
 	}
 	asked := len(b.acct.asked)
 	b.try(t, b.job(c)) // the same message again
-	if len(b.acct.asked) != asked || len(b.out.jobs) != 0 || len(b.store.events) != 1 {
+	if len(b.acct.asked) != asked || len(b.out.jobs) != 0 || len(b.store.Log()) != 1 {
 		t.Errorf("a repeated message asked STS %d times more and queued %d jobs", len(b.acct.asked)-asked, len(b.out.jobs))
 	}
 }
@@ -180,7 +112,7 @@ func TestTryIsPatient(t *testing.T) {
 		job = b.out.jobs[tries-1]
 		b.now = b.now.Add(b.out.delays[tries-1])
 	}
-	if got := b.store.conns[c.ID()].Status(); got != connect.StatusEnabled || tries != 6 || b.now != noon.Add(30*time.Second) {
+	if got := b.store.Get(c.ID()).Status(); got != connect.StatusEnabled || tries != 6 || b.now != noon.Add(30*time.Second) {
 		t.Fatalf("%s after %d tries at %s", got, tries, b.now.Sub(noon))
 	}
 	if n := len(b.acct.asked); n != 5+3 {
@@ -312,14 +244,14 @@ func TestVerifyPressedWhileAStackWaits(t *testing.T) {
 func TestDeletedWhileTried(t *testing.T) {
 	c := in(t, connect.StatusVerifying)
 	b := newBench(c)
-	b.store.before = func() {
+	b.store.Once("Commit", func() {
 		ch, err := c.Delete(b.now, "ada")
 		if err != nil || b.store.Commit(context.Background(), ch) != nil {
 			t.Error("delete failed")
 		}
-	}
+	})
 	b.try(t, b.job(c))
-	if got := b.store.conns[c.ID()].Status(); got != connect.StatusDeleted {
+	if got := b.store.Get(c.ID()).Status(); got != connect.StatusDeleted {
 		t.Fatal(got)
 	}
 	if len(b.out.answers) != 1 || b.out.answers[0].OK {
@@ -361,7 +293,7 @@ func TestReportRoleByHand(t *testing.T) {
 			b := newBench(c)
 			_, err := b.u.ReportRole(context.Background(), target(c), arn, 0)
 			var e *connect.Error
-			if !errors.As(err, &e) || e.Kind != connect.KindInvalid || len(b.acct.asked) != 0 || len(b.store.events) != 0 {
+			if !errors.As(err, &e) || e.Kind != connect.KindInvalid || len(b.acct.asked) != 0 || len(b.store.Log()) != 0 {
 				t.Fatalf("%v after %d calls of STS", err, len(b.acct.asked))
 			}
 		})
@@ -376,8 +308,8 @@ func TestIssue(t *testing.T) {
 			u := connect.Issuing{Clock: b.u.Clock, Store: b.store, Sessions: connect.SessionMaker{Store: b.store, Assumer: b.acct, Clock: b.u.Clock, EventID: func() string { return "evt_1" }}}
 			_, err := u.Issue(context.Background(), connect.IssueRequest{Filter: connect.Unrestricted(), Tenant: "acme", ID: string(c.ID()), Caller: "svc"})
 			if s == connect.StatusEnabled {
-				if err != nil || len(b.store.events) != 1 || b.store.events[0].Type != connect.EventCredentialsIssued {
-					t.Fatal(err, b.store.events)
+				if err != nil || len(b.store.Log()) != 1 || b.store.Log()[0].Type != connect.EventCredentialsIssued {
+					t.Fatal(err, b.store.Log())
 				}
 				if r := b.acct.asked[0]; r.SourceIdentity != "rolecall-svc" || r.SessionName != "rolecall-svc" || r.ExternalID != c.Snapshot().ExternalID {
 					t.Errorf("%+v", r)
@@ -431,35 +363,35 @@ func TestSweepLooksAtWhatIsDue(t *testing.T) {
 		if err := b.u.Sweep(context.Background(), c.ID()); err != nil {
 			t.Fatal(err)
 		}
-		if len(b.store.checked) != 1 || len(b.store.events) != 0 || len(b.acct.asked) != 2 || b.store.bare != 1 {
-			t.Errorf("%d times kept, %d events, %d calls of STS", len(b.store.checked), len(b.store.events), len(b.acct.asked))
+		if b.store.Calls("RecordCheck") != 1 || len(b.store.Log()) != 0 || len(b.acct.asked) != 2 || b.store.Calls() != 2 || b.store.Calls("Bare") != 1 {
+			t.Errorf("%d times kept, %d events, %d calls of STS", b.store.Calls("RecordCheck"), len(b.store.Log()), len(b.acct.asked))
 		}
 	})
 	t.Run("AWS's failure is no verdict", func(t *testing.T) {
 		c := in(t, connect.StatusEnabled)
 		b := newBench(c)
 		b.acct.assume = func(connect.AssumeRequest) error { return errors.New("503") }
-		if err := b.u.Sweep(context.Background(), c.ID()); err != nil || len(b.store.events) != 0 || len(b.store.checked) != 0 {
-			t.Error(err, b.store.events, b.store.checked)
+		if err := b.u.Sweep(context.Background(), c.ID()); err != nil || len(b.store.Log()) != 0 || b.store.Calls("RecordCheck") != 0 {
+			t.Error(err, b.store.Log(), b.store.Calls("RecordCheck"))
 		}
 	})
 	t.Run("a role that needs no external ID any more is a strike", func(t *testing.T) {
 		c := in(t, connect.StatusEnabled)
 		b := newBench(c)
 		b.acct.assume = func(connect.AssumeRequest) error { return nil }
-		if err := b.u.Sweep(context.Background(), c.ID()); err != nil || b.store.conns[c.ID()].Snapshot().Strikes != 1 {
-			t.Error(err, b.store.conns[c.ID()].Snapshot().Strikes)
+		if err := b.u.Sweep(context.Background(), c.ID()); err != nil || b.store.Get(c.ID()).Snapshot().Strikes != 1 {
+			t.Error(err, b.store.Get(c.ID()).Snapshot().Strikes)
 		}
 	})
 	t.Run("a pending one expires after seven days, not before", func(t *testing.T) {
 		c := in(t, connect.StatusPending)
 		b := newBench(c)
 		b.now = noon.Add(connect.LaunchLife - time.Second)
-		if err := b.u.Sweep(context.Background(), c.ID()); err != nil || b.store.conns[c.ID()].Status() != connect.StatusPending {
+		if err := b.u.Sweep(context.Background(), c.ID()); err != nil || b.store.Get(c.ID()).Status() != connect.StatusPending {
 			t.Error(err)
 		}
 		b.now = noon.Add(connect.LaunchLife)
-		if err := b.u.Sweep(context.Background(), c.ID()); err != nil || b.store.conns[c.ID()].Status() != connect.StatusExpired {
+		if err := b.u.Sweep(context.Background(), c.ID()); err != nil || b.store.Get(c.ID()).Status() != connect.StatusExpired {
 			t.Error(err)
 		}
 	})

@@ -153,7 +153,7 @@ func TestConflict(t *testing.T, s Store) {
 	}
 }
 
-// TestARefusedChangeChangesNothing, whatever refuses it, and however much of it could have been.
+// TestARefusedChangeChangesNothing whatever refuses it, and however much of it could have been.
 func TestARefusedChangeChangesNothing(t *testing.T, s Store) {
 	ctx := t.Context()
 	Commit(t, s, Create(t, "acme", "Taken").Idempotent(&connect.Idempotency{Key: "k", Request: "a"}), nil)
@@ -345,7 +345,7 @@ func byKey(t testing.TB, tenant connect.TenantID, name connect.Name, key connect
 	}, newID(t), connect.NewExternalID(), key, goodKeys(Noon), Noon)
 }
 
-// TestAKeyConnectionIsReadAsCommitted: it is stored with what is sealed, rotated, reported as old, upgraded and deleted;
+// TestAKeyConnectionIsReadAsCommitted when it is stored with what is sealed, rotated, reported as old, upgraded and deleted;
 // what replaces a key leaves nothing of it.
 func TestAKeyConnectionIsReadAsCommitted(t *testing.T, s Store) {
 	ctx := t.Context()

@@ -52,7 +52,7 @@ func TestLeasesOfDifferentThings(t *testing.T, s Store) {
 	}
 }
 
-// TestPlacesAreShared: they are given to the last one and no further, however many ask at once; when all are taken they are
+// TestPlacesAreShared to the last one and no further, however many ask at once; when all are taken they are
 // counted, by one of those who would, and found to be as many as connections are pending.
 func TestPlacesAreShared(t *testing.T, s Store) {
 	ctx := t.Context()
@@ -172,7 +172,7 @@ func TestSweepIndexes(t *testing.T, s Store) {
 	}
 }
 
-// TestSweepPages: all that is due in a minute is listed, each once, however many pages there are.
+// TestSweepPages list all that is due in a minute, each once, however many pages there are.
 func TestSweepPages(t *testing.T, s Store) {
 	const many = 30
 	want := map[connect.ConnectionID]bool{}
