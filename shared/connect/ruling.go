@@ -37,7 +37,7 @@ const (
 	stepReturn        // a rollback: the stack has the role again that it had before
 	stepReport        // the role is to be proven first: the answer is the verdict
 	stepLink          // the account is linked to the connection that serves it already
-	stepRefuse       // the stack is of another account than the connection is for: its page says so
+	stepRefuse        // the stack is of another account than the connection is for: its page says so
 	stepTurnAway      // the enrolment is revoked: its list says that the account came too late
 	stepDelete
 )

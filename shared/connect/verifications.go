@@ -48,18 +48,18 @@ type Answerer interface {
 
 // Verifications tries roles, run by run.
 type Verifications struct {
-	Store    VerificationStore
-	Verifier Verifier
-	Keys     Keyring
-	Jobs     Jobs
-	Sweeps   SweepJobs
-	Answerer Answerer
-	Revoker  Revoker
-	Clock    func() time.Time
-	Jitter   func() float64 // in [-1,1]
-	Interval time.Duration  // between two checks of an enabled connection; a day at most
-	Limit    *Ration        // of what tenants themselves ask for; nil for none
-	Revocations *Ration // of each connection, MostRevocations a minute; nil for none
+	Store       VerificationStore
+	Verifier    Verifier
+	Keys        Keyring
+	Jobs        Jobs
+	Sweeps      SweepJobs
+	Answerer    Answerer
+	Revoker     Revoker
+	Clock       func() time.Time
+	Jitter      func() float64 // in [-1,1]
+	Interval    time.Duration  // between two checks of an enabled connection; a day at most
+	Limit       *Ration        // of what tenants themselves ask for; nil for none
+	Revocations *Ration        // of each connection, MostRevocations a minute; nil for none
 }
 
 // probeTime bounds one try's questions to AWS, so that there is time left to commit and to answer. What has not been

@@ -101,7 +101,9 @@ func TestLaunchesAreRationed(t *testing.T) {
 // everybody from having a session.
 func TestRevocationsAreRationed(t *testing.T) {
 	w := limited(t, 1000, 100, 20)
-	revoke := func(c Connection) ask { return ask{method: "POST", path: "/v1/connections/" + c.ID + "/revoke-sessions"} }
+	revoke := func(c Connection) ask {
+		return ask{method: "POST", path: "/v1/connections/" + c.ID + "/revoke-sessions"}
+	}
 	first := w.enabled("First")
 	for range connect.MostRevocations {
 		w.want(revoke(first), 200)

@@ -25,7 +25,9 @@ func (r *reporting) Work(_ context.Context, job connect.ReportJob) error {
 	return r.work(job)
 }
 
-func (r *reporting) GiveUp(_ context.Context, _ connect.ReportJob, why error) error { return r.giveUp(why) }
+func (r *reporting) GiveUp(_ context.Context, _ connect.ReportJob, why error) error {
+	return r.giveUp(why)
+}
 
 func reportBody(t *testing.T) string {
 	t.Helper()
@@ -94,4 +96,3 @@ func TestGroupsOfReports(t *testing.T) {
 		t.Errorf("groups %v, want %v", got, want)
 	}
 }
-
