@@ -62,6 +62,9 @@ func record(id, body string, deliveries int) events.SQSMessage {
 // sentAt is when SNS took the requests that wrap makes.
 var sentAt = time.Date(2026, 3, 4, 5, 6, 7, 123e6, time.UTC)
 
+// atOnce is the clock of one who handles them then.
+func atOnce() time.Time { return sentAt }
+
 // pauses keeps how long each message was put off.
 type pauses struct {
 	mu   sync.Mutex
@@ -340,8 +343,8 @@ func TestLogHasNoSecret(t *testing.T) {
 	b.handle(t, record("2", wrap(t, create(t, nil, map[string]any{"CallbackToken": token}), nil), 1))
 	b.recv.receive = succeed
 	b.h.Answerer = func() *Sender {
-		s := NewSender(&bucket{steps: []step{broken(errors.New(goodURL))}})
-		s.pause, s.now = 0, b.h.Clock
+		s := NewSender(&bucket{steps: []step{broken(errors.New(goodURL))}}, atOnce)
+		s.pause = 0
 		return s
 	}()
 	b.handle(t, record("3", wrap(t, create(t, nil, map[string]any{"CallbackToken": token}), nil), 1))

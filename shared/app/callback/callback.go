@@ -38,7 +38,7 @@ func New(c config.Config) (func(context.Context, events.SQSEvent) (events.SQSEve
 			Jobs:  queue.Jobs{Client: queues, NowURL: c.VerifyNowURL},
 			Clock: time.Now, Account: c.Platform.Account, Offers: offers(manifest),
 		},
-		Answerer: customresource.NewSender(nil),
+		Answerer: customresource.NewSender(nil, time.Now),
 		Topics: customresource.Topics{
 			Partition: c.Platform.Partition, Account: c.Platform.Account, Name: c.TopicName, Regions: c.Regions,
 		},
