@@ -77,6 +77,9 @@ func record(id, body string, deliveries int) events.SQSMessage {
 // sentAt is when SNS took the requests that wrap makes.
 var sentAt = time.Date(2026, 3, 4, 5, 6, 7, 123e6, time.UTC)
 
+// atOnce is the clock of one who handles them then.
+func atOnce() time.Time { return sentAt }
+
 // pauses keeps how long each message was put off.
 type pauses struct {
 	mu   sync.Mutex
@@ -331,8 +334,8 @@ func TestLogHasNoSecret(t *testing.T) {
 	}
 	b.handle(t, record("2", wrap(t, create(t, nil, map[string]any{"CallbackToken": token}), nil), 1))
 	b.recv.receive = succeed
-	sender := NewSender(&bucket{steps: []step{broken(errors.New(goodURL))}})
-	sender.pause, sender.now = 0, b.h.Clock
+	sender := NewSender(&bucket{steps: []step{broken(errors.New(goodURL))}}, atOnce)
+	sender.pause = 0
 	b.recv.answerer = sender
 	b.handle(t, record("3", wrap(t, create(t, nil, map[string]any{"CallbackToken": token}), nil), 1))
 	for _, secret := range []string{token, canary} {

@@ -118,7 +118,7 @@ func TestParseTakesAMembersStart(t *testing.T) {
 	const enrolment = "enr_0123456789abcdefghjkmnpqrs"
 	for _, kind := range []string{"Create", "Update", "Delete"} {
 		change := map[string]any{"RequestType": kind, "ResourceType": "Custom::RolecallStackStarted", "LogicalResourceId": "StackStarted"}
-		got, err := topics().Parse(wrap(t, create(t, change, map[string]any{"ConnectionId": nil, "RoleArn": nil, "EnrolmentId": enrolment, "TemplateVersion": "1.4.0"}), nil))
+		got, err := topics().Parse(wrap(t, create(t, change, map[string]any{"ConnectionId": nil, "RoleArn": nil, "EnrolmentId": enrolment, "TemplateVersion": "1.4.0"}), nil), sentAt)
 		if err != nil || got.Malformed != nil {
 			t.Fatal(err, got.Malformed)
 		}

@@ -336,7 +336,7 @@ func nothing(t testing.TB) http.RoundTripper {
 }
 
 func TestOtherResponseURLsAreNeverDialled(t *testing.T) {
-	s := NewSender(nothing(t))
+	s := NewSender(nothing(t), atOnce)
 	for name, url := range badURLs() {
 		t.Run(name, func(t *testing.T) {
 			to := replyTo(t)
@@ -357,7 +357,7 @@ func TestOtherResponseURLsAreNeverDialled(t *testing.T) {
 		"another resource":      func(to *connect.ReplyTo) { to.LogicalID = "StackStarted" },
 		"another request":       func(to *connect.ReplyTo) { to.RequestID += "0" },
 		"an id that has a part": func(to *connect.ReplyTo) { to.LogicalID, to.RequestID = "Connection|9f8e7d6c-0000", "" },
-		"expired":               func(to *connect.ReplyTo) { to.Expires = time.Now().Add(-time.Second) },
+		"expired":               func(to *connect.ReplyTo) { to.Expires = sentAt },
 	} {
 		to := replyTo(t)
 		change(&to)
@@ -414,7 +414,7 @@ func FuzzResponseURL(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw string) {
 		u, err := responseURL(raw, n)
 		if err != nil {
-			if err := NewSender(nothing(t)).Answer(t.Context(), connect.ReplyTo{
+			if err := NewSender(nothing(t), atOnce).Answer(t.Context(), connect.ReplyTo{
 				URL: connect.NewSecret(raw), StackID: n.stack.String(), LogicalID: n.logicalID, RequestID: n.requestID,
 			}, connect.Reply{}); !errors.Is(err, connect.ErrAnswerRefused) {
 				t.Fatalf("%q: %v", raw, err)

@@ -50,11 +50,11 @@ type answer struct {
 type Sender struct {
 	client *http.Client
 	pause  time.Duration
-	now    func() time.Time
+	clock  func() time.Time
 }
 
 // NewSender makes a sender. transport is nil for one of its own that uses no proxy; another one is for tests.
-func NewSender(transport http.RoundTripper) *Sender {
+func NewSender(transport http.RoundTripper, clock func() time.Time) *Sender {
 	if transport == nil {
 		transport = &http.Transport{
 			Proxy:               nil, // an answer goes straight to where it was signed for
@@ -69,7 +69,7 @@ func NewSender(transport http.RoundTripper) *Sender {
 		Transport: transport, Timeout: tryTimeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	return &Sender{client: client, pause: tryPause, now: time.Now}
+	return &Sender{client: client, pause: tryPause, clock: clock}
 }
 
 // Answer puts the answer to where the request said, in at most two tries of five seconds. nil means that CloudFormation's
@@ -102,7 +102,7 @@ func (s *Sender) judge(to connect.ReplyTo) (*url.URL, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !to.Expires.IsZero() && !s.now().Before(to.Expires) { // messages of earlier versions do not have it
+	if !to.Expires.IsZero() && !s.clock().Before(to.Expires) { // messages of earlier versions do not have it
 		return nil, drop(DropExpired, "the ResponseURL has expired")
 	}
 	return responseURL(to.URL.Reveal(), n)
@@ -147,10 +147,10 @@ func (s *Sender) put(ctx context.Context, u *url.URL, body []byte) error {
 // isRefusal says whether a bucket that answers so will never take the answer. It does not redirect, and a client's fault
 // stays one, unless it is that of a slow network or of too many at once.
 func isRefusal(status int, body []byte) bool {
-	switch {
-	case status == http.StatusRequestTimeout || status == http.StatusTooManyRequests:
+	switch status {
+	case http.StatusRequestTimeout, http.StatusTooManyRequests:
 		return false
-	case status == http.StatusBadRequest:
+	case http.StatusBadRequest:
 		var e struct{ Code string }
 		_ = xml.Unmarshal(body, &e) // the code stands at the beginning, whatever has become of the end
 		return e.Code != "RequestTimeout"

@@ -73,7 +73,7 @@ func (b *bucket) RoundTrip(r *http.Request) (*http.Response, error) {
 func send(t *testing.T, r connect.Reply, steps ...step) (*bucket, error) {
 	t.Helper()
 	b := &bucket{steps: steps}
-	s := NewSender(b)
+	s := NewSender(b, atOnce)
 	s.pause = 0
 	return b, s.Answer(t.Context(), replyTo(t), r)
 }
@@ -200,8 +200,7 @@ func TestExpiredAddressesAreNotAsked(t *testing.T) {
 		"unknown": {0, "taken"}, "to come": {time.Nanosecond, "taken"}, "now": {-1, "refused"}, "long ago": {-time.Hour, "refused"},
 	} {
 		b := &bucket{steps: []step{status(200)}}
-		s := NewSender(b)
-		s.now = func() time.Time { return sentAt }
+		s := NewSender(b, atOnce)
 		to := replyTo(t)
 		if c.ends != 0 {
 			to.Expires = sentAt.Add(c.ends)
@@ -238,7 +237,7 @@ func TestErrorsNeverHaveTheURL(t *testing.T) {
 func TestCallersPatienceEndsTheTries(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	b := &bucket{steps: []step{{code: 503, then: cancel}}}
-	err := NewSender(b).Answer(ctx, replyTo(t), connect.Reply{OK: true})
+	err := NewSender(b, atOnce).Answer(ctx, replyTo(t), connect.Reply{OK: true})
 	if !errors.Is(err, context.Canceled) || len(b.requests) != 1 {
 		t.Errorf("%d tries, %v", len(b.requests), err)
 	}
@@ -277,7 +276,7 @@ func overTLS(t *testing.T, trusted bool, h http.HandlerFunc) *Sender {
 		pool.AddCert(server.Certificate())
 		transport.TLSClientConfig = &tls.Config{RootCAs: pool, ServerName: "example.com", MinVersion: tls.VersionTLS12}
 	}
-	s := NewSender(transport)
+	s := NewSender(transport, atOnce)
 	s.pause = 0
 	return s
 }
@@ -317,7 +316,7 @@ func TestUnknownCertificatesAreRefused(t *testing.T) {
 }
 
 func TestOwnTransportUsesNoProxy(t *testing.T) {
-	transport, ok := NewSender(nil).client.Transport.(*http.Transport)
+	transport, ok := NewSender(nil, atOnce).client.Transport.(*http.Transport)
 	if !ok || transport.Proxy != nil || transport.TLSClientConfig != nil {
 		t.Errorf("transport %+v", transport)
 	}

@@ -27,6 +27,6 @@ type definition struct {
 func Count(name, dimension, value string, at time.Time) slog.Attr {
 	d := directive{Namespace: Namespace, Dimensions: [][]string{{dimension}}, Metrics: []definition{{Name: name, Unit: "Count"}}}
 	return slog.Group("", // stands for its members
-		slog.Group("_aws", slog.Int64("Timestamp", at.UnixMilli()), slog.Any("CloudWatchMetrics", []directive{d})),
+		slog.Group("_aws", slog.Int64("Timestamp", at.UnixMilli()), slog.Any("CloudWatchMetrics", []directive{d})), //nolint:sloglint // CloudWatch's names
 		slog.String(dimension, value), slog.Int(name, 1))
 }

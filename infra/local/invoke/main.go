@@ -35,7 +35,7 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *endpoint, *function, *event, time.Now(), os.Stdout); err != nil {
+	if err := run(ctx, *endpoint, *function, *event, time.Now(), os.Stdout); err != nil { //nolint:forbidigo // a main is where the clock enters
 		_, _ = fmt.Fprintln(os.Stderr, "invoke:", err)
 		os.Exit(1)
 	}

@@ -32,7 +32,7 @@ func New(c config.Config) (func(context.Context, events.SQSEvent) (events.SQSEve
 	tokens := token.MAC{Client: kms.NewFromConfig(cfg), Current: c.MACKey, Keys: c.MACKeys}
 	queues := sqs.NewFromConfig(cfg)
 	jobs := queue.Jobs{Client: queues, NowURL: c.VerifyNowURL}
-	sender := customresource.NewSender(nil)
+	sender := customresource.NewSender(nil, time.Now)
 	h := customresource.Handler{
 		Receiver: connect.Callbacks{
 			Store: table, Tokens: tokens, Jobs: jobs, Answerer: sender, Clock: time.Now, Account: c.Platform.Account, Offers: offers(manifest),

@@ -60,7 +60,7 @@ func Verifications(c config.Config, cfg aws.Config, manifest templates.Manifest)
 			Platform: c.Platform, Assumer: customer.Assumer{Client: sts.NewFromConfig(cfg)}, Clock: time.Now, Expects: expectations(manifest),
 			Inspector: inspector, Organizations: inspector,
 		},
-		Keys: keys.Ring(c, cfg), Revoker: revoker(inspector), Jobs: jobs, Sweeps: jobs, Answerer: customresource.NewSender(nil), Clock: time.Now, Jitter: app.Jitter,
+		Keys: keys.Ring(c, cfg), Revoker: revoker(inspector), Jobs: jobs, Sweeps: jobs, Answerer: customresource.NewSender(nil, time.Now), Clock: time.Now, Jitter: app.Jitter,
 		Interval: c.CheckInterval,
 	}
 }
