@@ -22,7 +22,7 @@ test('expected account: another one is refused in words, and the right one conne
   const seen = await context.newPage();
   await signIn(seen, 'Ada', `/connections/${found.id}`);
   await seen.getByRole('heading', { name: 'Another account was refused' }).waitFor();
-  await seen.getByText('Expected account').waitFor();
+  await seen.getByText('Expected account', { exact: true }).waitFor();
   await accessible(seen, 'the page of a connection that refused another account');
 
   await page.bringToFront();
