@@ -80,7 +80,7 @@ func heldSessions(t *testing.T) {
 		},
 		"one connection": func(r *connect.IssueRequest, _ *issuer) { r.ID = string(other.ID) },
 		"one caller":     func(r *connect.IssueRequest, _ *issuer) { r.Caller = "another" },
-		"one duration":   func(r *connect.IssueRequest, _ *issuer) { r.Duration = time.Hour },
+		"one duration":   func(r *connect.IssueRequest, _ *issuer) { r.Duration = connect.LeastSession },
 		"one policy":     func(r *connect.IssueRequest, _ *issuer) { r.Policy = listOnly },
 		"one managed policy": func(r *connect.IssueRequest, _ *issuer) {
 			r.PolicyARNs = []string{"arn:aws:iam::aws:policy/ViewOnlyAccess"}

@@ -92,15 +92,15 @@ func TestHostileServers(t *testing.T) {
 		serve http.HandlerFunc
 		args  []string
 	}{
-		"a status": {func(w http.ResponseWriter, r *http.Request) {
+		"a status": {func(w http.ResponseWriter, _ *http.Request) {
 			raw(w, "HTTP/1.1 502 Bad "+text+"\r\nContent-Length: 0\r\n\r\n")
 		}, []string{"connections"}},
-		"no HTTP": {func(w http.ResponseWriter, r *http.Request) { raw(w, text+"\r\n"+text+"\r\n\r\n") }, []string{"connections"}},
-		"no issuer": {func(w http.ResponseWriter, r *http.Request) {
+		"no HTTP": {func(w http.ResponseWriter, _ *http.Request) { raw(w, text+"\r\n"+text+"\r\n\r\n") }, []string{"connections"}},
+		"no issuer": {func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(http.StatusInternalServerError)
 			_, _ = w.Write([]byte(hostile))
 		}, []string{"login"}},
-		"another issuer": {func(w http.ResponseWriter, r *http.Request) {
+		"another issuer": {func(w http.ResponseWriter, _ *http.Request) {
 			answer(w, http.StatusOK, map[string]any{"issuer": hostile})
 		}, []string{"login"}},
 		"an address": {func(w http.ResponseWriter, r *http.Request) {
