@@ -3,6 +3,7 @@ package cli_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -156,12 +157,12 @@ func TestHostileSignInPage(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	p.Open = func(context.Context, string) error {
 		cancel() // nobody signs in
-		return nil
+		return errors.New("a browser's word: \x1b[2J\u202e")
 	}
 	p.Run(ctx, []string{"login"})
 	mustBePlain(t, "output", out.String())
 	mustBePlain(t, "errors", log.String())
-	if !strings.Contains(log.String(), "/authorize?[2J") {
+	if !strings.Contains(log.String(), "/authorize?[2J") || !strings.Contains(log.String(), "word: ?[2J?") {
 		t.Errorf("%q", log)
 	}
 }
