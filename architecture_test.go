@@ -290,7 +290,7 @@ func testsByPackage(t *testing.T) map[string][]string {
 	t.Helper()
 	declared := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)[A-Za-z0-9]+)\(`)
 	tests := map[string][]string{}
-	for _, root := range []string{"shared", "infra", "templates"} {
+	for _, root := range []string{"shared", "infra", "templates", "cmd"} {
 		err := filepath.WalkDir(root, func(path string, _ os.DirEntry, err error) error {
 			if err != nil || (!strings.HasSuffix(path, "_test.go") && !strings.HasPrefix(path, storetest+"/suite_")) {
 				return err

@@ -1,7 +1,12 @@
 package connect_test
 
 import (
+	"bytes"
+	"crypto/rand"
+	"encoding/base32"
 	"errors"
+	"io"
+	"strings"
 	"testing"
 	"time"
 
@@ -267,19 +272,51 @@ func TestStrikes(t *testing.T) {
 	}
 }
 
+// An external ID is 160 bits of the system's randomness, all of them and nothing else, so that nobody can guess it or come to
+// another one from it.
 func TestExternalIDs(t *testing.T) {
-	seen := map[connect.ExternalID]bool{}
-	for range 1_000_000 {
-		id := connect.NewExternalID()
-		if seen[id] {
-			t.Fatalf("%s came twice", id)
+	t.Run("none comes twice", func(t *testing.T) {
+		seen := map[connect.ExternalID]bool{}
+		for range 1_000_000 {
+			id := connect.NewExternalID()
+			if seen[id] {
+				t.Fatalf("%s came twice", id)
+			}
+			seen[id] = true
 		}
-		seen[id] = true
-	}
-	for id := range seen {
-		w := id.Wrong()
-		if w == id || len(w) != len(id) || w[:len(w)-1] != id[:len(id)-1] {
-			t.Fatalf("wrong form of %s is %s", id, w)
+		for id := range seen {
+			w := id.Wrong()
+			if w == id || len(w) != len(id) || w[:len(w)-1] != id[:len(id)-1] {
+				t.Fatalf("wrong form of %s is %s", id, w)
+			}
 		}
-	}
+	})
+	t.Run("each is 160 random bits", func(t *testing.T) {
+		system := rand.Reader
+		defer func() { rand.Reader = system }()
+		source := &counted{r: system}
+		rand.Reader = source
+		alphabet := base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
+		for range 1000 {
+			source.given = nil
+			id := connect.NewExternalID()
+			text, prefixed := strings.CutPrefix(string(id), "rc-")
+			bits, err := alphabet.DecodeString(text)
+			if !prefixed || err != nil || len(bits)*8 != 160 || !bytes.Equal(bits, source.given) {
+				t.Fatalf("%s is %d bits %x of %x: %v", id, len(bits)*8, bits, source.given, err)
+			}
+		}
+	})
+}
+
+// counted keeps what it gave.
+type counted struct {
+	r     io.Reader
+	given []byte
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.given = append(c.given, p[:n]...)
+	return n, err
 }

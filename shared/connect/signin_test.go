@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,13 +19,18 @@ func (f *federation) SigninToken(context.Context, connect.Credentials) (connect.
 	return connect.NewSecret("canary-token"), nil
 }
 
-func TestSignIn(t *testing.T) {
+func signingIn(t *testing.T) (connect.SignIns, *federation, *asker, *memory, connect.Connection) {
+	t.Helper()
 	issue, sts, store, c := narrowing(t)
 	f := &federation{}
-	u := connect.SignIns{
+	return connect.SignIns{
 		Issuing: issue, Federation: f, Partition: connect.PartitionAWS,
 		Maker: connect.SessionMaker{Store: store, Assumer: sts, Clock: func() time.Time { return noon }, EventID: func() string { return "evt_2" }},
-	}
+	}, f, sts, store, c
+}
+
+func TestSignIn(t *testing.T) {
+	u, f, sts, store, c := signingIn(t)
 	link, err := u.Link(context.Background(), connect.SignInRequest{
 		Filter: connect.Unrestricted(), Tenant: "acme", ID: string(c.ID()), Caller: "ada", Issuer: "https://app.example.com/x", Reason: "ticket 9",
 		Destination: "https://eu-west-1.console.aws.amazon.com/s3/home?region=eu-west-1#/x",
@@ -71,4 +77,39 @@ func TestSignIn(t *testing.T) {
 			t.Errorf("%s: %s", p, p.FederationEndpoint())
 		}
 	}
+}
+
+// A link is a session: what restricts a caller's credentials restricts its links, and what narrows a session narrows a link's.
+func TestSignInIsRestricted(t *testing.T) {
+	u, f, sts, _, c := signingIn(t)
+	id := string(c.ID())
+	link := func(r connect.SignInRequest) error {
+		r.Tenant, r.ID, r.Caller = "acme", id, "ada"
+		_, err := u.Link(context.Background(), r)
+		return err
+	}
+	t.Run("callers", func(t *testing.T) {
+		for _, allowed := range []connect.Allowance{nil, {}, {"organization"}, {"*"}, {"conn_x"}, {id[:len(id)-1]}} {
+			if err := link(connect.SignInRequest{Allowed: allowed, Restricted: true}); !errors.Is(err, &connect.Error{Code: connect.CodeConnectionNotAllowed}) {
+				t.Errorf("%v: %v", allowed, err)
+			}
+		}
+		if len(sts.asks) != 0 || f.asked != 0 {
+			t.Errorf("STS was asked %d times, the endpoint %d times", len(sts.asks), f.asked)
+		}
+		if err := link(connect.SignInRequest{Allowed: connect.Allowance{"conn_x", id}, Restricted: true}); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("sessions", func(t *testing.T) {
+		sts.asks = nil
+		for _, r := range []connect.Restriction{{ReadOnly: true}, {Policy: listOnly}, {}} {
+			if err := link(connect.SignInRequest{Restriction: r}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !slices.Equal(sts.asks[0].PolicyARNs, []string{"arn:aws:iam::aws:policy/ReadOnlyAccess"}) || sts.asks[1].Policy == "" || sts.asks[2].Policy != "" || sts.asks[2].PolicyARNs != nil {
+			t.Errorf("%+v", sts.asks)
+		}
+	})
 }

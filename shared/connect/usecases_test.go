@@ -339,6 +339,8 @@ func TestIssue(t *testing.T) {
 			t.Errorf("%s: %v", d, err)
 		}
 	}
+	t.Run("a session of another account is not handed out", anotherAccountsSession)
+	t.Run("a session is held for", heldSessions)
 }
 
 func FuzzParseRoleARN(f *testing.F) {

@@ -96,8 +96,9 @@ func example(of reflect.Type) (whole string, doubled map[string]string) {
 			}
 		}
 		return "{" + strings.Join(members, ",") + "}", doubled
+	default:
+		return `"x"`, nil
 	}
-	return `"x"`, nil
 }
 
 // A policy's members may not differ by their case alone, since IAM does not tell condition keys apart by it.

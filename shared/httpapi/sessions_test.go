@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -73,5 +74,35 @@ func TestSignInLink(t *testing.T) {
 	w.refused(ask{method: "POST", path: path, body: `{}`}, 503, connect.CodeSTSUnavailable)
 	if strings.Contains(w.log.String(), "canary-sign-in-token") {
 		t.Error("the link is in the log")
+	}
+}
+
+// A token's restriction is the link's, too.
+func TestSignInIsRestricted(t *testing.T) {
+	w := newWorld(t)
+	id := w.enabled("a").ID
+	for _, route := range []string{"/sign-in", "/credentials"} {
+		for status, allowed := range map[int][]string{403: {"project:web"}, 200: {id}} {
+			r := httptest.NewRequestWithContext(t.Context(), "POST", "/v1/connections/"+id+route, strings.NewReader(`{}`))
+			r.Header.Set("Content-Type", "application/json")
+			rec := httptest.NewRecorder()
+			w.broker.ServeHTTP(rec, r.WithContext(Restrict(Identify(r.Context(), "acme", "anna", allScopes()), allowed)))
+			if rec.Code != status || status == 403 && !strings.Contains(rec.Body.String(), string(connect.CodeConnectionNotAllowed)) {
+				t.Errorf("%s with %v: %d %s", route, allowed, rec.Code, rec.Body)
+			}
+		}
+	}
+}
+
+// What the body narrows, the session is narrowed to.
+func TestSignInLinkForReading(t *testing.T) {
+	w := newWorld(t)
+	path := "/v1/connections/" + w.enabled("a").ID
+	w.want(ask{method: "POST", path: path + "/sign-in", body: `{"readOnly":true}`}, 200)
+	w.now = w.now.Add(time.Second)
+	w.want(ask{method: "POST", path: path + "/sign-in", body: `{"readOnly":false}`}, 200)
+	sessions := read[Sessions](t, w.want(ask{method: "GET", path: path + "/sessions"}, 200)).Items
+	if len(sessions) != 2 || sessions[0].PolicyHash != "" || sessions[1].PolicyHash == "" {
+		t.Errorf("%+v", sessions)
 	}
 }

@@ -3,6 +3,7 @@ package cli_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -92,15 +93,15 @@ func TestHostileServers(t *testing.T) {
 		serve http.HandlerFunc
 		args  []string
 	}{
-		"a status": {func(w http.ResponseWriter, r *http.Request) {
+		"a status": {func(w http.ResponseWriter, _ *http.Request) {
 			raw(w, "HTTP/1.1 502 Bad "+text+"\r\nContent-Length: 0\r\n\r\n")
 		}, []string{"connections"}},
-		"no HTTP": {func(w http.ResponseWriter, r *http.Request) { raw(w, text+"\r\n"+text+"\r\n\r\n") }, []string{"connections"}},
-		"no issuer": {func(w http.ResponseWriter, r *http.Request) {
+		"no HTTP": {func(w http.ResponseWriter, _ *http.Request) { raw(w, text+"\r\n"+text+"\r\n\r\n") }, []string{"connections"}},
+		"no issuer": {func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(http.StatusInternalServerError)
 			_, _ = w.Write([]byte(hostile))
 		}, []string{"login"}},
-		"another issuer": {func(w http.ResponseWriter, r *http.Request) {
+		"another issuer": {func(w http.ResponseWriter, _ *http.Request) {
 			answer(w, http.StatusOK, map[string]any{"issuer": hostile})
 		}, []string{"login"}},
 		"an address": {func(w http.ResponseWriter, r *http.Request) {
@@ -156,12 +157,12 @@ func TestHostileSignInPage(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	p.Open = func(context.Context, string) error {
 		cancel() // nobody signs in
-		return nil
+		return errors.New("a browser's word: \x1b[2J\u202e")
 	}
 	p.Run(ctx, []string{"login"})
 	mustBePlain(t, "output", out.String())
 	mustBePlain(t, "errors", log.String())
-	if !strings.Contains(log.String(), "/authorize?[2J") {
+	if !strings.Contains(log.String(), "/authorize?[2J") || !strings.Contains(log.String(), "word: ?[2J?") {
 		t.Errorf("%q", log)
 	}
 }

@@ -3,6 +3,7 @@ package upload
 
 import (
 	"context"
+	"time"
 
 	"github.com/aws/aws-lambda-go/cfn"
 
@@ -15,7 +16,7 @@ import (
 // New makes the function that uploads what customers run.
 func New(c config.Config) func(context.Context, cfn.Event) error {
 	u := upload.Uploader{
-		Client: upload.NewClient(app.AWS(c)), Bucket: c.TemplatesBucket, Answerer: customresource.NewSender(nil), Log: app.Logger(c),
+		Client: upload.NewClient(app.AWS(c)), Bucket: c.TemplatesBucket, Answerer: customresource.NewSender(nil, time.Now), Log: app.Logger(c),
 	}
 	return u.Handle
 }
