@@ -57,12 +57,12 @@ type spec struct {
 func specs() []spec {
 	return []spec{
 		{fnAPI, "Rolecall: connections, launches, timeline. Cannot assume roles.", apiTimeout, "/", []string{
-			envTable, envPartition, envAccount, envName, envClaim, envRegions, envMACKey, envTemplateURL, envTemplateVersion, envTemplateSHA,
+			envTable, envPartition, envAccount, envName, envClaim, envConnections, envRegions, envMACKey, envTemplateURL, envTemplateVersion, envTemplateSHA,
 			envModuleSHA, envSealingKey, envInterval, envCustom, envOrganizationURL, envOrganizationSHA, envVerifyRate, envPending, envIssuer,
 		}},
 		{fnBroker, "Rolecall: verifies now and issues credentials.", brokerTimeout, assumingPath, []string{
-			envTable, envPartition, envAccount, envName, envClaim, envRegions, envMACKey, envTemplateURL, envTemplateVersion, envTemplateSHA,
-			envModuleSHA, envSealingKey, envVerifyNow, envInterval, envConnections, envIssueRate, envVerifyRate, envCustom,
+			envTable, envPartition, envAccount, envName, envClaim, envConnections, envRegions, envMACKey, envTemplateURL, envTemplateVersion, envTemplateSHA,
+			envModuleSHA, envSealingKey, envVerifyNow, envInterval, envIssueRate, envVerifyRate, envCustom,
 		}},
 		{fnCallback, "Rolecall: takes what customers' stacks report.", callbackTimeout, "/", []string{
 			envTable, envPartition, envAccount, envRegions, envMACKey, envTopic, envCallbacks, envVerifyNow, envCustom,
