@@ -57,13 +57,13 @@ type spec struct {
 func specs() []spec {
 	return []spec{
 		{fnAPI, "Rolecall: connections, launches, timeline. Cannot assume roles.", apiTimeout, []string{
-			envTable, envPartition, envAccount, envName, envClaim, envRegions, envMACKey, envTemplateURL, envTemplateVersion, envTemplateSHA,
+			envTable, envPartition, envAccount, envName, envClaim, envConnections, envRegions, envMACKey, envTemplateURL, envTemplateVersion, envTemplateSHA,
 			envModuleSHA, envSealingKey, envInterval, envCustom, envOrganizationURL, envOrganizationSHA, envVerifyRate, envPending, envIssuer,
 			envReadRate, envLaunchRate,
 		}},
 		{fnBroker, "Rolecall: verifies now and issues credentials.", brokerTimeout, []string{
-			envTable, envPartition, envAccount, envName, envClaim, envRegions, envMACKey, envTemplateURL, envTemplateVersion, envTemplateSHA,
-			envModuleSHA, envSealingKey, envVerifyNow, envInterval, envConnections, envIssueRate, envVerifyRate, envRevokeRate, envCustom,
+			envTable, envPartition, envAccount, envName, envClaim, envConnections, envRegions, envMACKey, envTemplateURL, envTemplateVersion, envTemplateSHA,
+			envModuleSHA, envSealingKey, envVerifyNow, envInterval, envIssueRate, envVerifyRate, envRevokeRate, envCustom,
 		}},
 		{fnCallback, "Rolecall: takes what customers' stacks report.", callbackTimeout, []string{
 			envTable, envPartition, envAccount, envRegions, envMACKeys, envTopic, envCallbacks, envVerifyNow, envCustom,

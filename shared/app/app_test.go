@@ -37,7 +37,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // environments are what the CDK app tells each function.
 var environments = map[string][]string{
 	"api": {
-		"TABLE", "PARTITION", "PLATFORM_ACCOUNT", "PLATFORM_NAME", "TENANT_CLAIM", "REGIONS", "MAC_KEY",
+		"TABLE", "PARTITION", "PLATFORM_ACCOUNT", "PLATFORM_NAME", "TENANT_CLAIM", "CONNECTIONS_CLAIM", "REGIONS", "MAC_KEY",
 		"TEMPLATE_URL", "TEMPLATE_VERSION", "TEMPLATE_SHA256", "TERRAFORM_MODULE_SHA256", "SEALING_KEY_ARN", "CHECK_INTERVAL", "VERIFY_RATE", "MOST_PENDING", "ISSUER",
 		"READ_RATE", "LAUNCH_RATE",
 	},

@@ -70,7 +70,7 @@ type Need int
 const (
 	Table Need = iota
 	Platform
-	Presentation // what an answer about a connection shows: name, claim, template, MAC key
+	Presentation // who asks, and what an answer about a connection shows: claims, name, template, MAC key
 	Callbacks
 	Sealing   // to seal customers' access keys, or to open them
 	KeyMaxAge // to report old ones
@@ -116,6 +116,7 @@ func (r *reader) read(c *Config, n Need) {
 		c.Regions = r.regions("ROLECALL_REGIONS", c.Platform.Partition)
 	case Presentation:
 		c.PlatformName, c.TenantClaim = r.text("ROLECALL_PLATFORM_NAME"), r.text("ROLECALL_TENANT_CLAIM")
+		c.ConnectionsClaim = r.text("ROLECALL_CONNECTIONS_CLAIM")
 		c.MACKey, c.MACKeys = r.macKeys("ROLECALL_MAC_KEY")
 		c.TemplateURL = r.text("ROLECALL_TEMPLATE_URL")
 		c.TemplateVersion, c.TemplateSHA256 = r.text("ROLECALL_TEMPLATE_VERSION"), r.text("ROLECALL_TEMPLATE_SHA256")
@@ -139,7 +140,7 @@ func (r *reader) read(c *Config, n Need) {
 	case STSRate:
 		c.STSRate = r.rate("ROLECALL_STS_RATE")
 	case Issuing:
-		c.ConnectionsClaim, c.IssueRate = r.text("ROLECALL_CONNECTIONS_CLAIM"), r.number("ROLECALL_ISSUE_RATE", 60)
+		c.IssueRate = r.number("ROLECALL_ISSUE_RATE", 60)
 	case VerifyRate:
 		c.VerifyRate = r.number("ROLECALL_VERIFY_RATE", 20)
 	case Pending:

@@ -124,7 +124,7 @@ func TestEachNeedAsksForItsOwnVariables(t *testing.T) {
 		"table":    {config.Table, []string{"ROLECALL_TABLE"}},
 		"platform": {config.Platform, []string{"ROLECALL_PARTITION", "ROLECALL_PLATFORM_ACCOUNT", "ROLECALL_REGIONS"}},
 		"presentation": {config.Presentation, []string{
-			"ROLECALL_PLATFORM_NAME", "ROLECALL_TENANT_CLAIM", "ROLECALL_MAC_KEY", "ROLECALL_TEMPLATE_URL",
+			"ROLECALL_PLATFORM_NAME", "ROLECALL_TENANT_CLAIM", "ROLECALL_CONNECTIONS_CLAIM", "ROLECALL_MAC_KEY", "ROLECALL_TEMPLATE_URL",
 			"ROLECALL_TEMPLATE_VERSION", "ROLECALL_TEMPLATE_SHA256", "ROLECALL_TERRAFORM_MODULE_SHA256",
 		}},
 		"callbacks":      {config.Callbacks, []string{"ROLECALL_TOPIC_NAME", "ROLECALL_MAC_KEYS", "ROLECALL_CALLBACKS_QUEUE_URL"}},
@@ -134,7 +134,7 @@ func TestEachNeedAsksForItsOwnVariables(t *testing.T) {
 		"verify sweep":   {config.VerifySweep, []string{"ROLECALL_VERIFY_SWEEP_QUEUE_URL"}},
 		"check interval": {config.CheckInterval, []string{"ROLECALL_CHECK_INTERVAL"}},
 		"STS rate":       {config.STSRate, []string{"ROLECALL_STS_RATE"}},
-		"issuing":        {config.Issuing, []string{"ROLECALL_CONNECTIONS_CLAIM", "ROLECALL_ISSUE_RATE"}},
+		"issuing":        {config.Issuing, []string{"ROLECALL_ISSUE_RATE"}},
 		"verify rate":    {config.VerifyRate, []string{"ROLECALL_VERIFY_RATE"}},
 		"pending":        {config.Pending, []string{"ROLECALL_MOST_PENDING"}},
 		"read rate":      {config.ReadRate, []string{"ROLECALL_READ_RATE"}},

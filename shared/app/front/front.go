@@ -22,7 +22,7 @@ type Function = func(context.Context, events.APIGatewayV2HTTPRequest) (events.AP
 func BehindGateway(c config.Config, h http.Handler) Function {
 	identify := func(ctx context.Context, claims gateway.Claims) context.Context {
 		ctx = httpapi.Identify(ctx, claims.Tenant, claims.Subject, claims.Scopes)
-		if claims.Restricted {
+		if claims.Restricted || c.ConnectionsClaim == "" { // who cannot tell restricted tokens takes every token for one
 			ctx = httpapi.Restrict(ctx, claims.Connections)
 		}
 		return ctx
