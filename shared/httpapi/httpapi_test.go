@@ -39,7 +39,7 @@ type world struct {
 	// apiParts and brokerParts can be changed before they are composed anew.
 	apiParts    APIParts
 	brokerParts BrokerParts
-	doc     *huma.OpenAPI
+	doc         *huma.OpenAPI
 	// enrolments lie in a store of their own here.
 	enrolments *enrolmentMemory
 }

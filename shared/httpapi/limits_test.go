@@ -85,7 +85,8 @@ func TestLaunchesAreRationed(t *testing.T) {
 	}
 	enrol := `{"organizationId":"o-a1b2c3d4e5","organizationalUnitIds":["r-ab12"]}`
 	for _, a := range []ask{
-		{method: "POST", path: "/v1/connections/" + c.ID + "/launch"}, {method: "POST", path: "/v1/connections", body: `{"name":"More"}`},
+		{method: "POST", path: "/v1/connections/" + c.ID + "/launch"},
+		{method: "POST", path: "/v1/connections", body: `{"name":"More"}`},
 		{method: "POST", path: "/v1/enrolments", body: enrol},
 	} {
 		w.tooMany(a)
@@ -101,7 +102,9 @@ func TestLaunchesAreRationed(t *testing.T) {
 // everybody from having a session.
 func TestRevocationsAreRationed(t *testing.T) {
 	w := limited(t, 1000, 100, 20)
-	revoke := func(c Connection) ask { return ask{method: "POST", path: "/v1/connections/" + c.ID + "/revoke-sessions"} }
+	revoke := func(c Connection) ask {
+		return ask{method: "POST", path: "/v1/connections/" + c.ID + "/revoke-sessions"}
+	}
 	first := w.enabled("First")
 	for range connect.MostRevocations {
 		w.want(revoke(first), 200)
