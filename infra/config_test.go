@@ -172,7 +172,13 @@ func TestRequestsPerSecond(t *testing.T) {
 		issues, requests any
 		want             int
 	}{
-		{6000, 0.0, 400}, {6000, nil, 400}, {"6000", "", 400}, {60, 0, 200}, {30_000, "0", 2000}, {1_000_000.0, 0, 10_000}, {6000, 50.0, 50},
+		{6000, 0.0, 400},
+		{6000, nil, 400},
+		{"6000", "", 400},
+		{60, 0, 200},
+		{30_000, "0", 2000},
+		{1_000_000.0, 0, 10_000},
+		{6000, 50.0, 50},
 		{60, "10000", 10_000},
 	} {
 		got, err := load(t, map[string]any{"issuesPerMinute": tt.issues, "requestsPerSecond": tt.requests}, "")

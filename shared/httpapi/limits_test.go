@@ -85,7 +85,8 @@ func TestLaunchesAreRationed(t *testing.T) {
 	}
 	enrol := `{"organizationId":"o-a1b2c3d4e5","organizationalUnitIds":["r-ab12"]}`
 	for _, a := range []ask{
-		{method: "POST", path: "/v1/connections/" + c.ID + "/launch"}, {method: "POST", path: "/v1/connections", body: `{"name":"More"}`},
+		{method: "POST", path: "/v1/connections/" + c.ID + "/launch"},
+		{method: "POST", path: "/v1/connections", body: `{"name":"More"}`},
 		{method: "POST", path: "/v1/enrolments", body: enrol},
 	} {
 		w.tooMany(a)

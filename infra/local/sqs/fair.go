@@ -103,11 +103,11 @@ func (q *queue) noisy(now time.Time) map[string]load {
 		all.spent += l.spent
 	}
 	noisy := map[string]load{}
-	for group := range waits {
+	for group := range waits { // "" has sent nothing, ever
 		l := loads[group]
 		many := l.flying >= noisyInFlight && l.flying*noisyShare > all.flying
 		long := l.spent*noisyShare > all.spent
-		if group != "" && (many || long) && now.Sub(q.fair.sent[group]) < quietAfter {
+		if (many || long) && now.Sub(q.fair.sent[group]) < quietAfter {
 			noisy[group] = l
 		}
 	}

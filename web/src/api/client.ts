@@ -38,6 +38,8 @@ export class Problem extends Error {
     message: string,
     readonly fix = '',
     readonly requestId = '',
+    /** After how many seconds to ask again, where the API says so; else 0. */
+    readonly after = 0,
   ) {
     super(message);
   }
@@ -172,7 +174,7 @@ function problem(status: number, answer: unknown, after = 0): Problem {
   const p = (answer ?? {}) as { code?: string; detail?: string; title?: string; message?: string; fix?: string; requestId?: string };
   const code = p.code ?? (status === 401 ? 'UNAUTHENTICATED' : status === 429 ? 'TOO_MANY_REQUESTS' : `HTTP_${status}`);
   const wait = after > 0 ? ` Try again in ${after} s.` : status === 429 ? ' Try again in a few seconds.' : '';
-  return new Problem(status, code, sentence(p.detail ?? p.message ?? p.title ?? `The API answered ${status}.`) + wait, p.fix ?? '', p.requestId ?? '');
+  return new Problem(status, code, sentence(p.detail ?? p.message ?? p.title ?? `The API answered ${status}.`) + wait, p.fix ?? '', p.requestId ?? '', after || 0);
 }
 
 /** sentence begins with a capital letter and ends with a full stop. */

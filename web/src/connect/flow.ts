@@ -8,7 +8,7 @@ export type Method = 'stack' | 'role' | 'cli' | 'terraform' | 'keys';
 export const allMethods: Method[] = ['stack', 'role', 'cli', 'terraform', 'keys'];
 
 /** How often to look at most, in milliseconds: quickly while something is to be seen, slowly when the page is left alone. */
-const looks = { verifying: 700, pending: 1000, patient: 5000, offline: 3000, crowded: 15_000 };
+const looks = { verifying: 700, pending: 1000, patient: 5000, offline: 3000 };
 
 /**
  * A Flow follows one connection until it is enabled or has failed. What is shown comes from the connection alone, so it
@@ -24,6 +24,8 @@ export class Flow {
 
   /** Too many look at once: what is shown is a little older then. */
   private crowded = false;
+  /** When the API wants to be asked again, in milliseconds from its answer; 0 where it has not said so. */
+  private after = 0;
   private timer = 0;
   private round = 0;
   private seen = '';
@@ -130,6 +132,7 @@ export class Flow {
       if (problem.status === 404) this.broken = problem;
       this.offline = problem.status === 0 || problem.status >= 500;
       this.crowded = problem.status === 429;
+      this.after = problem.after * 1000;
       if (!this.offline && !this.crowded && problem.status !== 404) this.broken = problem;
       this.changed(this.connection);
       if (this.broken) return;
@@ -148,9 +151,10 @@ export class Flow {
   }
 
   private wait(): number {
-    if (this.crowded) return looks.crowded;
+    const waited = Date.now() - this.since;
+    if (this.crowded) return Math.max(this.after, patience(looks.patient, waited));
     const quickest = this.offline ? looks.offline : this.quickest();
-    return quickest && patience(quickest, Date.now() - this.since);
+    return quickest && patience(quickest, waited);
   }
 
   private quickest(): number {

@@ -58,7 +58,7 @@ export class Page extends LitElement {
       this.problem = undefined;
     } catch (error) {
       this.problem = asProblem(error);
-      wait = this.problem.status === 0 || this.problem.status >= 500 ? 3000 : this.problem.status === 429 ? 10_000 : 0;
+      wait = this.problem.status === 0 || this.problem.status >= 500 ? 3000 : this.problem.status === 429 ? Math.max(10, this.problem.after) * 1000 : 0;
     }
     if (!this.isConnected || !wait) return;
     this.timer = window.setTimeout(() => (document.hidden ? undefined : void this.refresh()), wait);
