@@ -254,6 +254,9 @@ func TestEveryPartitionIsAskedWhereItLives(t *testing.T) {
 				"ContextEntries.member.1.ContextKeyName":            {"aws:RequestedRegion"},
 				"ContextEntries.member.1.ContextKeyType":            {"string"},
 				"ContextEntries.member.1.ContextKeyValues.member.1": {tt.region},
+				"ContextEntries.member.2.ContextKeyName":            {"aws:TokenIssueTime"},
+				"ContextEntries.member.2.ContextKeyType":            {"date"},
+				"ContextEntries.member.2.ContextKeyValues.member.1": {"2026-11-21T12:00:00Z"},
 			}
 			if diff := cmp.Diff(want, tap.form(t)); diff != "" {
 				t.Errorf("simulation (-want +got):\n%s", diff)

@@ -35,7 +35,7 @@ type RevokedSessions struct {
 	RevokedAt       time.Time  `json:"revokedAt" doc:"No session made before is handed out any more."`
 	Denied          bool       `json:"denied" doc:"The customer's account denies older sessions. IAM takes seconds to spread that."`
 	DeniedBefore    *time.Time `json:"deniedBefore,omitempty" doc:"Sessions made before are denied. Where denied is false, an earlier revocation sees to that."`
-	PolicyRemovedAt *time.Time `json:"policyRemovedAt,omitempty" doc:"When the policy AWSRevokeOlderSessions is removed again: then no older session is left."`
+	PolicyRemovedAt *time.Time `json:"policyRemovedAt,omitempty" doc:"When the policy RolecallRevokedSessions is lifted: then no older session is left."`
 	ValidUntil      *time.Time `json:"validUntil,omitempty" doc:"Where older sessions are not denied: none of them works any longer than this."`
 	Code            string     `json:"code,omitempty" doc:"Why older sessions are not denied."`
 	Message         string     `json:"message,omitempty"`

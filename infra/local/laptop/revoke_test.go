@@ -3,16 +3,25 @@ package laptop_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
+	iamtypes "github.com/aws/aws-sdk-go-v2/service/iam/types"
+
+	"rolecall/templates"
 )
 
 type sessionKeys struct {
@@ -35,8 +44,50 @@ func (x tenant) keys(id string) sessionKeys {
 	return k
 }
 
-// Sessions that are out are denied in the customer's account, new ones are not, and the policy does not stand in the way
-// when the customer deletes the stack.
+// inlinePolicy is the text of one of the role's own policies; "" where there is none.
+func (c customer) inlinePolicy(roleARN, policy string) string {
+	c.t.Helper()
+	name := roleARN[strings.LastIndex(roleARN, "/")+1:]
+	out, err := iamOf(c.account).GetRolePolicy(context.Background(), &iam.GetRolePolicyInput{RoleName: &name, PolicyName: &policy})
+	if missing := (*iamtypes.NoSuchEntityException)(nil); errors.As(err, &missing) {
+		return ""
+	}
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	text, err := url.PathUnescape(*out.PolicyDocument)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return text
+}
+
+// sameJSON says whether two documents mean the same.
+func sameJSON(t *testing.T, a, b string) bool {
+	t.Helper()
+	var x, y any
+	if err := errors.Join(json.Unmarshal([]byte(a), &x), json.Unmarshal([]byte(b), &y)); err != nil {
+		t.Fatal(err)
+	}
+	return reflect.DeepEqual(x, y)
+}
+
+func (x tenant) revoke(id string) (denied bool) {
+	x.t.Helper()
+	var out struct{ Denied bool }
+	x.want(http.StatusOK, "POST", "/v1/connections/"+id+"/revoke-sessions", "").into(x.t, &out)
+	return out.Denied
+}
+
+func (c customer) deleteStack(name string) {
+	c.t.Helper()
+	if _, err := c.cloudFormation().DeleteStack(context.Background(), &cloudformation.DeleteStackInput{StackName: &name}); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// Sessions that are out are denied in the customer's account by the policy that the template declares, new ones are not, the customer's
+// own revocation stays as it is, and nothing stands in the way when the customer deletes the stack at once.
 func TestRevokedSessionsAreDenied(t *testing.T) {
 	acme := as(t, "acme-revoke")
 	var c connection
@@ -44,17 +95,23 @@ func TestRevokedSessionsAreDenied(t *testing.T) {
 	theirs := customer{t, "222222222277", c.Launch.Region}
 	theirs.launch(c, nil)
 	theirs.await(c.Launch.StackName, types.StackStatusCreateComplete, 30*time.Second)
+	made := acme.get(c.ID)
+	if declared := theirs.inlinePolicy(made.RoleARN, templates.RevocationPolicy); !sameJSON(t, declared, templates.Revocation(templates.InertCutoff())) {
+		t.Errorf("the template declares %s", declared)
+	}
 	old := acme.keys(c.ID)
 	if !old.works() {
 		t.Fatal("the session does not work to begin with")
 	}
-	var out struct {
-		Denied bool
-		Code   string
+	name, console, own := made.RoleARN[strings.LastIndex(made.RoleARN, "/")+1:], "AWSRevokeOlderSessions", templates.Revocation(time.Unix(1, 0))
+	if _, err := iamOf(theirs.account).PutRolePolicy(t.Context(), &iam.PutRolePolicyInput{RoleName: &name, PolicyName: &console, PolicyDocument: &own}); err != nil {
+		t.Fatal(err)
 	}
-	acme.want(http.StatusOK, "POST", "/v1/connections/"+c.ID+"/revoke-sessions", "").into(t, &out)
-	if !out.Denied || old.works() {
-		t.Fatalf("denied %v %s, and yet the session works", out.Denied, out.Code)
+	if denied := acme.revoke(c.ID); !denied || old.works() {
+		t.Fatalf("denied %v, and yet the session works", denied)
+	}
+	if theirs.inlinePolicy(made.RoleARN, console) != own {
+		t.Error("the customer's own revocation was overwritten")
 	}
 	eventually(t, 10*time.Second, "credentials again", func() bool {
 		return acme.call("GET", "/v1/connections/"+c.ID+"/credentials", "").status == http.StatusOK
@@ -78,11 +135,49 @@ func TestRevokedSessionsAreDenied(t *testing.T) {
 	if denied, listed := told[old.AccessKeyID]; !listed || !denied || told[renewed.AccessKeyID] {
 		t.Errorf("sessions that are out: %+v", live.Items)
 	}
-	if _, err := theirs.cloudFormation().DeleteStack(context.Background(), &cloudformation.DeleteStackInput{StackName: &c.Launch.StackName}); err != nil {
+	if _, err := iamOf(theirs.account).DeleteRolePolicy(t.Context(), &iam.DeleteRolePolicyInput{RoleName: &name, PolicyName: &console}); err != nil {
 		t.Fatal(err)
 	}
-	id := acme.get(c.ID).Stack.ID
-	theirs.await(id, types.StackStatusDeleteComplete, 30*time.Second)
+	acme.revoke(c.ID)
+	theirs.deleteStack(c.Launch.StackName)
+	theirs.await(made.Stack.ID, types.StackStatusDeleteComplete, 30*time.Second)
+}
+
+// A stack of a template that does not declare the policy can be deleted all the same: at once where the policy is lifted in time, and
+// else, as within a second of the revocation, once more.
+func TestARevokedStackOfAnOlderTemplateIsDeleted(t *testing.T) {
+	t.Parallel()
+	older, err := os.ReadFile(filepath.Join("testdata", "connection-1.1.0.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, pause := range map[string]time.Duration{"at once": 0, "later": 3 * time.Second} {
+		t.Run(name, func(t *testing.T) {
+			acme := as(t, "acme-revoke-older")
+			var c connection
+			acme.want(http.StatusCreated, "POST", "/v1/connections", `{"name":"Revoked `+name+`","permissions":"administrator"}`).into(t, &c)
+			theirs := customer{t, newAccount(), c.Launch.Region}
+			theirs.launch(c, func(in *cloudformation.CreateStackInput) {
+				in.TemplateURL, in.TemplateBody = nil, aws.String(string(older))
+			})
+			theirs.await(c.Launch.StackName, types.StackStatusCreateComplete, 60*time.Second)
+			made := acme.get(c.ID)
+			if old := acme.keys(c.ID); !acme.revoke(c.ID) || old.works() {
+				t.Fatal("the session works")
+			}
+			time.Sleep(pause) // AWS's clock, which the cutoff is of, cannot be moved
+			theirs.deleteStack(c.Launch.StackName)
+			eventually(t, 60*time.Second, "an end", func() bool { return theirs.status(made.Stack.ID) != types.StackStatusDeleteInProgress })
+			if reason := acme.get(c.ID).StatusReason; reason == nil || !strings.Contains(reason.Fix, "DELETE_FAILED") {
+				t.Errorf("the page says %+v", reason)
+			}
+			if theirs.status(made.Stack.ID) == types.StackStatusDeleteFailed && pause == 0 { // CloudFormation was faster
+				eventually(t, 60*time.Second, "the policy lifted", func() bool { return theirs.inlinePolicy(made.RoleARN, templates.RevocationPolicy) == "" })
+				theirs.deleteStack(made.Stack.ID)
+			}
+			theirs.await(made.Stack.ID, types.StackStatusDeleteComplete, 60*time.Second)
+		})
+	}
 }
 
 // A sign-in link is one that the federation endpoint takes.

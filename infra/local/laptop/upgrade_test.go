@@ -63,7 +63,7 @@ func TestAStackIsUpgraded(t *testing.T) {
 	}
 
 	u := got.Stack.Update
-	if u == nil || u.From != "1.1.0" || u.To != templates.Version || len(u.Changes) != 2 || u.TemplateURL != c.Launch.TemplateURL ||
+	if u == nil || u.From != "1.1.0" || u.To != templates.Version || len(u.Changes) != 4 || u.TemplateURL != c.Launch.TemplateURL ||
 		!strings.Contains(u.UpdateURL, "#/stacks/update/template?stackId="+url.QueryEscape(got.Stack.ID)+"&templateURL="+url.QueryEscape(u.TemplateURL)) {
 		t.Fatalf("the way to a newer template: %+v", u)
 	}

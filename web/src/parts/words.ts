@@ -81,7 +81,7 @@ const events: Record<string, string> = {
   'connection.keys_rotated': 'Keys rotated',
   'connection.sessions_revoked': 'Sessions revoked',
   'connection.sessions_denied': 'Older sessions are denied in the account',
-  'connection.revocation_lifted': 'Revocation lifted: no older session is left',
+  'connection.revocation_lifted': 'Revocation lifted',
   'connection.upgraded': 'Moved from access keys to a role',
   'connection.linked': 'Linked to an enrolment’s account',
   'connection.unlinked': 'Not linked to the enrolment any more',
