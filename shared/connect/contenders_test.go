@@ -29,7 +29,7 @@ func newField(t testing.TB) *field {
 	t.Helper()
 	o, callbacks := newOrganization(t)
 	f := &field{organization: o, callbacks: callbacks, account: newWilling(), now: noon, out: &outbox{}}
-	f.account.trust, f.account.trustE = platform().TrustPolicy(o.enrolment.ExternalID(customerAccount)), nil
+	f.account.trust, f.account.trustE = platform().TrustPolicy(o.enrolment().ExternalID(customerAccount)), nil
 	f.callbacks.Jobs, f.callbacks.Clock = f.out, func() time.Time { return f.now }
 	f.tries = o.tries(f.account, f.out, &f.now)
 	return f
@@ -123,7 +123,7 @@ func TestTheStackThatIsThereWins(t *testing.T) {
 		t.Errorf("after %s", waited)
 	}
 	f.settle(t)
-	if got := codes(f.out.answers); slices.Index(got, "OK") != 0 || f.one(t).Status() != connect.StatusEnabled || f.members[customerAccount].State != connect.MemberEnabled {
+	if got := codes(f.out.answers); slices.Index(got, "OK") != 0 || f.one(t).Status() != connect.StatusEnabled || f.of(customerAccount).State != connect.MemberEnabled {
 		t.Errorf("%v, then %s", got, f.one(t).Status())
 	}
 }
@@ -132,21 +132,21 @@ func TestTheStackThatIsThereWins(t *testing.T) {
 // its events; of one that is made up nothing is kept.
 func TestNoRoomIsNeededByWhoIsProven(t *testing.T) {
 	f := newField(t)
-	f.seats = connect.MaxEnrolmentAccounts
+	f.isFull()
 	f.comes(t, connect.RequestCreate, 9, true)
 	f.settle(t)
-	if len(f.connections) != 0 || len(f.members) != 0 || len(f.names) != 0 || !slices.Equal(codes(f.out.answers), []connect.Code{connect.CodeRoleNotAssumable}) {
-		t.Fatalf("%d connections, %v, %v", len(f.connections), f.members, codes(f.out.answers))
+	if len(f.All()) != 0 || f.of(customerAccount) != (connect.Member{}) || !slices.Equal(codes(f.out.answers), []connect.Code{connect.CodeRoleNotAssumable}) {
+		t.Fatalf("%d connections, %v, %v", len(f.All()), f.of(customerAccount), codes(f.out.answers))
 	}
-	f.names["member "+customerAccount] = true
+	f.Put(other(t, "Member "+customerAccount))
 	f.comes(t, connect.RequestCreate, 1, false)
 	f.tryNext(t)
 	s := f.one(t).Snapshot()
-	if s.Status != connect.StatusEnabled || s.Name != "Member "+customerAccount+" 2" || s.Version != 3 || f.members[customerAccount].State != connect.MemberEnabled {
+	if s.Status != connect.StatusEnabled || s.Name != "Member "+customerAccount+" 2" || s.Version != 3 || f.of(customerAccount).State != connect.MemberEnabled {
 		t.Errorf("%+v", s)
 	}
 	var kinds []connect.EventType
-	for i, e := range f.events {
+	for i, e := range f.events() {
 		kinds = append(kinds, e.Type)
 		if e.Sequence != int64(i+1) {
 			t.Errorf("event %d has sequence %d", i, e.Sequence)
@@ -157,11 +157,11 @@ func TestNoRoomIsNeededByWhoIsProven(t *testing.T) {
 	}
 	// An account that is connected already is linked, room or not.
 	g := newField(t)
-	g.seats = connect.MaxEnrolmentAccounts
+	g.isFull()
 	known := in(t, connect.StatusEnabled)
-	g.connections[known.ID()] = known
-	if reply := g.comes(t, connect.RequestCreate, 1, false); reply == nil || !reply.OK || g.members[customerAccount].State != connect.MemberLinked {
-		t.Errorf("%+v, %+v", reply, g.members)
+	g.Put(known)
+	if reply := g.comes(t, connect.RequestCreate, 1, false); reply == nil || !reply.OK || g.of(customerAccount).State != connect.MemberLinked {
+		t.Errorf("%+v, %+v", reply, g.of(customerAccount))
 	}
 }
 
@@ -185,8 +185,8 @@ func TestHowContendersEnd(t *testing.T) {
 				t.Errorf("its Delete was told %+v", reply)
 			}
 		}, code: connect.CodeStackDeleted, status: connect.StatusFailed},
-		"the enrolment is revoked": {meanwhile: func(_ *testing.T, f *field) {
-			f.enrolment = f.enrolment.Revoke("ada", f.now).Enrolment()
+		"the enrolment is revoked": {meanwhile: func(t *testing.T, f *field) {
+			f.revoke(t)
 		}, code: connect.CodeEnrolmentRevoked, status: connect.StatusFailed},
 		"the connection is deleted": {meanwhile: func(t *testing.T, f *field) {
 			if err := f.Commit(context.Background(), must[connect.Change](t)(f.one(t).Delete(f.now, "ada"))); err != nil {
@@ -201,8 +201,8 @@ func TestHowContendersEnd(t *testing.T) {
 			two, others := enrolled(t, f.organization)
 			others.Jobs = f.out
 			receive(t, others, two.report(t, connect.RequestCreate, customerAccount, 5, "r5"))
-			v, _ := two.connections[two.members[customerAccount].Own].Trial()
-			ch, err := two.connections[two.members[customerAccount].Own].Tried(v.Run, v.Attempt, goodMember(), 0, noon)
+			v, _ := two.Get(two.of(customerAccount).Own).Trial()
+			ch, err := two.Get(two.of(customerAccount).Own).Tried(v.Run, v.Attempt, goodMember(), 0, noon)
 			if err = two.Commit(context.Background(), must[connect.Change](t)(ch, err)); err != nil {
 				t.Fatal(err)
 			}
@@ -218,8 +218,8 @@ func TestHowContendersEnd(t *testing.T) {
 			if got := codes(f.out.answers); !slices.Contains(got, one.code) {
 				t.Errorf("told %v, want %s among them", got, one.code)
 			}
-			m := f.members[customerAccount]
-			if got := f.connections[m.Own].Status(); got != one.status || (m.State == connect.MemberLinked) != one.linked {
+			m := f.of(customerAccount)
+			if got := f.Get(m.Own).Status(); got != one.status || (m.State == connect.MemberLinked) != one.linked {
 				t.Errorf("%s, %+v", got, m)
 			}
 		})
@@ -229,8 +229,7 @@ func TestHowContendersEnd(t *testing.T) {
 // Too many contenders wait in the queue of reports: they are not refused.
 func TestTooManyContendersComeAgain(t *testing.T) {
 	f := newField(t)
-	leases := &counting{}
-	f.callbacks.Members.Limit = &connect.Ration{Store: leases, Clock: func() time.Time { return f.now }, Of: connect.RationedContenders, PerMinute: 10}
+	f.callbacks.Members.Limit = &connect.Ration{Store: f, Clock: func() time.Time { return f.now }, Of: connect.RationedContenders, PerMinute: 10}
 	f.comes(t, connect.RequestCreate, 9, true)
 	var refused int
 	for n := range 15 {
@@ -248,24 +247,13 @@ func TestTooManyContendersComeAgain(t *testing.T) {
 	}
 }
 
-// counting leases as much as the limit says, once.
-type counting struct{ given int }
-
-func (c *counting) Lease(_ context.Context, _ connect.TenantID, _ connect.Rationed, _ time.Time, n, limit int) (bool, error) {
-	if c.given+n > limit {
-		return false, nil
-	}
-	c.given += n
-	return true, nil
-}
-
 // However many reports are made up, and whenever they come: a stack that is there, and whose role is as it should be, is told
 // that all is well, and its role is the one that serves.
 func TestMadeUpReportsStandInNobodysWay(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		f := newField(t)
 		if rapid.Bool().Draw(rt, "full") {
-			f.seats = connect.MaxEnrolmentAccounts
+			f.isFull()
 		}
 		madeUp := func(kinds ...connect.RequestType) {
 			f.comes(t, rapid.SampledFrom(kinds).Draw(rt, "type"), rapid.IntRange(10, 14).Draw(rt, "made up"), true)
@@ -296,8 +284,8 @@ func TestMadeUpReportsStandInNobodysWay(t *testing.T) {
 			rt.Fatalf("answered after %s", waited)
 		}
 		f.settle(t)
-		m := f.members[customerAccount]
-		if c := f.connections[m.Own].Snapshot(); c.Status != connect.StatusEnabled || c.RoleARN.String() != "arn:aws:iam::222222222222:role/Member1" {
+		m := f.of(customerAccount)
+		if c := f.Get(m.Own).Snapshot(); c.Status != connect.StatusEnabled || c.RoleARN.String() != "arn:aws:iam::222222222222:role/Member1" {
 			rt.Fatalf("%s with %s", c.Status, c.RoleARN)
 		}
 	})

@@ -14,23 +14,6 @@ import (
 	"rolecall/shared/connect"
 )
 
-func (o *organization) Connection(_ context.Context, id connect.ConnectionID) (connect.Connection, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if c, ok := o.connections[id]; ok {
-		return c, nil
-	}
-	return connect.Connection{}, connect.ErrNotFound
-}
-
-func (o *organization) Bare(ctx context.Context, id connect.ConnectionID) (connect.Connection, error) {
-	return o.Connection(ctx, id)
-}
-
-func (o *organization) RecordCheck(context.Context, connect.ConnectionID, time.Time) error {
-	return nil
-}
-
 // willing is an account of the organization, all of whose roles are as they should be, unless one is said to be refused.
 type willing struct {
 	account
@@ -80,14 +63,14 @@ func TestTheEnrolmentThatComesTooLateIsLinked(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	first, second := one.members[customerAccount], two.members[customerAccount]
+	first, second := one.of(customerAccount), two.of(customerAccount)
 	if first.State != connect.MemberEnabled || second.State != connect.MemberLinked || second.ConnectionID != first.Own || second.Own == first.Own {
 		t.Fatalf("%+v\n%+v", first, second)
 	}
 	if len(out.answers) != 2 || !out.answers[0].OK || !out.answers[1].OK {
 		t.Errorf("the stacks were told %+v", out.answers)
 	}
-	loser := one.connections[second.Own].Snapshot()
+	loser := one.Get(second.Own).Snapshot()
 	if loser.Status != connect.StatusDisconnected || loser.StatusReason.Code != connect.CodeAccountConnected || loser.Offboarding != nil {
 		t.Errorf("%+v", loser)
 	}
@@ -99,8 +82,8 @@ func TestTheEnrolmentThatComesTooLateIsLinked(t *testing.T) {
 			t.Errorf("%+v", reply)
 		}
 	}
-	if two.members[customerAccount].State != connect.MemberLinked {
-		t.Errorf("%+v", two.members[customerAccount])
+	if two.of(customerAccount).State != connect.MemberLinked {
+		t.Errorf("%+v", two.of(customerAccount))
 	}
 	// The first one goes; the next report of the second one's stack connects, by the connection that it had.
 	gone := one.report(t, connect.RequestDelete, customerAccount, 1, "r9")
@@ -112,8 +95,8 @@ func TestTheEnrolmentThatComesTooLateIsLinked(t *testing.T) {
 	if err := u.Try(context.Background(), two.jobs[0]); err != nil {
 		t.Fatal(err)
 	}
-	if m := two.members[customerAccount]; m.State != connect.MemberEnabled || m.ConnectionID != second.Own || len(one.connections) != 2 {
-		t.Errorf("%+v, %d connections", m, len(one.connections))
+	if m := two.of(customerAccount); m.State != connect.MemberEnabled || m.ConnectionID != second.Own || len(one.All()) != 2 {
+		t.Errorf("%+v, %d connections", m, len(one.All()))
 	}
 }
 
@@ -131,17 +114,17 @@ func TestALinkEndsWithItsStack(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	two.events = nil
+	before := len(two.events())
 	receive(t, others, two.report(t, connect.RequestDelete, customerAccount, 2, "r3"))
-	m := two.members[customerAccount]
-	if m.State != connect.MemberDisconnected || one.connections[m.Own].Snapshot().LinkedTo != "" {
+	m := two.of(customerAccount)
+	if m.State != connect.MemberDisconnected || one.Get(m.Own).Snapshot().LinkedTo != "" {
 		t.Errorf("%+v", m)
 	}
-	if len(two.events) != 2 || two.events[1].Type != connect.EventUnlinked || two.events[1].ConnectionID != one.members[customerAccount].Own {
-		t.Errorf("%+v", two.events)
+	if told := two.events()[before:]; len(told) != 2 || told[1].Type != connect.EventUnlinked || told[1].ConnectionID != one.of(customerAccount).Own {
+		t.Errorf("%+v", told)
 	}
-	if one.members[customerAccount].State != connect.MemberEnabled {
-		t.Errorf("the other one is %s", one.members[customerAccount].State)
+	if one.of(customerAccount).State != connect.MemberEnabled {
+		t.Errorf("the other one is %s", one.of(customerAccount).State)
 	}
 }
 
@@ -152,11 +135,11 @@ func TestAFailedAccountThatIsConnectedByNowIsLinked(t *testing.T) {
 	o.tried(t, with(goodMember(), connect.CheckOrganization, connect.Failed, connect.CodeOrganizationMismatch))
 	receive(t, u, o.report(t, connect.RequestDelete, customerAccount, 1, "r2"))
 	known := in(t, connect.StatusEnabled)
-	o.connections[known.ID()] = known
+	o.Put(known)
 	if reply := receive(t, u, o.report(t, connect.RequestCreate, customerAccount, 2, "r3")); reply == nil || !reply.OK {
 		t.Fatalf("%+v", reply)
 	}
-	if m := o.members[customerAccount]; m.State != connect.MemberLinked || m.ConnectionID != known.ID() {
+	if m := o.of(customerAccount); m.State != connect.MemberLinked || m.ConnectionID != known.ID() {
 		t.Errorf("%+v", m)
 	}
 }
@@ -179,8 +162,8 @@ func TestOneEnrolmentServesAnAccount(t *testing.T) {
 		n := 0
 		own := func(rt *rapid.T) (connect.Connection, bool) {
 			i := rapid.IntRange(0, len(all)-1).Draw(rt, "whose")
-			c, ok := first.connections[all[i].members[customerAccount].Own]
-			return c, ok
+			c := first.Get(all[i].of(customerAccount).Own)
+			return c, c.ID() != ""
 		}
 		rt.Repeat(map[string]func(*rapid.T){
 			"a stack reports": func(rt *rapid.T) {
@@ -235,8 +218,8 @@ func TestOneEnrolmentServesAnAccount(t *testing.T) {
 func oneServes(t *rapid.T, first *organization, all []*organization) {
 	var serving []connect.ConnectionID
 	external := map[connect.ExternalID]bool{}
-	for id, c := range first.connections {
-		s := c.Snapshot()
+	for _, c := range first.All() {
+		s, id := c.Snapshot(), c.ID()
 		if _, err := connect.Restore(s); err != nil {
 			t.Fatal(err)
 		}
@@ -251,11 +234,11 @@ func oneServes(t *rapid.T, first *organization, all []*organization) {
 	if len(serving) > 1 {
 		t.Fatalf("%d connections serve the account", len(serving))
 	}
-	if holder, held := first.held[customerAccount]; held != (len(serving) == 1) || (held && serving[0] != holder) {
+	if holder, held := first.Dump()["account acme "+customerAccount].(connect.ConnectionID); held != (len(serving) == 1) || (held && serving[0] != holder) {
 		t.Fatalf("%v serve, %q holds the account", serving, holder)
 	}
 	for _, o := range all {
-		if m, ok := o.members[customerAccount]; ok && m.State == connect.MemberLinked && m.ConnectionID == m.Own {
+		if m := o.of(customerAccount); m.State == connect.MemberLinked && m.ConnectionID == m.Own {
 			t.Fatalf("linked to itself: %+v", m)
 		}
 	}
