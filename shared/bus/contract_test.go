@@ -20,6 +20,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"rolecall/shared/connect"
+	"rolecall/shared/storetest"
 )
 
 const (
@@ -101,7 +102,7 @@ const scopesTaken connect.EventType = "connection.scopes_changed-taken"
 // revocation is what becomes of one, as the use case commits it.
 func (l *life) revocation(c connect.Connection) {
 	l.Helper()
-	held := &keeper{connection: c}
+	held := storetest.New(c)
 	u := connect.Verifications{
 		Store: held, Verifier: connect.Verifier{Assumer: one{}}, Revoker: willing{}, Clock: func() time.Time { return noon.Add(2 * time.Hour) },
 	}
@@ -111,8 +112,8 @@ func (l *life) revocation(c connect.Connection) {
 	if err := u.Try(l.Context(), connect.VerifyJob{ConnectionID: c.ID(), Farewell: true}); err != nil {
 		l.Fatal(err)
 	}
-	for _, ch := range held.changes {
-		l.took(ch, nil)
+	for _, e := range held.Log() {
+		l.events[e.Type] = e
 	}
 }
 
@@ -126,27 +127,6 @@ func (willing) DenyOlder(context.Context, connect.Credentials, connect.RoleARN, 
 func (willing) AllowOlder(context.Context, connect.Credentials, connect.RoleARN, connect.Region) error {
 	return nil
 }
-
-// keeper is a store of one connection that remembers its changes.
-type keeper struct {
-	connection connect.Connection
-	changes    []connect.Change
-}
-
-func (k *keeper) Connection(context.Context, connect.ConnectionID) (connect.Connection, error) {
-	return k.connection, nil
-}
-
-func (k *keeper) Bare(context.Context, connect.ConnectionID) (connect.Connection, error) {
-	return k.connection, nil
-}
-
-func (k *keeper) Commit(_ context.Context, ch connect.Change) error {
-	k.connection, k.changes = ch.Connection(), append(k.changes, ch)
-	return nil
-}
-
-func (k *keeper) RecordCheck(context.Context, connect.ConnectionID, time.Time) error { return nil }
 
 func (l *life) tried(c connect.Connection, o connect.Outcome) connect.Connection {
 	l.Helper()
@@ -198,22 +178,10 @@ func outcome(v connect.Verdict, regions ...connect.Region) connect.Outcome {
 	return o
 }
 
-// one answers for a store with one enabled connection, and keeps the notes about it.
-type one struct {
-	connection connect.Connection
-	note       *connect.Event
-}
+// one is an account all of whose roles may be assumed.
+type one struct{}
 
-func (o one) Bare(context.Context, connect.ConnectionID) (connect.Connection, error) {
-	return o.connection, nil
-}
-
-func (o one) Note(_ context.Context, e connect.Event) error {
-	*o.note = e
-	return nil
-}
-
-func (o one) AssumeRole(context.Context, connect.AssumeRequest) (connect.Session, error) {
+func (one) AssumeRole(context.Context, connect.AssumeRequest) (connect.Session, error) {
 	return connect.Session{Account: "222222222222", Credentials: connect.Credentials{
 		AccessKeyID: "ASIA1", SecretAccessKey: connect.NewSecret("CANARY"), SessionToken: connect.NewSecret("CANARY"), Expires: noon,
 	}}, nil
@@ -267,15 +235,16 @@ func lived(t *testing.T) map[connect.EventType]connect.Event {
 	l.rechecked(down, outcome(connect.Passed), noon.Add(time.Hour))
 	revoked := l.took(c.Revoke(noon, "ada"))
 	l.revocation(revoked)
-	var note connect.Event
-	with := one{c, &note}
-	issuing := connect.Issuing{Clock: func() time.Time { return noon }, Store: with, Sessions: connect.SessionMaker{
-		Store: with, Assumer: with, Clock: func() time.Time { return noon }, EventID: func() string { return "evt_abc" },
+	held := storetest.New(c)
+	issuing := connect.Issuing{Clock: func() time.Time { return noon }, Store: held, Sessions: connect.SessionMaker{
+		Store: held, Assumer: one{}, Clock: func() time.Time { return noon }, EventID: func() string { return "evt_abc" },
 	}}
 	if _, err := issuing.Issue(t.Context(), connect.IssueRequest{Tenant: "acme", ID: string(id), Caller: "ada"}); err != nil {
 		t.Fatal(err)
 	}
-	l.events[note.Type] = note
+	for _, e := range held.Log() {
+		l.events[e.Type] = e
+	}
 	l.enrolled()
 	l.byKeys(id)
 	return l.events
@@ -284,9 +253,9 @@ func lived(t *testing.T) map[connect.EventType]connect.Event {
 // enrolled drives an organization's enrolment: made, an account linked that is connected already, its stack gone, revoked.
 func (l *life) enrolled() {
 	l.Helper()
-	w := &enrolments{life: l, connection: l.connected()}
+	held := storetest.New(l.connected())
 	u := connect.Enrolments{
-		Store: w, Clock: func() time.Time { return noon }, Random: rand.NewChaCha8([32]byte{8}),
+		Store: held, Clock: func() time.Time { return noon }, Random: rand.NewChaCha8([32]byte{8}),
 		Deployment: connect.Deployment{
 			Platform: connect.Platform{Partition: connect.PartitionAWS, Account: "111111111111"}, Regions: []connect.Region{"eu-west-1"},
 			Permissions: []connect.PermissionSet{{Name: "read-only"}}, OrganizationTemplate: connect.PublishedTemplate{URL: "https://templates.example.com/"},
@@ -297,7 +266,7 @@ func (l *life) enrolled() {
 		l.Fatal(err)
 	}
 	callbacks := connect.Callbacks{
-		Store: w, Clock: u.Clock, Account: "111111111111", Members: connect.Members{Store: w, Tokens: w, Random: u.Random},
+		Store: held, Clock: u.Clock, Account: "111111111111", Members: connect.Members{Store: held, Tokens: anyToken{}, Random: u.Random},
 	}
 	for request, kind := range []connect.RequestType{connect.RequestCreate, connect.RequestDelete} {
 		cb := l.callback(kind, connect.ResourceMember, stackTwo, "m"+strconv.Itoa(request))
@@ -308,6 +277,9 @@ func (l *life) enrolled() {
 	}
 	if err := u.Revoke(l.Context(), "acme", string(e.ID()), "ada"); err != nil {
 		l.Fatal(err)
+	}
+	for _, e := range held.Log() {
+		l.events[e.Type] = e
 	}
 }
 
@@ -325,58 +297,14 @@ func (l *life) connected() connect.Connection {
 	return apart.tried(apart.took(made.ReportRole(l.role(roleOne), noon, "ada")), outcome(connect.Passed, "eu-west-1"))
 }
 
-// enrolments is a store of one enrolment, to whose organization one account belongs that a connection serves already.
-type enrolments struct {
-	*life
-	connection connect.Connection
-	enrolment  connect.Enrolment
-	member     *connect.Member
-}
+// anyToken takes every token of an enrolment.
+type anyToken struct{}
 
-func (w *enrolments) Enrolment(context.Context, connect.EnrolmentID) (connect.Enrolment, error) {
-	return w.enrolment, nil
-}
-
-func (w *enrolments) CommitEnrolment(_ context.Context, ch connect.EnrolmentChange) error {
-	w.enrolment, w.events[ch.Event().Type] = ch.Enrolment(), ch.Event()
-	return nil
-}
-
-func (w *enrolments) Enrolments(context.Context, connect.TenantID, connect.EventQuery) (connect.Page[connect.Enrolment], error) {
-	return connect.Page[connect.Enrolment]{}, nil
-}
-
-func (w *enrolments) EnrolmentMembers(context.Context, connect.EnrolmentID, connect.EventQuery) (connect.Page[connect.Member], error) {
-	return connect.Page[connect.Member]{}, nil
-}
-
-func (w *enrolments) Membership(context.Context, connect.EnrolmentID, connect.StackID) (connect.Membership, error) {
-	return connect.Membership{Enrolment: w.enrolment, Member: w.member}, nil
-}
-
-func (w *enrolments) Serving(context.Context, connect.TenantID, connect.AccountID) (connect.Connection, bool, error) {
-	return w.connection, true, nil
-}
-
-func (w *enrolments) Admit(context.Context, connect.EnrolmentID, int) error { return nil }
-
-func (w *enrolments) CommitMember(_ context.Context, ch connect.MemberChange) error {
-	m := ch.Member()
-	w.member, w.events[ch.Event().Type] = &m, *ch.Event()
-	return nil
-}
-
-func (w *enrolments) ConnectionAndFence(context.Context, connect.ConnectionID, connect.StackID) (connect.Connection, connect.Fence, error) {
-	return w.connection, connect.Fence{}, nil
-}
-
-func (w *enrolments) Commit(context.Context, connect.Change) error { return nil }
-
-func (w *enrolments) EnrolmentToken(context.Context, connect.EnrolmentID) (connect.Secret, error) {
+func (anyToken) EnrolmentToken(context.Context, connect.EnrolmentID) (connect.Secret, error) {
 	return connect.NewSecret("e.token"), nil
 }
 
-func (w *enrolments) ProveEnrolment(context.Context, connect.EnrolmentID, connect.Secret) error {
+func (anyToken) ProveEnrolment(context.Context, connect.EnrolmentID, connect.Secret) error {
 	return nil
 }
 

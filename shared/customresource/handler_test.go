@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"rolecall/shared/connect"
+	"rolecall/shared/storetest"
 )
 
 // receiver answers by connection id.
@@ -269,37 +270,6 @@ func TestLogHasNoSecret(t *testing.T) {
 	}
 }
 
-// store keeps one connection and its stacks' fences, as the domain's port asks.
-type store struct {
-	mu     sync.Mutex
-	c      connect.Connection
-	fences map[connect.StackID]connect.Fence
-	writes int
-}
-
-func (s *store) ConnectionAndFence(_ context.Context, id connect.ConnectionID, stack connect.StackID) (connect.Connection, connect.Fence, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.c.ID() != id {
-		return connect.Connection{}, connect.Fence{}, connect.ErrNotFound
-	}
-	return s.c, s.fences[stack], nil
-}
-
-func (s *store) Commit(_ context.Context, ch connect.Change) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.c.Version() != ch.Expect() {
-		return connect.ErrConflict
-	}
-	s.c = ch.Connection()
-	s.writes++
-	if f := ch.Fence(); f != nil {
-		s.fences[f.StackID] = *f
-	}
-	return nil
-}
-
 type tokens struct{}
 
 func (tokens) Token(context.Context, connect.ConnectionID, int) (connect.Secret, error) {
@@ -328,7 +298,7 @@ func (j *jobs) Verify(_ context.Context, job connect.VerifyJob, _ time.Duration)
 // journey is the handler in front of the domain itself.
 type journey struct {
 	bench
-	store *store
+	store *storetest.Memory
 	jobs  *jobs
 }
 
@@ -338,12 +308,14 @@ func newJourney(t *testing.T) journey {
 	made := connect.Create(connect.NewConnection{
 		TenantID: "acme", Name: "a", Partition: connect.PartitionAWS, DefaultRegion: "eu-west-1", Permissions: "read-only", By: "anna",
 	}, connectionID, connect.NewExternalID(), now)
-	j := journey{bench: newBench(nil), jobs: &jobs{}, store: &store{c: made.Connection(), fences: map[connect.StackID]connect.Fence{}}}
+	j := journey{bench: newBench(nil), jobs: &jobs{}, store: storetest.New(made.Connection())}
 	j.h.Receiver = connect.Callbacks{
 		Store: j.store, Tokens: tokens{}, Jobs: j.jobs, Clock: func() time.Time { return now.Add(time.Minute) }, Account: "111111111111",
 	}
 	return j
 }
+
+func (j journey) connection() connect.Connection { return j.store.Get(connectionID) }
 
 // step delivers one request and gives the answer that it led to, if any.
 func (j journey) step(t *testing.T, change, properties map[string]any) *given {
@@ -378,12 +350,13 @@ func TestEveryRefusalReachesTheStack(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			j := newJourney(t)
+			before := j.store.Dump()
 			got := j.step(t, nil, c.properties)
 			if got == nil || got.OK || got.Code != c.code || got.PhysicalID == "" {
 				t.Errorf("answer %+v, want %s", got, c.code)
 			}
-			if j.store.writes != 0 || len(j.jobs.got) != 0 {
-				t.Error("something was written")
+			if changed := before.Diff(j.store.Dump()); changed != "" || len(j.jobs.got) != 0 {
+				t.Errorf("%d jobs, and this was written:\n%s", len(j.jobs.got), changed)
 			}
 			if got := j.step(t, map[string]any{"RequestType": "Delete", "PhysicalResourceId": "made-up", "RequestId": "2"}, c.properties); got == nil || !got.OK {
 				t.Errorf("Delete is answered %+v", got)
@@ -401,14 +374,14 @@ func TestRoleThatIsReportedIsTriedAndAnsweredLater(t *testing.T) {
 	if to == nil || to.PhysicalID != connectionID || to.URL.Reveal() != goodURL || to.RequestID != "9f8e7d6c-0000" {
 		t.Errorf("the job replies to %+v", to)
 	}
-	if s := j.store.c.Snapshot(); s.AccountID != "012345678901" || s.Stack.TemplateVersion != "1.0.0" {
+	if s := j.connection().Snapshot(); s.AccountID != "012345678901" || s.Stack.TemplateVersion != "1.0.0" {
 		t.Errorf("account %s, template %s", s.AccountID, s.Stack.TemplateVersion)
 	}
 	for range 1000 { // SNS and SQS both deliver at least once
 		j.step(t, nil, nil)
 	}
-	if j.store.writes != 1 || len(j.jobs.got) != 1 {
-		t.Errorf("%d writes, %d jobs", j.store.writes, len(j.jobs.got))
+	if len(j.store.Log()) != 1 || len(j.jobs.got) != 1 {
+		t.Errorf("%d writes, %d jobs", len(j.store.Log()), len(j.jobs.got))
 	}
 }
 
@@ -417,7 +390,7 @@ func TestUpdateWithANewRoleIsTried(t *testing.T) {
 	j.step(t, nil, nil)
 	other := "arn:aws:iam::012345678901:role/Other"
 	j.step(t, map[string]any{"RequestType": "Update", "RequestId": "2", "PhysicalResourceId": connectionID}, map[string]any{"RoleArn": other})
-	if v, ok := j.store.c.Trial(); !ok || v.RoleARN.String() != other || len(j.jobs.got) != 2 {
+	if v, ok := j.connection().Trial(); !ok || v.RoleARN.String() != other || len(j.jobs.got) != 2 {
 		t.Errorf("trial %+v, %d jobs", v, len(j.jobs.got))
 	}
 }
@@ -430,19 +403,19 @@ func TestDeleteOfAnotherStackChangesNothing(t *testing.T) {
 		"another stack of the account": {"RequestType": "Delete", "RequestId": "3", "StackId": foreign, "PhysicalResourceId": connectionID},
 		"a stack of another account":   {"RequestType": "Delete", "RequestId": "4", "StackId": strings.Replace(foreign, "0123", "9123", 1)},
 	} {
-		if got := j.step(t, change, nil); got == nil || !got.OK || j.store.c.Status() != connect.StatusVerifying {
-			t.Errorf("%s: %+v, connection %s", name, got, j.store.c.Status())
+		if got := j.step(t, change, nil); got == nil || !got.OK || j.connection().Status() != connect.StatusVerifying {
+			t.Errorf("%s: %+v, connection %s", name, got, j.connection().Status())
 		}
 	}
-	if got := j.step(t, map[string]any{"RequestType": "Delete", "RequestId": "5"}, nil); got == nil || !got.OK || j.store.c.Status() != connect.StatusDisconnected {
-		t.Errorf("its own stack: %+v, connection %s", got, j.store.c.Status())
+	if got := j.step(t, map[string]any{"RequestType": "Delete", "RequestId": "5"}, nil); got == nil || !got.OK || j.connection().Status() != connect.StatusDisconnected {
+		t.Errorf("its own stack: %+v, connection %s", got, j.connection().Status())
 	}
 }
 
 func TestStackStartedIsAnsweredAtOnce(t *testing.T) {
 	j := newJourney(t)
 	got := j.step(t, map[string]any{"ResourceType": "Custom::RolecallStackStarted", "LogicalResourceId": "StackStarted"}, map[string]any{"RoleArn": nil, "TemplateVersion": nil})
-	if got == nil || !got.OK || got.PhysicalID != connectionID || j.store.writes != 1 {
-		t.Errorf("%+v, %d writes", got, j.store.writes)
+	if got == nil || !got.OK || got.PhysicalID != connectionID || len(j.store.Log()) != 1 {
+		t.Errorf("%+v, %d writes", got, len(j.store.Log()))
 	}
 }
