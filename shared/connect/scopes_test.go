@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"reflect"
 	"slices"
@@ -12,6 +11,7 @@ import (
 	"testing"
 
 	"rolecall/shared/connect"
+	"rolecall/shared/storetest"
 )
 
 func scope(text string) connect.Scope {
@@ -137,22 +137,17 @@ func TestTakingScopesOver(t *testing.T) {
 	}
 }
 
-// places is a store that knows where connections apply, and counts how often it is asked.
-type places struct {
-	held  map[connect.Scope]connect.Connection
-	asked int
-	fail  error
-}
-
-func (p *places) Scoped(_ context.Context, _ connect.TenantID, scopes []connect.Scope) (map[connect.Scope]connect.Connection, error) {
-	p.asked++
-	found := maps.Clone(p.held)
-	maps.DeleteFunc(found, func(s connect.Scope, _ connect.Connection) bool { return !slices.Contains(scopes, s) })
-	return found, p.fail
+// applying is the connection with these scopes, and an id that its status tells.
+func applying(t testing.TB, c connect.Connection, scopes ...connect.Scope) connect.Connection {
+	t.Helper()
+	s := c.Snapshot()
+	s.ID = must[connect.ConnectionID](t)(connect.NewConnectionID(noon, rand.NewChaCha8([32]byte{4, s.Status[0], s.Status[1]})))
+	s.Scopes = scopes
+	return must[connect.Connection](t)(connect.Restore(s))
 }
 
 func TestEffective(t *testing.T) {
-	good, bad := in(t, connect.StatusEnabled), in(t, connect.StatusDegraded)
+	good, bad := applying(t, in(t, connect.StatusEnabled)), applying(t, in(t, connect.StatusDegraded))
 	everything := connect.EffectiveQuery{Project: "p", Environment: "e", Architecture: "a"}
 	strict := everything
 	strict.Strict = true
@@ -176,10 +171,11 @@ func TestEffective(t *testing.T) {
 		{"strictly, and usable", map[string]connect.Connection{"organization": good}, strict, "architecture a none, environment e none, project p none, organization matched"},
 	} {
 		t.Run(test.what, func(t *testing.T) {
-			p := &places{held: map[connect.Scope]connect.Connection{}}
+			scopes := map[connect.ConnectionID][]connect.Scope{}
 			for s, c := range test.held {
-				p.held[scope(s)] = c
+				scopes[c.ID()] = append(scopes[c.ID()], scope(s))
 			}
+			p := storetest.New(applying(t, good, scopes[good.ID()]...), applying(t, bad, scopes[bad.ID()]...))
 			c, m, err := connect.Resolver{Store: p}.Effective(context.Background(), "acme", test.q)
 			var looked []string
 			for _, k := range m.LookedAt {
@@ -191,8 +187,8 @@ func TestEffective(t *testing.T) {
 			if got := strings.Join(looked, ", "); got != test.looked {
 				t.Errorf("looked at %s, want %s", got, test.looked)
 			}
-			if p.asked != 1 {
-				t.Errorf("%d questions to the store", p.asked)
+			if p.Calls() != 1 {
+				t.Errorf("%d questions to the store", p.Calls())
 			}
 			if strings.HasSuffix(test.looked, "matched") {
 				if err != nil || c.Status() != connect.StatusEnabled || m.Scope != m.LookedAt[len(m.LookedAt)-1].Scope {
@@ -216,17 +212,17 @@ func TestEffective(t *testing.T) {
 // A connection in any status but enabled is never the answer.
 func TestEffectiveIsEnabled(t *testing.T) {
 	for _, status := range connect.Statuses() {
-		p := &places{held: map[connect.Scope]connect.Connection{scope("organization"): in(t, status)}}
+		p := storetest.New(applying(t, in(t, status), scope("organization")))
 		_, _, err := connect.Resolver{Store: p}.Effective(context.Background(), "acme", connect.EffectiveQuery{})
 		if (err == nil) != (status == connect.StatusEnabled) {
 			t.Errorf("%s: %v", status, err)
 		}
 	}
-	p := &places{}
-	if _, _, err := (connect.Resolver{Store: p}).Effective(context.Background(), "acme", connect.EffectiveQuery{Project: "a b"}); !errors.Is(err, &connect.Error{Code: connect.CodeScopeInvalid}) || p.asked != 0 {
-		t.Errorf("%v, %d questions", err, p.asked)
+	p := storetest.New()
+	if _, _, err := (connect.Resolver{Store: p}).Effective(context.Background(), "acme", connect.EffectiveQuery{Project: "a b"}); !errors.Is(err, &connect.Error{Code: connect.CodeScopeInvalid}) || p.Calls() != 0 {
+		t.Errorf("%v, %d questions", err, p.Calls())
 	}
-	p.fail = connect.ErrConflict
+	p.Before(func(string) error { return connect.ErrConflict })
 	if _, _, err := (connect.Resolver{Store: p}).Effective(context.Background(), "acme", connect.EffectiveQuery{}); !errors.Is(err, connect.ErrConflict) {
 		t.Error(err)
 	}

@@ -9,15 +9,12 @@ import (
 	"time"
 
 	"rolecall/shared/connect"
+	"rolecall/shared/storetest"
 )
 
-// calendar is a store of which only the sweep's part is there.
+// calendar is a store that tells which minutes and slots it is asked for, and the queue of what was due then.
 type calendar struct {
-	cursor time.Time
-	slots  map[int][]connect.ConnectionID
-	due    map[time.Time][]connect.ConnectionID
-	page   int
-
+	*storetest.Memory
 	minutes []time.Time // asked for
 	asked   map[int]int // of each slot
 	jobs    [][]connect.ConnectionID
@@ -25,36 +22,16 @@ type calendar struct {
 	failAt  int // the job that the queue refuses, from 1; 0 is none
 }
 
-func (c *calendar) Cursor(context.Context) (time.Time, error) { return c.cursor, nil }
-
-func (c *calendar) Advance(_ context.Context, from, to time.Time) error {
-	if !c.cursor.Equal(from) {
-		return connect.ErrConflict
-	}
-	c.cursor = to
-	return nil
-}
-
-func (c *calendar) Due(_ context.Context, minute time.Time, cursor string) (connect.Page[connect.ConnectionID], error) {
+func (c *calendar) Due(ctx context.Context, minute time.Time, cursor string) (connect.Page[connect.ConnectionID], error) {
 	if cursor == "" {
 		c.minutes = append(c.minutes, minute)
 	}
-	return c.pageOf(c.due[minute], cursor), nil
+	return c.Memory.Due(ctx, minute, cursor)
 }
 
-func (c *calendar) InSlot(_ context.Context, slot int, cursor string) (connect.Page[connect.ConnectionID], error) {
+func (c *calendar) InSlot(ctx context.Context, slot int, cursor string) (connect.Page[connect.ConnectionID], error) {
 	c.asked[slot]++
-	return c.pageOf(c.slots[slot], cursor), nil
-}
-
-func (c *calendar) pageOf(all []connect.ConnectionID, cursor string) (p connect.Page[connect.ConnectionID]) {
-	from := slices.Index(all, connect.ConnectionID(cursor)) + 1
-	to := min(from+c.page, len(all))
-	p.Items = all[from:to]
-	if to < len(all) {
-		p.Next = string(all[to-1])
-	}
-	return p
+	return c.Memory.InSlot(ctx, slot, cursor)
 }
 
 func (c *calendar) Sweep(_ context.Context, ids []connect.ConnectionID, d time.Duration) error {
@@ -66,19 +43,35 @@ func (c *calendar) Sweep(_ context.Context, ids []connect.ConnectionID, d time.D
 	return nil
 }
 
-func newCalendar(cursor time.Time) *calendar {
-	return &calendar{
-		cursor: cursor, page: 1000, slots: map[int][]connect.ConnectionID{}, due: map[time.Time][]connect.ConnectionID{},
-		asked: map[int]int{},
+func newCalendar(t testing.TB, cursor time.Time, cs ...connect.Connection) *calendar {
+	t.Helper()
+	c := &calendar{Memory: storetest.New(cs...), asked: map[int]int{}}
+	if err := c.Advance(t.Context(), time.Time{}, cursor); err != nil {
+		t.Fatal(err)
 	}
+	return c
 }
 
-func ids(n int) []connect.ConnectionID {
-	out := make([]connect.ConnectionID, n)
-	for i := range out {
-		out[i] = connect.ConnectionID(fmt.Sprint("conn_", i))
+// inSlot are n connections that serve, of one slot; no two calls with different numbers have one in common.
+func inSlot(t testing.TB, number, slot, n int) (cs []connect.Connection) {
+	t.Helper()
+	s := in(t, connect.StatusEnabled).Snapshot()
+	for i := 0; len(cs) < n; i++ {
+		if s.ID = connect.ConnectionID(fmt.Sprintf("conn_%06d%020d", number, i)); connect.Slot(s.ID) == slot {
+			cs = append(cs, must[connect.Connection](t)(connect.Restore(s)))
+		}
 	}
-	return out
+	return cs
+}
+
+// slotAt is the slot whose turn is in a minute, once a day.
+func slotAt(minute time.Time) int { return connect.SlotsAt(minute, 24*time.Hour)[0] }
+
+func idsOf(cs []connect.Connection) (ids []connect.ConnectionID) {
+	for _, c := range cs {
+		ids = append(ids, c.ID())
+	}
+	return ids
 }
 
 func (c *calendar) sweeping(now *time.Time, interval time.Duration, jitter float64) connect.Sweeping {
@@ -91,20 +84,18 @@ func (c *calendar) sweeping(now *time.Time, interval time.Duration, jitter float
 func TestMissedMinutesAreCaughtUp(t *testing.T) {
 	const missed = 150
 	now := noon.Add(missed * time.Minute)
-	c := newCalendar(noon)
-	all := ids(missed)
-	for i, id := range all {
-		minute := noon.Add(time.Duration(i+1) * time.Minute)
-		slot := connect.SlotsAt(minute, 24*time.Hour)[0]
-		c.slots[slot] = append(c.slots[slot], id)
+	var all []connect.Connection
+	for i := range missed {
+		all = append(all, inSlot(t, i, slotAt(noon.Add(time.Duration(i+1)*time.Minute)), 1)...)
 	}
+	c := newCalendar(t, noon, all...)
 	u := c.sweeping(&now, 24*time.Hour, 0)
 	for i, want := range []int{60, 60, 30, 0} {
 		if n, err := u.Tick(t.Context()); err != nil || n != want {
 			t.Errorf("tick %d queued %d, %v; want %d", i, n, err, want)
 		}
 	}
-	if got := slices.Concat(c.jobs...); !slices.Equal(got, all) {
+	if got := slices.Concat(c.jobs...); !slices.Equal(got, idsOf(all)) {
 		t.Errorf("queued %d connections: %v", len(got), got)
 	}
 	for i, m := range c.minutes {
@@ -123,8 +114,7 @@ func TestMissedMinutesAreCaughtUp(t *testing.T) {
 func TestTheIntervalIsTheDeployments(t *testing.T) {
 	for interval, want := range map[time.Duration]int{24 * time.Hour: 1, 6 * time.Hour: 4, time.Hour: 24} {
 		now := noon
-		c := newCalendar(noon)
-		c.slots[77] = ids(1)
+		c := newCalendar(t, noon, inSlot(t, 0, 77, 1)...)
 		u := c.sweeping(&now, interval, 0)
 		for now.Before(noon.Add(24 * time.Hour)) {
 			now = now.Add(time.Minute)
@@ -139,13 +129,17 @@ func TestTheIntervalIsTheDeployments(t *testing.T) {
 }
 
 func TestJobsAreBatchedAndSpread(t *testing.T) {
+	all := inSlot(t, 0, slotAt(noon.Add(time.Minute)), 700)
+	pending := other(t, "due").Snapshot()
+	pending.Launches[0].ExpiresAt, pending.UpdatedAt = noon.Add(time.Minute), noon
+	for i := range 30 {
+		pending.ID = connect.ConnectionID(fmt.Sprintf("conn_%026d", i))
+		all = append(all, must[connect.Connection](t)(connect.Restore(pending)))
+	}
 	for _, jitter := range []float64{-1, 0, 1} {
 		now := noon.Add(time.Minute)
-		c := newCalendar(noon)
-		c.page = 250
-		all := ids(730)
-		c.due[now] = all[:30]
-		c.slots[connect.SlotsAt(now, 24*time.Hour)[0]] = all[30:]
+		c := newCalendar(t, noon, all...)
+		c.IDPage = 250
 		if n, err := c.sweeping(&now, 24*time.Hour, jitter).Tick(t.Context()); err != nil || n != len(all) {
 			t.Fatal(n, err)
 		}
@@ -169,12 +163,10 @@ func TestJobsAreBatchedAndSpread(t *testing.T) {
 
 // Wherever the queue fails, the next tick queues that minute again and leaves nobody out.
 func TestATickGoesOnWhereItFailed(t *testing.T) {
+	all := append(inSlot(t, 1, slotAt(noon.Add(time.Minute)), 300), inSlot(t, 2, slotAt(noon.Add(2*time.Minute)), 300)...)
 	for at := 1; at <= 6; at++ {
 		now := noon.Add(2 * time.Minute)
-		c := newCalendar(noon)
-		all := ids(600)
-		c.slots[connect.SlotsAt(noon.Add(time.Minute), 24*time.Hour)[0]] = all[:300]
-		c.slots[connect.SlotsAt(now, 24*time.Hour)[0]] = all[300:]
+		c := newCalendar(t, noon, all...)
 		c.failAt = at
 		u := c.sweeping(&now, 24*time.Hour, 0)
 		if _, err := u.Tick(t.Context()); err == nil {

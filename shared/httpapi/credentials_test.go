@@ -46,11 +46,9 @@ func (w *world) mustHaveNoSecret() {
 		if strings.Contains(w.log.String(), secret) {
 			w.t.Errorf("%s in the log", secret)
 		}
-		for _, events := range w.store.events {
-			for _, e := range events {
-				if text := fmt.Sprint(e); strings.Contains(text, secret) {
-					w.t.Errorf("%s in event %s", secret, text)
-				}
+		for _, e := range w.store.Log() {
+			if text := fmt.Sprint(e); strings.Contains(text, secret) {
+				w.t.Errorf("%s in event %s", secret, text)
 			}
 		}
 	}

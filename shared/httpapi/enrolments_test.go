@@ -3,65 +3,12 @@ package httpapi
 import (
 	"context"
 	"encoding/json"
-	"maps"
-	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"rolecall/shared/connect"
 )
-
-// enrolments is a store of enrolments in maps.
-type enrolmentMemory struct {
-	mu      sync.Mutex
-	all     map[connect.EnrolmentID]connect.Enrolment
-	members map[connect.EnrolmentID][]connect.Member
-}
-
-func (m *enrolmentMemory) Enrolment(_ context.Context, id connect.EnrolmentID) (connect.Enrolment, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if e, ok := m.all[id]; ok {
-		return e, nil
-	}
-	return connect.Enrolment{}, connect.ErrEnrolmentNotFound
-}
-
-func (m *enrolmentMemory) CommitEnrolment(_ context.Context, ch connect.EnrolmentChange) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	id := ch.Enrolment().ID()
-	if m.all[id].Snapshot().Version != ch.Expect() {
-		return connect.ErrConflict
-	}
-	m.all[id] = ch.Enrolment()
-	return nil
-}
-
-func (m *enrolmentMemory) Enrolments(_ context.Context, tenant connect.TenantID, _ connect.EventQuery) (connect.Page[connect.Enrolment], error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	var page connect.Page[connect.Enrolment]
-	for _, id := range slices.Sorted(maps.Keys(m.all)) {
-		if m.all[id].Snapshot().TenantID == tenant {
-			page.Items = append(page.Items, m.all[id])
-		}
-	}
-	slices.Reverse(page.Items)
-	return page, nil
-}
-
-func (m *enrolmentMemory) EnrolmentMembers(_ context.Context, id connect.EnrolmentID, _ connect.EventQuery) (connect.Page[connect.Member], error) {
-	return connect.Page[connect.Member]{Items: m.members[id]}, nil
-}
-
-// retryStore is both stores, as Retries needs them.
-type retryStore struct {
-	*memory
-	*enrolmentMemory
-}
 
 func (t *tokens) EnrolmentToken(_ context.Context, id connect.EnrolmentID) (connect.Secret, error) {
 	t.made++
@@ -105,12 +52,14 @@ func TestAnEnrolmentsLife(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.enrolments.members[id] = []connect.Member{
+	for _, m := range []connect.Member{
 		{EnrolmentID: id, AccountID: "222222222222", ConnectionID: "conn_1", Own: "conn_1", State: connect.MemberEnabled, StackID: stack, UpdatedAt: w.now},
 		{
 			EnrolmentID: id, AccountID: "333333333333", ConnectionID: "conn_2", Own: "conn_2", State: connect.MemberFailed, RolledBack: true, UpdatedAt: w.now,
 			Reason: connect.Reason{Code: connect.CodeOrganizationDenied, Message: "not there", Fix: "Leave."},
 		},
+	} {
+		w.store.PutMember(m)
 	}
 	var read Enrolment
 	if err := json.Unmarshal([]byte(w.want(ask{method: "GET", path: "/v1/enrolments/" + made.ID}, 200).raw), &read); err != nil {

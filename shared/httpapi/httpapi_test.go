@@ -24,12 +24,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"rolecall/shared/connect"
+	"rolecall/shared/storetest"
 )
 
 // world is both functions over one store, one customer's account and one clock.
 type world struct {
 	t       *testing.T
-	store   *memory
+	store   *storetest.Memory
 	account *account
 	queue   *queue
 	tokens  *tokens
@@ -41,9 +42,10 @@ type world struct {
 	apiParts    APIParts
 	brokerParts BrokerParts
 	doc         *huma.OpenAPI
-	// enrolments lie in a store of their own here.
-	enrolments *enrolmentMemory
 }
+
+// fail has every call of the store answer with err; nil has it work again.
+func (w *world) fail(err error) { w.store.Before(func(string) error { return err }) }
 
 type syncBuffer struct {
 	mu sync.Mutex
@@ -70,11 +72,8 @@ const (
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{
-		t: t, store: newMemory(), queue: &queue{}, tokens: &tokens{}, log: &syncBuffer{},
+		t: t, store: storetest.New(), queue: &queue{}, tokens: &tokens{}, log: &syncBuffer{},
 		now: time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC),
-		enrolments: &enrolmentMemory{
-			all: map[connect.EnrolmentID]connect.Enrolment{}, members: map[connect.EnrolmentID][]connect.Member{},
-		},
 	}
 	clock := func() time.Time { return w.now }
 	w.account = &account{now: clock, trust: canaryTrust}
@@ -93,7 +92,7 @@ func newWorld(t *testing.T) *world {
 	w.apiParts = APIParts{
 		Connections: connect.Connections{Store: w.store, Scopes: w.store, Deployment: deployment, Clock: clock, Random: rand.Reader},
 		Intakes:     connect.Intakes{Store: w.store, Deployment: deployment, Clock: clock, Random: rand.Reader},
-		Enrolments:  connect.Enrolments{Store: w.enrolments, Deployment: deployment, Clock: clock, Random: rand.Reader},
+		Enrolments:  connect.Enrolments{Store: w.store, Deployment: deployment, Clock: clock, Random: rand.Reader},
 		Tokens:      w.tokens, EnrolmentTokens: w.tokens, Issuer: "https://login.example.com/", Log: log,
 	}
 	maker := connect.SessionMaker{Store: w.store, Assumer: w.account, Clock: clock, EventID: rand.Text}
@@ -112,7 +111,7 @@ func newWorld(t *testing.T) *world {
 		},
 		Issuing:    issuing,
 		SignIns:    connect.SignIns{Issuing: issuing, Maker: maker, Federation: w.account, Partition: connect.PartitionAWS},
-		Retries:    connect.Retries{Store: retryStore{w.store, w.enrolments}, Jobs: w.queue, Deployment: deployment, Clock: clock},
+		Retries:    connect.Retries{Store: w.store, Jobs: w.queue, Deployment: deployment, Clock: clock},
 		Deployment: deployment, Tokens: w.tokens, Log: log, Patience: time.Nanosecond,
 	}
 	w.compose()
@@ -291,7 +290,7 @@ func isLegacy(path string) bool { return strings.HasPrefix(path, "/api/account/"
 
 func (w *world) refused(a ask, status int, code connect.Code) Problem {
 	w.t.Helper()
-	before := w.store.count()
+	before := w.store.Dump()
 	if isLegacy(a.path) && status != 405 {
 		return Problem{Detail: read[LegacyError](w.t, w.want(a, status)).Error} // all that such an error says
 	}
@@ -299,8 +298,8 @@ func (w *world) refused(a ask, status int, code connect.Code) Problem {
 	if p.Code != code || p.Status != status || p.Title != http.StatusText(status) || p.Detail == "" {
 		w.t.Errorf("%s %s → %+v, want code %s", a.method, a.path, p, code)
 	}
-	if w.store.count() != before {
-		w.t.Errorf("%s %s was refused and written all the same", a.method, a.path)
+	if changed := before.Diff(w.store.Dump()); changed != "" {
+		w.t.Errorf("%s %s was refused and written all the same:\n%s", a.method, a.path, changed)
 	}
 	return p
 }
@@ -417,7 +416,7 @@ func TestBadBodiesAreRefusedAndNothingIsWritten(t *testing.T) {
 		})
 	}
 	w.t = t
-	if n := len(w.store.connections); n != 0 {
+	if n := len(w.store.All()); n != 0 {
 		t.Errorf("%d connections were made", n)
 	}
 	w.want(typed(`{"name":"good"}`, "Application/JSON; charset=UTF-8"), 201)
@@ -814,7 +813,7 @@ func TestOtherTenantsConnectionsDoNotExist(t *testing.T) {
 			t.Errorf("answers differ:\n%s\n%s", bodies[0], b)
 		}
 	}
-	if got := w.store.connections[connect.ConnectionID(mine)]; got.Status() != connect.StatusEnabled {
+	if got := w.store.Get(connect.ConnectionID(mine)); got.Status() != connect.StatusEnabled {
 		t.Errorf("the connection is %s", got.Status())
 	}
 }
@@ -885,7 +884,7 @@ func TestEveryRouteFailsClosed(t *testing.T) {
 func TestFailuresSayNothingOfTheirCause(t *testing.T) {
 	w := newWorld(t)
 	c := w.enabled("a")
-	w.store.fail = errors.New("dynamodb: secret endpoint exploded")
+	w.fail(errors.New("dynamodb: secret endpoint exploded"))
 	p := w.refused(ask{method: "GET", path: "/v1/connections/" + c.ID, header: map[string]string{RequestIDHeader: "req-7"}}, 500, connect.CodeInternal)
 	if strings.Contains(p.Detail+p.Fix, "dynamodb") || p.RequestID != "req-7" {
 		t.Errorf("problem %+v", p)
@@ -893,12 +892,12 @@ func TestFailuresSayNothingOfTheirCause(t *testing.T) {
 	if !strings.Contains(w.log.String(), "secret endpoint exploded") || !strings.Contains(w.log.String(), `"requestId":"req-7"`) {
 		t.Error("the log does not tell the cause")
 	}
-	w.store.fail = connect.ErrConflict
+	w.fail(connect.ErrConflict)
 	res := w.want(ask{method: "POST", path: "/v1/connections/" + c.ID + "/launch"}, 503)
 	if res.Header.Get("Retry-After") != "1" {
 		t.Errorf("Retry-After %q", res.Header.Get("Retry-After"))
 	}
-	w.store.fail = nil
+	w.fail(nil)
 	w.account.set(func(a *account) { a.down = true })
 	if p := w.refused(ask{method: "GET", path: "/v1/connections/" + c.ID + "/credentials"}, 503, connect.CodeSTSUnavailable); strings.Contains(p.Detail, "dial") {
 		t.Errorf("problem %+v", p)
@@ -959,7 +958,7 @@ func TestLaunchThatCannotBeShownDoesNotHideTheVerdict(t *testing.T) {
 	w.account.set(func(a *account) { a.right, a.open = external, true })
 	w.now = w.now.Add(time.Second)
 	w.want(ask{method: "PUT", path: "/v1/connections/" + c.ID + "/role", body: `{"roleArn":"` + roleARN + `"}`}, 202)
-	if s := w.store.connections[connect.ConnectionID(c.ID)].Snapshot(); s.Checks[1].Reason.Code != connect.CodeExternalIDNotRequired {
+	if s := w.store.Get(connect.ConnectionID(c.ID)).Snapshot(); s.Checks[1].Reason.Code != connect.CodeExternalIDNotRequired {
 		t.Errorf("checks %+v", s.Checks)
 	}
 }

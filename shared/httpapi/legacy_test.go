@@ -73,15 +73,15 @@ func TestMultiCloudManagersOtherErrors(t *testing.T) {
 	if got := w.legacy("POST", "/add", `{"roleArn":"`+roleARN+`"}`, 500); !strings.HasPrefix(got, `{"error":"`) || strings.Contains(got, "dial tcp") {
 		t.Error(got)
 	}
-	w.store.fail = errors.New("a secret of the store")
+	w.fail(errors.New("a secret of the store"))
 	if got := w.legacy("GET", "/config", "", 500); got != `{"error":"something went wrong at our side"}` {
 		t.Error(got)
 	}
-	w.store.fail = connect.Unavailable(connect.CodeStoreUnavailable, "the store is down", errors.New("why"))
+	w.fail(connect.Unavailable(connect.CodeStoreUnavailable, "the store is down", errors.New("why")))
 	if got := w.legacy("GET", "/config", "", 500); got != `{"error":"the store is down"}` {
 		t.Error(got)
 	}
-	w.store.fail = nil
+	w.fail(nil)
 	for _, route := range []string{"GET /api/account/aws/config", "POST /api/account/aws/add"} {
 		method, path, _ := strings.Cut(route, " ")
 		for status, a := range map[int]ask{

@@ -15,6 +15,7 @@ func TestSessionsAreListed(t *testing.T) {
 	w.want(ask{method: "GET", path: path + "/credentials", subject: "svc"}, 200)
 	w.now = w.now.Add(10 * time.Minute)
 	w.want(ask{method: "POST", path: path + "/credentials", body: `{"durationSeconds":3600,"readOnly":true,"reason":"ticket 7"}`}, 200)
+	w.now = w.now.Add(time.Second)
 	w.want(ask{method: "POST", path: path + "/sign-in", body: `{}`}, 200)
 	page := read[Sessions](t, w.want(ask{method: "GET", path: path + "/sessions"}, 200))
 	if len(page.Items) != 3 || page.Items[0].Purpose != "console" || page.Items[1].Reason != "ticket 7" || page.Items[1].PolicyHash == "" ||

@@ -11,6 +11,9 @@ import (
 
 // A Memory is a store in memory. It is safe for concurrent use, and each call takes effect at one instant.
 type Memory struct {
+	// IDPage is how many ids are on a page of what is due; 0 for 1,000. To be set before the store is used.
+	IDPage int
+
 	mu      sync.Mutex
 	records map[key]any
 	log     []key // events and notes, in the order in which they were written

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -45,18 +46,16 @@ func (m *Memory) InSlot(ctx context.Context, slot int, cursor string) (connect.P
 	return m.ids(ctx, "InSlot", cursor, func(c connect.Connection) bool { return serves(c) && connect.Slot(c.ID()) == slot })
 }
 
-// idPage is how many ids are on a page.
-const idPage = 1000
-
 func (m *Memory) ids(ctx context.Context, op, cursor string, picks func(connect.Connection) bool) (connect.Page[connect.ConnectionID], error) {
 	return ask(ctx, m, op, func() (page connect.Page[connect.ConnectionID], err error) {
+		limit := cmp.Or(m.IDPage, 1000)
 		all, err := m.connections()
 		for _, c := range all {
 			if string(c.ID()) <= cursor || !picks(c) {
 				continue
 			}
-			if len(page.Items) == idPage {
-				page.Next = string(page.Items[idPage-1])
+			if len(page.Items) == limit {
+				page.Next = string(page.Items[limit-1])
 				break
 			}
 			page.Items = append(page.Items, c.ID())
