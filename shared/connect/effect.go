@@ -40,6 +40,9 @@ func (g standing) effect(r Callback, v *ReportVerdict, m maker) (effect, error) 
 	case stepKeep:
 		return changes(g.keep(r, m.now)), nil
 	case stepReturn:
+		if v != nil { // when it was reported it was another role than the two that the stack has now
+			return g.conclude(r, v, m)
+		}
 		return g.returns(r, m.now), nil
 	case stepReport:
 		return g.conclude(r, v, m)
@@ -126,7 +129,7 @@ func (g standing) keep(r Callback, now time.Time) Change {
 		}
 		s.bind(r)
 		s.Stack.proves(r.RoleARN)
-		if !c.serves(r.RoleARN) {
+		if v := s.Verification; !c.serves(r.RoleARN) && (v == nil || v.RoleARN != r.RoleARN) {
 			return // another role serves, whose permissions these are not
 		}
 		s.grant(c.granted(r), r.Grant.PolicyDigest)

@@ -208,25 +208,18 @@ func TestSetsOnOffer(t *testing.T) {
 		"": "", "read-only": "", "power-user": "", "Read-Only": connect.CodePermissionsInvalid, "read-only ": connect.CodePermissionsInvalid,
 		"administrator": connect.CodePermissionsInvalid, "custom": connect.CodePermissionsInvalid, "*": connect.CodePermissionsInvalid,
 	} {
-		store := storetest.New(created(t))
-		u := connect.Callbacks{
-			Store: store, Tokens: tokens{}, Jobs: &outbox{}, Clock: func() time.Time { return noon }, Account: platformAccount,
-			Offers: []connect.Permissions{"read-only", "power-user"},
-		}
+		st := newStage(created(t))
 		cb := callback(t, connect.RequestCreate, stackOne, "r1", 1)
-		r := connect.CallbackRequest{
-			Callback: cb, ConnectionID: string(created(t).ID()), Token: connect.NewSecret("1"), RoleARN: roleR1, PermissionSet: set,
-		}
-		reply := must[*connect.Reply](t)(u.Receive(context.Background(), r))
+		cb.Grant.Permissions = connect.Permissions(set)
 		var got connect.Code
-		if reply != nil {
-			got = reply.Reason.Code
+		if r := st.receive(t, cb); r != nil {
+			got = r.Reason.Code
 		}
 		if got != code {
 			t.Errorf("%q was told %q, want %q", set, got, code)
 		}
-		r.Callback.Type = connect.RequestDelete
-		if reply := must[*connect.Reply](t)(u.Receive(context.Background(), r)); !reply.OK {
+		cb.Type, cb.RequestID = connect.RequestDelete, "r2"
+		if r := st.receive(t, cb); !r.OK {
 			t.Errorf("%q stands in the way of a delete", set)
 		}
 	}

@@ -2,6 +2,7 @@ package connect_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"flag"
 	"fmt"
@@ -41,21 +42,22 @@ func TestMain(m *testing.M) {
 // A history is one connection's life under random commands: its stacks, its account and its callers do what they like,
 // messages come twice, and AWS fails now and then. Whatever happens, the invariants of a connection hold.
 type history struct {
-	t      *rapid.T
-	store  *storetest.Memory
-	out    *outbox
-	u      connect.Verifications
-	cbs    connect.Callbacks
-	issue  connect.Issuing
-	now    time.Time
-	id     connect.ConnectionID
-	name   connect.Name
-	trust  map[connect.RoleARN]string // what each role's trust asks for: "ours", "any", "none", or nothing of us
-	sts    string                     // "up", "down"
-	sent   []connect.CallbackRequest
-	n      int
-	fenced map[connect.StackID]bool
-	began  int64 // the version that it began with
+	t       *rapid.T
+	store   *storetest.Memory
+	out     *outbox
+	u       connect.Verifications
+	cbs     connect.Callbacks
+	reports connect.Reports
+	issue   connect.Issuing
+	now     time.Time
+	id      connect.ConnectionID
+	name    connect.Name
+	trust   map[connect.RoleARN]string // what each role's trust asks for: "ours", "any", "none", or nothing of us
+	sts     string                     // "up", "down"
+	sent    []connect.CallbackRequest
+	n       int
+	fenced  map[connect.StackID]bool
+	began   int64 // the version that it began with
 }
 
 func (h *history) AssumeRole(_ context.Context, r connect.AssumeRequest) (connect.Session, error) {
@@ -97,6 +99,10 @@ func (h *history) Launch(_ context.Context, _ connect.ConnectionID, s connect.Se
 	return n, nil
 }
 
+func (h *history) ProveEnrolment(context.Context, connect.EnrolmentID, connect.Secret) error {
+	return connect.Invalid(connect.CodeTokenInvalid, "no token of ours")
+}
+
 func newHistory(t *rapid.T, tb testing.TB) *history { return historyOf(t, created(tb)) }
 
 func historyOf(t *rapid.T, c connect.Connection) *history {
@@ -109,7 +115,14 @@ func historyOf(t *rapid.T, c connect.Connection) *history {
 		Store: h.store, Jobs: h.out, Sweeps: h.out, Answerer: h.out, Clock: clock, Jitter: func() float64 { return 0 },
 		Verifier: connect.Verifier{Platform: platform(), Assumer: h, Inspector: h, Clock: clock},
 	}
-	h.cbs = connect.Callbacks{Store: h.store, Tokens: h, Jobs: h.out, Clock: clock, Account: platformAccount, Offers: offered()}
+	settling := connect.Settling{Store: h.store, Jobs: h.out, Random: rand.Reader, Clock: clock}
+	h.cbs = connect.Callbacks{
+		Store: h.store, Tokens: h, Jobs: h.out, Answerer: h.out, Settling: settling, Clock: clock, Account: platformAccount, Offers: offered(),
+	}
+	h.reports = connect.Reports{
+		Store: h.store, Holders: h.store, Verifier: h.u.Verifier, Answerer: h.out, Jobs: h.out, Settling: settling, Clock: clock,
+		Jitter: h.u.Jitter, Limits: connect.ReportLimits{Store: h.store, Clock: clock},
+	}
 	h.issue = connect.Issuing{Clock: clock, Store: h.store, Sessions: connect.SessionMaker{Store: h.store, Assumer: h, Clock: clock, EventID: func() string { h.n++; return fmt.Sprint(h.n) }}}
 	return h
 }
@@ -125,9 +138,13 @@ func (h *history) drawRole(tb testing.TB) connect.RoleARN {
 
 func (h *history) receive(r connect.CallbackRequest) {
 	wasFenced, before := h.fenced[r.Callback.StackID], h.conn()
-	reply, err := h.cbs.Receive(context.Background(), r)
-	if err != nil {
+	answers := len(h.out.answers)
+	if err := h.cbs.Receive(context.Background(), r); err != nil {
 		h.t.Fatalf("callback: %v", err)
+	}
+	var reply *connect.Reply
+	if len(h.out.answers) > answers {
+		reply = &h.out.answers[answers]
 	}
 	if r.Callback.Type == connect.RequestDelete {
 		if reply == nil || !reply.OK {
@@ -187,8 +204,21 @@ func (h *history) commands(tb testing.TB) map[string]func(*rapid.T) {
 				t.Skip("none yet")
 			}
 			r := rapid.SampledFrom(h.sent).Draw(t, "request")
-			r.Redelivered = rapid.Bool().Draw(t, "redelivered")
 			h.receive(r)
+		},
+		"a report goes on": func(t *rapid.T) {
+			if len(h.out.reports) == 0 {
+				t.Skip("none yet")
+			}
+			j := rapid.SampledFrom(h.out.reports).Draw(t, "job") // also old ones
+			j.Redelivered = rapid.Bool().Draw(t, "redelivered")
+			wasFenced, version := h.fenced[j.Report.StackID], h.conn().Version()
+			if err := h.reports.Work(context.Background(), j); err != nil {
+				t.Fatal(err)
+			}
+			if wasFenced && h.conn().Version() != version {
+				t.Fatal("the report of a deleted stack changed the connection")
+			}
 		},
 		"a try is due": func(t *rapid.T) {
 			if len(h.out.jobs) == 0 {

@@ -57,7 +57,7 @@ func anotherAccountsSession(t *testing.T) {
 	c := in(t, connect.StatusEnabled)
 	i := newIssuer(c)
 	i.account = "333333333333"
-	got, err := i.Issue(context.Background(), connect.IssueRequest{Tenant: "acme", ID: string(c.ID()), Caller: "svc"})
+	got, err := i.Issue(context.Background(), connect.IssueRequest{Filter: connect.Unrestricted(), Tenant: "acme", ID: string(c.ID()), Caller: "svc"})
 	if !errors.Is(err, &connect.Error{Code: connect.CodeAccountMismatch}) || got.Credentials.AccessKeyID != "" || len(i.asked) != 1 || len(i.notes) != 0 {
 		t.Errorf("%v, %+v, %d records", err, got, len(i.notes))
 	}
@@ -69,7 +69,7 @@ func heldSessions(t *testing.T) {
 	other := c.Snapshot()
 	other.ID = "conn_00000000000000000000000001"
 	second := must[connect.Connection](t)(connect.Restore(other))
-	first := connect.IssueRequest{Tenant: "acme", ID: string(c.ID()), Caller: "svc"}
+	first := connect.IssueRequest{Filter: connect.Unrestricted(), Tenant: "acme", ID: string(c.ID()), Caller: "svc"}
 	for what, change := range map[string]func(r *connect.IssueRequest, i *issuer){
 		"one version of the connection": func(_ *connect.IssueRequest, i *issuer) {
 			ch, ok := c.Rechecked(with(good(noon), connect.CheckAssumeRole, connect.Failed, connect.CodeRoleNotAssumable), "ada", noon.Add(time.Hour))

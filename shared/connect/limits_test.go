@@ -69,17 +69,17 @@ func TestLeasesAreCheap(t *testing.T) {
 
 // Reads cost half as much, and each of a tenant's connections has a ration of its own where one is meant.
 func TestOtherRations(t *testing.T) {
-	clock, table := &handClock{}, &leases{taken: map[string]int{}}
+	clock, table := &handClock{}, storetest.New()
 	reads := &connect.Ration{Store: table, Clock: clock.now, Of: connect.RationedReads, PerMinute: 6000}
 	for range 5000 {
 		if err := reads.Admit(context.Background(), "acme"); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if table.writes != 50 {
-		t.Errorf("5000 reads cost %d writes", table.writes)
+	if n := table.Calls("Lease"); n != 50 {
+		t.Errorf("5000 reads cost %d writes", n)
 	}
-	revocations := &connect.Ration{Store: &leases{taken: map[string]int{}, each: true}, Clock: clock.now, Of: connect.RationedRevocations, PerMinute: 2}
+	revocations := &connect.Ration{Store: storetest.New(), Clock: clock.now, Of: connect.RationedRevocations, PerMinute: 2}
 	for _, id := range []connect.ConnectionID{"conn_1", "conn_2"} {
 		for range 2 {
 			if err := revocations.AdmitFor(context.Background(), "acme", id); err != nil {
@@ -141,7 +141,7 @@ func TestRestrictedCallers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	store.conns[c.ID()] = scoped.Connection()
+	store.Put(scoped.Connection())
 	maker := connect.SessionMaker{Store: store, Assumer: sts, Clock: issue.Clock, EventID: func() string { return "evt_3" }}
 	issue.Sessions = maker // so that each hand-out asks STS
 	signIns := connect.SignIns{Issuing: issue, Maker: maker, Federation: &federation{}, Partition: connect.PartitionAWS}

@@ -128,7 +128,7 @@ func (r *revoking) sweep() {
 	}
 }
 
-func (r *revoking) connection() connect.Connection { return r.store.conns[connect.ConnectionID(r.id)] }
+func (r *revoking) connection() connect.Connection { return r.store.Get(connect.ConnectionID(r.id)) }
 
 func (r *revoking) types() string {
 	var types []string

@@ -9,12 +9,12 @@ import (
 	"time"
 
 	"rolecall/shared/connect"
+	"rolecall/shared/storetest"
 )
 
-// A revokedStack is a connection whose stack was made by a template of a version, with the fence of the stack.
+// A revokedStack is a connection whose stack was made by a template of a version.
 type revokedStack struct {
 	*revoking
-	fence connect.Fence
 	board *policyBoard
 	sent  int
 }
@@ -23,12 +23,10 @@ func newRevokedStack(t *testing.T, version string) *revokedStack {
 	t.Helper()
 	report := callback(t, connect.RequestCreate, stackOne, "r1", 1)
 	report.TemplateVersion = version
-	d := created(t).Receive(connect.Fence{}, report, noon)
-	c := d.Change.Connection()
-	v, _ := c.Trial()
-	c = must[connect.Change](t)(c.Tried(v.Run, v.Attempt, good(noon), 0, noon)).Connection()
-	r := revokingOf(t, c)
-	return &revokedStack{revoking: r, fence: *d.Change.Fence(), board: r.board, sent: 1}
+	m := storetest.New(created(t))
+	settled(t, m, report, proven(good(noon)), noon)
+	r := revokingOf(t, m.All()[0])
+	return &revokedStack{revoking: r, board: r.board, sent: 1}
 }
 
 // says has the stack send one more request.
@@ -37,14 +35,11 @@ func (s *revokedStack) says(kind connect.RequestType, version string) {
 	s.sent++
 	r := callback(s.T, kind, stackOne, "r"+time.Duration(s.sent).String(), s.sent)
 	r.TemplateVersion = version
-	d := s.connection().Receive(s.fence, r, s.u.Clock())
-	if d.Change == nil || !d.Reply.OK {
-		s.Fatalf("%s: %+v", kind, d.Reply)
+	before := s.connection().Version()
+	settled(s.T, s.store, r, nil, s.u.Clock())
+	if s.connection().Version() == before {
+		s.Fatalf("%s changed nothing", kind)
 	}
-	if err := s.store.Commit(context.Background(), *d.Change); err != nil {
-		s.Fatal(err)
-	}
-	s.fence = *d.Change.Fence()
 }
 
 // deleted is the stack's Delete with what follows it.
@@ -65,15 +60,15 @@ func (s *revokedStack) lastDelay() time.Duration {
 	return s.out.delays[len(s.out.delays)-1]
 }
 
-func (s *revokedStack) newest() connect.Event { return s.store.events[len(s.store.events)-1] }
+func (s *revokedStack) newest() connect.Event { log := s.store.Log(); return log[len(log)-1] }
 
 // lifted is the event of the lift; the zero one where there is none.
 func (s *revokedStack) lifted() connect.Event {
-	i := slices.IndexFunc(s.store.events, func(e connect.Event) bool { return e.Type == connect.EventRevocationLifted })
+	i := slices.IndexFunc(s.store.Log(), func(e connect.Event) bool { return e.Type == connect.EventRevocationLifted })
 	if i < 0 {
 		return connect.Event{}
 	}
-	return s.store.events[i]
+	return s.store.Log()[i]
 }
 
 // What the customer denied by IAM's console stays denied, whatever becomes of our revocation.
@@ -146,8 +141,9 @@ func TestAStacksDeleteLifts(t *testing.T) {
 	foreign.revoke()
 	foreign.clock.move(10 * time.Minute)
 	r := callback(t, connect.RequestDelete, stackTwo, "x", 9)
-	if d := foreign.connection().Receive(connect.Fence{StackID: r.StackID}, r, foreign.clock.now()); d.Change != nil {
-		t.Errorf("another stack's Delete: %s", d.Change.Event().Type)
+	before := foreign.connection().Version()
+	if settled(t, foreign.store, r, nil, foreign.clock.now()); foreign.connection().Version() != before {
+		t.Errorf("another stack's Delete: %s", foreign.newest().Type)
 	}
 	if err := foreign.u.LiftForDelete(context.Background(), foreign.connection()); err != nil || foreign.board.removed != 0 {
 		t.Errorf("lifted before a Delete (%v)", err)
@@ -281,8 +277,8 @@ func TestDenyingAgainIsTriedAgain(t *testing.T) {
 	if s.sweep(); s.newest().Type != connect.EventSessionsDenied || s.connection().Snapshot().Revocation.Undone {
 		t.Errorf("%s", s.types())
 	}
-	before := len(s.store.events)
-	if s.sweep(); len(s.store.events) != before {
+	before := len(s.store.Log())
+	if s.sweep(); len(s.store.Log()) != before {
 		t.Errorf("denied once more: %s", s.types())
 	}
 	s.clock.move(66 * time.Minute)
@@ -336,7 +332,7 @@ func TestAFormerRevocationIsLifted(t *testing.T) {
 			s.revoke()
 			kept := s.connection().Snapshot()
 			kept.Revocation.Former = kept.Revocation.Cutoff
-			s.store.conns[kept.ID] = must[connect.Connection](t)(connect.Restore(kept))
+			s.store.Put(must[connect.Connection](t)(connect.Restore(kept)))
 			clear(s.board.policies)
 			if tt.there != "" {
 				s.board.policies[consolesPolicy] = tt.there
@@ -378,16 +374,7 @@ func TestALaunchKeepsTheRevocation(t *testing.T) {
 
 // issuedOnce is a store whose timeline has one session, made before any revocation.
 type issuedOnce struct {
-	connect.ConnectionStore
-	*memory
-}
-
-func (s issuedOnce) Connection(ctx context.Context, id connect.ConnectionID) (connect.Connection, error) {
-	return s.memory.Connection(ctx, id)
-}
-
-func (s issuedOnce) Commit(ctx context.Context, ch connect.Change) error {
-	return s.memory.Commit(ctx, ch)
+	*storetest.Memory
 }
 
 func (issuedOnce) Events(context.Context, connect.ConnectionID, connect.EventQuery) (connect.Page[connect.Event], error) {
@@ -401,7 +388,7 @@ func TestSessionsAreDeniedUntilTheLift(t *testing.T) {
 	s := newRevokedStack(t, "1.3.0")
 	denied := func() bool {
 		t.Helper()
-		u := connect.Connections{Store: issuedOnce{memory: s.store}, Clock: s.clock.now}
+		u := connect.Connections{Store: issuedOnce{s.store}, Clock: s.clock.now}
 		page, err := u.Sessions(context.Background(), "acme", s.id, connect.EventQuery{})
 		if err != nil || len(page.Items) != 1 {
 			t.Fatal(page, err)

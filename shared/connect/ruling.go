@@ -57,7 +57,11 @@ func (g standing) rule(r Callback, now time.Time) ruling {
 		return refusal(r, err)
 	}
 	if err := g.otherAccount(r); err != nil {
-		return ruling{stepRefuse, refusal(r, err).reply}
+		ruled := refusal(r, err)
+		if !ruled.reply.OK {
+			ruled.step = stepRefuse
+		}
+		return ruled
 	}
 	seen := g.fence.Seen[r.LogicalID]
 	switch {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"rolecall/shared/connect"
+	"rolecall/shared/storetest"
 )
 
 type federation struct{ asked int }
@@ -19,7 +20,7 @@ func (f *federation) SigninToken(context.Context, connect.Credentials) (connect.
 	return connect.NewSecret("canary-token"), nil
 }
 
-func signingIn(t *testing.T) (connect.SignIns, *federation, *asker, *memory, connect.Connection) {
+func signingIn(t *testing.T) (connect.SignIns, *federation, *asker, *storetest.Memory, connect.Connection) {
 	t.Helper()
 	issue, sts, store, c := narrowing(t)
 	f := &federation{}
@@ -89,22 +90,22 @@ func TestSignInIsRestricted(t *testing.T) {
 		return err
 	}
 	t.Run("callers", func(t *testing.T) {
-		for _, allowed := range []connect.Allowance{nil, {}, {"organization"}, {"*"}, {"conn_x"}, {id[:len(id)-1]}} {
-			if err := link(connect.SignInRequest{Allowed: allowed, Restricted: true}); !errors.Is(err, &connect.Error{Code: connect.CodeConnectionNotAllowed}) {
+		for _, allowed := range [][]string{nil, {}, {"organization"}, {"*"}, {"conn_x"}, {id[:len(id)-1]}} {
+			if err := link(connect.SignInRequest{Filter: connect.RestrictedTo(allowed...)}); !errors.Is(err, &connect.Error{Code: connect.CodeConnectionNotAllowed}) {
 				t.Errorf("%v: %v", allowed, err)
 			}
 		}
 		if len(sts.asks) != 0 || f.asked != 0 {
 			t.Errorf("STS was asked %d times, the endpoint %d times", len(sts.asks), f.asked)
 		}
-		if err := link(connect.SignInRequest{Allowed: connect.Allowance{"conn_x", id}, Restricted: true}); err != nil {
+		if err := link(connect.SignInRequest{Filter: connect.RestrictedTo("conn_x", id)}); err != nil {
 			t.Error(err)
 		}
 	})
 	t.Run("sessions", func(t *testing.T) {
 		sts.asks = nil
 		for _, r := range []connect.Restriction{{ReadOnly: true}, {Policy: listOnly}, {}} {
-			if err := link(connect.SignInRequest{Restriction: r}); err != nil {
+			if err := link(connect.SignInRequest{Filter: connect.Unrestricted(), Restriction: r}); err != nil {
 				t.Fatal(err)
 			}
 		}

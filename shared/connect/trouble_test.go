@@ -1,9 +1,7 @@
 package connect_test
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"testing"
 	"time"
 
@@ -35,11 +33,9 @@ func TestNobodyAnswersBeforeTheDecidingTry(t *testing.T) {
 // While nothing can be written down, a stack is told of it before it stops waiting; of a Delete that is durable, the truth.
 func TestAStackHearsOfTroubleInTime(t *testing.T) {
 	for name, tt := range map[string]struct {
-		farewell, known, ok bool
-		contender           *connect.Contender
+		lift, known, ok bool
 	}{
-		"a role": {}, "a Delete": {farewell: true, ok: true}, "a role that has passed": {known: true, ok: true},
-		"a contender": {contender: &connect.Contender{}}, "a contender that has won": {contender: &connect.Contender{Verdict: &connect.Reply{OK: true}}, ok: true},
+		"a role": {}, "a Delete": {lift: true, ok: true}, "a role that has passed": {known: true, ok: true},
 	} {
 		c := in(t, connect.StatusVerifying)
 		b := newBench(c)
@@ -54,7 +50,7 @@ func TestAStackHearsOfTroubleInTime(t *testing.T) {
 			}
 			return nil
 		})
-		job.Farewell, job.Contender = tt.farewell, tt.contender
+		job.Lift = tt.lift
 		told := time.Time{}
 		for n := 1; n <= 10; n++ {
 			if err := b.u.GiveUp(t.Context(), job); err != nil {
@@ -99,55 +95,6 @@ func TestAMendedRoleThatCannotBeReadRecovers(t *testing.T) {
 	if got := verify(); got != connect.StatusEnabled {
 		t.Errorf("%s, though all that can be asked has passed", got)
 	}
-}
-
-// Whoever knows a link can report as many roles as they like: the platform asks STS about a bounded number of them, and the
-// stack works again when the time is over.
-func TestReportsAreBounded(t *testing.T) {
-	c := created(t)
-	b := newBench(c)
-	b.acct.assume = func(connect.AssumeRequest) error { return errDenied }
-	callbacks := connect.Callbacks{
-		Store: b.store, Tokens: oneToken{}, Jobs: b.out, Clock: func() time.Time { return b.now }, Account: platformAccount, Offers: offered(),
-	}
-	report := func(i int) *connect.Reply {
-		cb := callback(t, connect.RequestUpdate, stackOne, fmt.Sprint("r", i), 1)
-		cb.SentAt, cb.RoleARN = noon.Add(time.Duration(i)*time.Millisecond), connect.RoleARN{}
-		reply, err := callbacks.Receive(t.Context(), connect.CallbackRequest{
-			Callback: cb, ConnectionID: string(c.ID()), Token: connect.NewSecret("1"),
-			RoleARN: fmt.Sprintf("arn:aws:iam::222222222222:role/x%d", i), ReplyTo: connect.ReplyTo{StackID: stackOne},
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if reply == nil {
-			b.try(t, b.out.jobs[len(b.out.jobs)-1])
-		}
-		return reply
-	}
-	refused := 0
-	for i := range 1000 {
-		if reply := report(i); reply != nil && reply.Reason.Code == connect.CodeTooManyRequests {
-			refused++
-		}
-	}
-	if refused != 970 || len(b.acct.asked) != 30 || len(b.store.Log()) != 60 {
-		t.Errorf("%d refused, %d AssumeRole, %d events", refused, len(b.acct.asked), len(b.store.Log()))
-	}
-	b.now = b.now.Add(10 * time.Minute)
-	if reply := report(1000); reply != nil {
-		t.Errorf("still %+v", reply)
-	}
-}
-
-type oneToken struct{}
-
-func (oneToken) Token(context.Context, connect.ConnectionID, int) (connect.Secret, error) {
-	return connect.NewSecret("1"), nil
-}
-
-func (oneToken) Launch(context.Context, connect.ConnectionID, connect.Secret) (int, error) {
-	return 1, nil
 }
 
 // A lost run whose message is lost once more is looked at again, for as long as it is open.

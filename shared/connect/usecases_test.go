@@ -13,6 +13,7 @@ import (
 
 // outbox collects what is queued and answered.
 type outbox struct {
+	reports []connect.ReportJob
 	jobs    []connect.VerifyJob
 	delays  []time.Duration
 	sweeps  []connect.ConnectionID
@@ -27,6 +28,11 @@ func (o *outbox) Verify(_ context.Context, j connect.VerifyJob, d time.Duration)
 
 func (o *outbox) Sweep(_ context.Context, ids []connect.ConnectionID, d time.Duration) error {
 	o.sweeps, o.delays = append(o.sweeps, ids...), append(o.delays, d)
+	return nil
+}
+
+func (o *outbox) Report(_ context.Context, j connect.ReportJob, _ time.Duration) error {
+	o.reports = append(o.reports, j)
 	return nil
 }
 
