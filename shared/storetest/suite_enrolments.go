@@ -105,6 +105,9 @@ func TestEnrolmentsAreKept(t *testing.T, s Store) {
 	if got, err = s.Enrolment(ctx, e.ID()); err != nil || !reflect.DeepEqual(revoked.Enrolment().Snapshot(), got.Snapshot()) {
 		t.Errorf("%v, %v", got.Snapshot(), err)
 	}
+	if err := s.CommitEnrolment(ctx, Enrol(t, New(), "acme", "Elsewhere").Revoke("ada", Noon)); !errors.Is(err, connect.ErrConflict) {
+		t.Errorf("a change of what is not there: %v", err)
+	}
 	const none = "enr_01ka000000000000000000demx"
 	if _, err := s.Enrolment(ctx, none); !errors.Is(err, connect.ErrEnrolmentNotFound) {
 		t.Errorf("none: %v", err)
@@ -421,7 +424,8 @@ func TestAnAccountIsHeldByOneEnrolment(t *testing.T, s Store) {
 		t.Fatalf("the second one: %v", err)
 	}
 	Commit(t, s, proven(t, s, Enrol(t, s, "other", "Member"), stack, "arn:aws:iam::222222222222:role/Three"), nil)
-	Enabled(t, s, "acme", "By hand", "arn:aws:iam::222222222222:role/Four")
+	byHand := Commit(t, s, createAt(t, "acme", "By hand", Noon.Add(-time.Hour)), nil) // so that a list has it first
+	enabledBy(t, s, byHand, "arn:aws:iam::222222222222:role/Four", Good(Noon))
 	if c, ok, err := s.Serving(ctx, "acme", "222222222222"); err != nil || !ok || c.ID() != first.ID() {
 		t.Errorf("served by %s, %v", c.ID(), err)
 	}
