@@ -20,6 +20,7 @@ import (
 	pocketdb "rolecall/infra/local/dynamodb"
 	"rolecall/infra/local/iam"
 	"rolecall/infra/local/wire"
+	"rolecall/shared/connect"
 	"rolecall/shared/store"
 	"rolecall/shared/storetest"
 )
@@ -117,5 +118,48 @@ func TestTheCursorsLostAcknowledgement(t *testing.T) {
 		if cursor, err := s.Cursor(ctx); err != nil || !cursor.Equal(to) {
 			t.Errorf("cursor %s, %v", cursor, err)
 		}
+	}
+}
+
+// between has something happen once, after the first request.
+type between struct {
+	dynamodb.HTTPClient
+	requests  int
+	meanwhile func()
+}
+
+func (b *between) Do(r *http.Request) (*http.Response, error) {
+	out, err := b.HTTPClient.Do(r)
+	if b.requests++; b.requests == 1 {
+		b.meanwhile()
+	}
+	return out, err
+}
+
+// A stack's Delete is acted upon by somebody else while a copy of it is looked up: the copy changes nothing, and above all
+// does not find the connection as it has become with the fence as it was.
+func TestAFenceIsReadAfterItsConnection(t *testing.T) {
+	s, ctx := newStore(t), t.Context()
+	stack, err := connect.ParseStackID("arn:aws:cloudformation:eu-west-1:222222222222:stack/one/11111111-aaaa")
+	if err != nil {
+		t.Fatal(err)
+	}
+	request := connect.Callback{
+		Type: connect.RequestDelete, Resource: connect.ResourceConnection, StackID: stack, LogicalID: "Connection", RequestID: "r1", Launch: 1, SentAt: noon,
+	}
+	c := storetest.Commit(t, s, storetest.Create(t, "acme", "one"), nil)
+	b := &between{HTTPClient: s.Client.Options().HTTPClient, meanwhile: func() {
+		storetest.Commit(t, s, *c.Receive(connect.Fence{}, request, noon).Change, nil)
+	}}
+	slow := &store.Store{Table: s.Table, Client: dynamodb.New(s.Client.Options(), func(o *dynamodb.Options) { o.HTTPClient = b })}
+	read, fence, err := slow.ConnectionAndFence(ctx, c.ID(), stack)
+	if err != nil || b.requests != 2 {
+		t.Fatalf("%d requests, %v", b.requests, err)
+	}
+	if again := read.Receive(fence, request, noon).Change; again != nil {
+		_ = s.Commit(ctx, *again)
+	}
+	if page, err := s.Events(ctx, c.ID(), connect.EventQuery{Limit: 10}); err != nil || len(page.Items) != 2 {
+		t.Errorf("%d events, %v", len(page.Items), err)
 	}
 }
