@@ -226,11 +226,22 @@ func raceOfStacks(t *testing.T, s Store, members connect.MemberStore, tenant con
 // TestAContenderWinsWhileItsStackGoes and whichever of the two is written down first, nothing serves for a stack that is gone,
 // and its Delete is answered with success.
 func TestAContenderWinsWhileItsStackGoes(t *testing.T, s Store) {
-	t.Run("the Delete is first", func(t *testing.T) { contenderGoes(t, s, "acme", true) })
-	t.Run("the contender is first", func(t *testing.T) { contenderGoes(t, s, "globex", false) })
+	for i, one := range []struct {
+		what                string
+		deleteFirst, linked bool
+	}{
+		{"the Delete is first", true, false},
+		{"the contender is first", false, false},
+		{"the Delete is first, and the stack was linked before", true, true},
+		{"the contender is first, and the stack was linked before", false, true},
+	} {
+		t.Run(one.what, func(t *testing.T) {
+			contenderGoes(t, s, connect.TenantID(fmt.Sprint("tenant-", i)), one.deleteFirst, one.linked)
+		})
+	}
 }
 
-func contenderGoes(t *testing.T, s Store, tenant connect.TenantID, deleteFirst bool) {
+func contenderGoes(t *testing.T, s Store, tenant connect.TenantID, deleteFirst, linked bool) {
 	a, meddled := newArena(), &between{Store: s}
 	e := Enrol(t, s, tenant, "Contended")
 	a.prefixes["there"] = e.Snapshot().Prefix
@@ -250,8 +261,14 @@ func contenderGoes(t *testing.T, s Store, tenant connect.TenantID, deleteFirst b
 			t.Error(err)
 		}
 	}
+	if linked {
+		known := Enabled(t, s, tenant, "Known", "arn:aws:iam::222222222222:role/Known")
+		report(connect.RequestCreate, 1, "there-1")
+		ch, err := known.Delete(Noon, "ada")
+		Commit(t, s, ch, err)
+	}
 	report(connect.RequestCreate, 9, "madeup-9")
-	report(connect.RequestCreate, 1, "there-1")
+	report(connect.RequestUpdate, 1, "there-1")
 	a.now = Noon.Add(2 * time.Minute) // past all patience
 	if deleteFirst {
 		meddled.meanwhile = func() { report(connect.RequestDelete, 1, "there-1") }

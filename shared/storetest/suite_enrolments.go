@@ -305,60 +305,74 @@ func (b *between) CommitMember(ctx context.Context, ch connect.MemberChange) err
 // TestALinkGivesWayToNothingElse since what an account or its stack has become between reading and writing is not written over.
 func TestALinkGivesWayToNothingElse(t *testing.T, s Store) {
 	ctx := t.Context()
+	stack, second := memberStack(t, "222222222222", 1), memberStack(t, "222222222222", 2)
+	type reports = func(connect.RequestType, connect.StackID)
+	none := func(reports, connect.Enrolment) {}
+	comes := func(receive reports, _ connect.Enrolment) { receive(connect.RequestCreate, stack) }
+	goes := func(receive reports, _ connect.Enrolment) { receive(connect.RequestDelete, stack) }
+	isReplaced := func(receive reports, _ connect.Enrolment) {
+		receive(connect.RequestDelete, stack)
+		receive(connect.RequestCreate, second)
+	}
+	isMade := func(_ reports, e connect.Enrolment) { Commit(t, s, proven(t, s, e, second, roleTwo), nil) }
 	for i, one := range []struct {
 		what      string
-		first     connect.RequestType // what the stack reports before; "" for nothing
-		kind      connect.RequestType // what it reports then
-		known     bool                // a connection serves the account, to which it is linked
-		meanwhile connect.RequestType // what comes between; "" is a connection of the enrolment's own
-		want      connect.Code        // what the stack is told; "" for success
+		known     bool                             // a connection serves the account, to which it is linked
+		first     func(reports, connect.Enrolment) // what comes before
+		kind      connect.RequestType              // what the stack reports then
+		meanwhile func(reports, connect.Enrolment) // what comes between
+		want      connect.Code                     // what the stack is told; "" for success
+		linkedBy  connect.StackID                  // in the end
 	}{
-		{"a link, and its stack goes", "", connect.RequestCreate, true, connect.RequestDelete, connect.CodeStackDeleted},
-		{"a stack goes twice at once", "", connect.RequestDelete, false, connect.RequestDelete, ""},
-		{"a link ends twice at once", connect.RequestCreate, connect.RequestDelete, true, connect.RequestDelete, ""},
-		{"a link, and a connection is made", "", connect.RequestCreate, true, "", connect.CodeAccountConnected},
+		{"a link, and its stack goes", true, none, connect.RequestCreate, goes, connect.CodeStackDeleted, connect.StackID{}},
+		{"a stack goes twice at once", false, none, connect.RequestDelete, goes, "", connect.StackID{}},
+		{"a link ends twice at once", true, comes, connect.RequestDelete, goes, "", connect.StackID{}},
+		{"a link ends when another stack has linked", true, comes, connect.RequestDelete, isReplaced, "", second},
+		{"a link, and a connection is made", true, none, connect.RequestCreate, isMade, connect.CodeAccountConnected, connect.StackID{}},
 	} {
 		t.Run(one.what, func(t *testing.T) {
 			tenant := connect.TenantID(fmt.Sprint("tenant-", i))
-			e, stack := Enrol(t, s, tenant, "Member"), memberStack(t, "222222222222", 1)
+			e, requests := Enrol(t, s, tenant, "Member"), 0
 			if one.known {
 				Enabled(t, s, tenant, "Known", roleOne)
 			}
-			calm, meddled := callbacks(s, s, nil, atNoon), &between{Store: s}
-			receive := func(u connect.Callbacks, kind connect.RequestType, request string) *connect.Reply {
+			receive := func(u connect.Callbacks, kind connect.RequestType, stack connect.StackID) *connect.Reply {
 				t.Helper()
-				reply, err := u.Receive(ctx, memberReport(e, kind, stack, "One", request))
+				requests++
+				reply, err := u.Receive(ctx, memberReport(e, kind, stack, "One", fmt.Sprint("r", requests)))
 				if err != nil || reply == nil {
 					t.Fatalf("%s: %+v, %v", kind, reply, err)
 				}
 				return reply
 			}
-			if one.first != "" {
-				receive(calm, one.first, "first")
+			calm := func(kind connect.RequestType, stack connect.StackID) {
+				receive(callbacks(s, s, nil, atNoon), kind, stack)
 			}
-			meddled.meanwhile = func() {
-				if one.meanwhile != "" {
-					receive(calm, one.meanwhile, "between")
-					return
-				}
-				other := memberStack(t, "222222222222", 2)
-				c := Commit(t, s, joined(t, e, other, 1), nil)
-				ch, err := c.ReportRole(Role(t, roleTwo), Noon, "stack")
-				c = Commit(t, s, ch, err)
-				v, _ := c.Trial()
-				ch, err = c.Tried(v.Run, v.Attempt, goodMember(), 0, Noon)
-				Commit(t, s, ch, err)
-			}
-			reply := receive(callbacks(s, meddled, nil, atNoon), one.kind, "then")
+			one.first(calm, e)
+			meddled := &between{Store: s, meanwhile: func() { one.meanwhile(calm, e) }}
+			reply := receive(callbacks(s, meddled, nil, atNoon), one.kind, stack)
 			if reply.OK != (one.want == "") || reply.Reason.Code != one.want {
 				t.Errorf("told %+v, want %q", reply, one.want)
 			}
 			m, err := s.Membership(ctx, e.ID(), stack)
-			if err != nil || m.StackDeleted != (one.meanwhile == connect.RequestDelete) {
-				t.Errorf("%+v, %v", m, err)
+			if err != nil {
+				t.Fatal(err)
 			}
-			if own := one.meanwhile == ""; (m.Member != nil) != own || (own && m.Member.Own == "") {
-				t.Errorf("the account is %+v", m.Member)
+			made := one.want == connect.CodeAccountConnected
+			if m.StackDeleted == made {
+				t.Errorf("its stack is deleted: %t", m.StackDeleted)
+			}
+			switch {
+			case made:
+				if m.Member == nil || m.Member.Own == "" {
+					t.Errorf("what the enrolment made is forgotten: %+v", m.Member)
+				}
+			case one.linkedBy.IsZero():
+				if m.Member != nil {
+					t.Errorf("the account is %+v", m.Member)
+				}
+			case m.Member == nil || m.Member.State != connect.MemberLinked || m.Member.StackID != one.linkedBy:
+				t.Errorf("the account is %+v, want it linked by %s", m.Member, one.linkedBy)
 			}
 		})
 	}
