@@ -31,6 +31,7 @@ import (
 	"rolecall/shared/connect"
 	"rolecall/shared/customresource"
 	"rolecall/shared/queue"
+	"rolecall/shared/storetest"
 	"rolecall/shared/upload"
 	"rolecall/shared/webhook"
 )
@@ -129,14 +130,14 @@ func (p panickingJobs) Sweep(context.Context, []connect.ConnectionID, time.Durat
 	return nil
 }
 
-type panickingSweep struct {
-	connect.SweepStore
-	panicking
-}
-
-func (p panickingSweep) Cursor(context.Context) (time.Time, error) {
-	p.call("cursor")
-	return time.Time{}, errors.New("no cursor")
+// schedule is a store that answers nobody.
+func (p panicking) schedule() connect.SweepStore {
+	m := storetest.New()
+	m.Before(func(string) error {
+		p.call("cursor")
+		return errors.New("no cursor")
+	})
+	return m
 }
 
 func (p panicking) now() time.Time {
@@ -228,7 +229,7 @@ func panickingFunctions() map[string]struct {
 		"verify, a try":   {[]string{"try", "give up", "pause"}, works(map[string]any{"connectionId": id + "0", "run": 1})},
 		"verify, a sweep": {[]string{"sweep", "jobs"}, works(map[string]any{"connectionIds": []string{id + "1", id + "2"}})},
 		"refresh": {[]string{"cursor"}, func(ctx context.Context, p panicking, log *slog.Logger) (any, error) {
-			s := connect.Sweeping{Store: panickingSweep{panicking: p}, Jobs: panickingJobs{p}, Clock: p.now, Interval: time.Hour, Jitter: func() float64 { return 0 }}
+			s := connect.Sweeping{Store: p.schedule(), Jobs: panickingJobs{p}, Clock: p.now, Interval: time.Hour, Jitter: func() float64 { return 0 }}
 			return nil, refresh.Ticking(s, log)(ctx)
 		}},
 		"publish": {[]string{"read", "client", "request"}, func(ctx context.Context, p panicking, log *slog.Logger) (any, error) {

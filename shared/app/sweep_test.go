@@ -16,6 +16,7 @@ import (
 
 	"rolecall/shared/connect"
 	"rolecall/shared/queue"
+	"rolecall/shared/storetest"
 )
 
 // The tests of this file and its neighbours run a whole sweep: tick, queue, handler, checks.
@@ -119,17 +120,17 @@ func exact(r connect.AssumeRequest, external connect.ExternalID) (connect.Sessio
 	return connect.Session{Account: r.RoleARN.Account()}, nil
 }
 
-// A mortalSweep is all that a sweep talks to. One of its calls is the process's last.
+// A mortalSweep is all that a sweep talks to: a store, a queue and STS. One of its calls is the process's last.
 type mortalSweep struct {
+	*storetest.Memory
 	mu       sync.Mutex
 	calls    int
 	last     int // of the calls; 0 lives for ever
 	after    bool
+	process  context.Context // that lives now
 	kill     context.CancelFunc
-	snapshot connect.Snapshot
+	external connect.ExternalID
 
-	cursor  time.Time
-	slots   map[int][]connect.ConnectionID
 	queue   [][]connect.ConnectionID
 	checked map[connect.ConnectionID]int
 }
@@ -153,67 +154,29 @@ func (m *mortalSweep) call(ctx context.Context, do func()) error {
 	return ctx.Err()
 }
 
-func (m *mortalSweep) Cursor(ctx context.Context) (c time.Time, err error) {
-	err = m.call(ctx, func() { c = m.cursor })
-	return c, err
-}
-
-func (m *mortalSweep) Advance(ctx context.Context, from, to time.Time) error {
-	conflict := false
-	err := m.call(ctx, func() {
-		if conflict = !m.cursor.Equal(from); !conflict {
-			m.cursor = to
-		}
-	})
-	if conflict {
-		return connect.ErrConflict
+// hook is the store's.
+func (m *mortalSweep) hook(_ string, call func() error) (err error) {
+	if died := m.call(m.process, func() { err = call() }); died != nil {
+		return died
 	}
 	return err
 }
 
-func (m *mortalSweep) Due(ctx context.Context, _ time.Time, _ string) (p connect.Page[connect.ConnectionID], err error) {
-	return p, m.call(ctx, func() {})
-}
-
-func (m *mortalSweep) InSlot(ctx context.Context, slot int, cursor string) (p connect.Page[connect.ConnectionID], err error) {
-	err = m.call(ctx, func() {
-		all := m.slots[slot]
-		from := slices.Index(all, connect.ConnectionID(cursor)) + 1
-		to := min(from+10, len(all))
-		p.Items = all[from:to]
-		if to < len(all) {
-			p.Next = string(all[to-1])
-		}
-	})
-	return p, err
-}
-
-func (m *mortalSweep) Bare(ctx context.Context, id connect.ConnectionID) (c connect.Connection, err error) {
-	if err := m.call(ctx, func() {}); err != nil {
-		return c, err
+// RecordCheck counts how often a living process says that it has checked a connection.
+func (m *mortalSweep) RecordCheck(ctx context.Context, id connect.ConnectionID, at time.Time) error {
+	if ctx.Err() == nil {
+		m.mu.Lock()
+		m.checked[id]++
+		m.mu.Unlock()
 	}
-	s := m.snapshot
-	s.ID = id
-	return connect.Restore(s)
-}
-
-func (m *mortalSweep) Connection(ctx context.Context, id connect.ConnectionID) (connect.Connection, error) {
-	return m.Bare(ctx, id)
-}
-
-func (m *mortalSweep) Commit(context.Context, connect.Change) error {
-	return fmt.Errorf("nothing changes for a healthy role")
-}
-
-func (m *mortalSweep) RecordCheck(ctx context.Context, id connect.ConnectionID, _ time.Time) error {
-	return m.call(ctx, func() { m.checked[id]++ })
+	return m.Memory.RecordCheck(ctx, id, at)
 }
 
 func (m *mortalSweep) AssumeRole(ctx context.Context, r connect.AssumeRequest) (s connect.Session, err error) {
 	if err := m.call(ctx, func() {}); err != nil {
 		return s, err
 	}
-	return exact(r, m.snapshot.ExternalID)
+	return exact(r, m.external)
 }
 
 func (m *mortalSweep) Sweep(ctx context.Context, ids []connect.ConnectionID, _ time.Duration) error {
@@ -225,7 +188,7 @@ func (m *mortalSweep) live(t *testing.T, now time.Time) {
 	t.Helper()
 	ctx, kill := context.WithCancel(t.Context())
 	defer kill()
-	m.kill = kill
+	m.process, m.kill = ctx, kill
 	clock := func() time.Time { return now }
 	tick := connect.Sweeping{Store: m, Jobs: m, Clock: clock, Interval: 24 * time.Hour, Jitter: func() float64 { return 0 }}
 	h := queue.Handler{
@@ -250,15 +213,33 @@ func (m *mortalSweep) live(t *testing.T, now time.Time) {
 // Wherever a tick or a check dies, what comes after it checks each due connection at least once.
 func TestASweepKilledAnywhereResumes(t *testing.T) {
 	snapshot, _ := serving(t)
+	var all []connect.Connection
+	for i := range 2 {
+		for _, id := range idsIn(t, connect.SlotsAt(sweepNoon.Add(time.Duration(i+1)*time.Minute), 24*time.Hour)[0], 12) {
+			snapshot.ID = id
+			c, err := connect.Restore(snapshot)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, c)
+		}
+	}
 	born := func() *mortalSweep {
-		m := &mortalSweep{
-			snapshot: snapshot, cursor: sweepNoon, slots: map[int][]connect.ConnectionID{}, checked: map[connect.ConnectionID]int{},
+		m := &mortalSweep{Memory: storetest.New(all...), external: snapshot.ExternalID, checked: map[connect.ConnectionID]int{}}
+		m.IDPage = 10
+		if err := m.Advance(t.Context(), time.Time{}, sweepNoon); err != nil {
+			t.Fatal(err)
 		}
-		for i := range 2 {
-			slot := connect.SlotsAt(sweepNoon.Add(time.Duration(i+1)*time.Minute), 24*time.Hour)[0]
-			m.slots[slot] = idsIn(t, slot, 12)
-		}
+		m.Around(m.hook)
 		return m
+	}
+	seen := func(m *mortalSweep, now time.Time) (n int) {
+		for _, c := range m.All() {
+			if c.Snapshot().LastVerifiedAt.Equal(now) {
+				n++
+			}
+		}
+		return n
 	}
 	now := sweepNoon.Add(2 * time.Minute)
 	whole := born()
@@ -272,8 +253,10 @@ func TestASweepKilledAnywhereResumes(t *testing.T) {
 			m.last = 0
 			m.live(t, now)
 			m.live(t, now)
-			if len(m.checked) != 24 || len(m.queue) > 0 || !m.cursor.Equal(now) {
-				t.Errorf("killed at call %d, after it %t: %d of 24 checked, %d jobs left, cursor %s", last, after, len(m.checked), len(m.queue), m.cursor)
+			m.Around(nil)
+			cursor, err := m.Cursor(t.Context())
+			if n := seen(m, now); n != 24 || len(m.queue) > 0 || !cursor.Equal(now) || err != nil {
+				t.Errorf("killed at call %d, after it %t: %d of 24 checked, %d jobs left, cursor %s, %v", last, after, n, len(m.queue), cursor, err)
 			}
 			most = max(most, slices.Max(slices.Collect(maps.Values(m.checked))))
 		}

@@ -126,7 +126,7 @@ func (b *builder) change(ch connect.Change) {
 	}
 	b.member(ch)
 	if f := ch.Fence(); f != nil {
-		b.put(toFence(id, *f), "", nil, nil)
+		b.fence(id, *f)
 	}
 	if r := ch.ClaimsRole(); !r.IsZero() {
 		b.own(roleKey(tenant, r), id, connect.ErrRoleInUse)
@@ -152,6 +152,16 @@ func (b *builder) change(ch connect.Change) {
 	if e := ch.Note(); e != nil {
 		b.note(*e)
 	}
+}
+
+// fence remembers what a stack has reported. A stack that is gone by then has nothing more to report.
+func (b *builder) fence(id connect.ConnectionID, f connect.Fence) {
+	if f.Deleted {
+		b.put(toFence(id, f), "", nil, nil)
+		return
+	}
+	no := item{":no": &types.AttributeValueMemberBOOL{Value: false}}
+	b.put(toFence(id, f), "attribute_not_exists(PK) OR deleted = :no", no, refusedWith(connect.ErrConflict))
 }
 
 // note keeps an event beside another connection's state.

@@ -130,23 +130,25 @@ func connectionOf(found map[string]item) (connect.Connection, error) {
 	return r.connection()
 }
 
-// ConnectionAndFence reads a connection and what is remembered of a stack.
+// ConnectionAndFence reads a connection and what is remembered of a stack, in this order: several keys of one request are
+// not read at one instant. Each change of a fence is a change of its connection too, so what is decided upon a connection
+// and a newer fence cannot be committed, but upon a connection and an older fence it could.
 func (s *Store) ConnectionAndFence(
 	ctx context.Context, id connect.ConnectionID, stack connect.StackID,
 ) (connect.Connection, connect.Fence, error) {
+	c, err := s.Bare(ctx, id)
+	if err != nil {
+		return connect.Connection{}, connect.Fence{}, err
+	}
 	fk := fenceKey(id, stack)
-	found, err := s.read(ctx, metaKey(id), fk)
+	found, err := s.read(ctx, fk)
 	if err != nil {
 		return connect.Connection{}, connect.Fence{}, err
 	}
-	c, err := connectionOf(found)
-	if err != nil {
-		return connect.Connection{}, connect.Fence{}, err
-	}
-	var r fenceRecord
 	if _, ok := found[fk.SK]; !ok {
 		return c, connect.Fence{}, nil
 	}
+	var r fenceRecord
 	if err := attributevalue.UnmarshalMap(found[fk.SK], &r); err != nil {
 		return c, connect.Fence{}, fmt.Errorf("fence: %w", err)
 	}

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	crand "crypto/rand"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -146,5 +147,50 @@ func TestARevocationOfAnEarlierVersion(t *testing.T) {
 	kept, err := s.Connection(t.Context(), c.ID())
 	if err != nil || !kept.Snapshot().Revocation.Former.Equal(noon.Add(time.Second)) {
 		t.Errorf("%+v, %v", kept.Snapshot().Revocation, err)
+	}
+}
+
+// between has something happen once, after the first request.
+type between struct {
+	dynamodb.HTTPClient
+	requests  int
+	meanwhile func()
+}
+
+func (b *between) Do(r *http.Request) (*http.Response, error) {
+	out, err := b.HTTPClient.Do(r)
+	if b.requests++; b.requests == 1 {
+		b.meanwhile()
+	}
+	return out, err
+}
+
+// A stack's Delete is acted upon by somebody else while a copy of it is looked up: the copy changes nothing, and above all
+// does not find the connection as it has become with the fence as it was.
+func TestAFenceIsReadAfterItsConnection(t *testing.T) {
+	s, ctx := newStore(t), t.Context()
+	stack, err := connect.ParseStackID("arn:aws:cloudformation:eu-west-1:222222222222:stack/one/11111111-aaaa")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := storetest.Commit(t, s, storetest.Create(t, "acme", "one"), nil)
+	request := connect.Callback{
+		Type: connect.RequestCreate, Resource: connect.ResourceStackStarted, StackID: stack, LogicalID: "StackStarted", RequestID: "r1", ConnectionID: c.ID(),
+		TokenValid: true, Launch: 1, SignedAt: noon, SentAt: noon,
+	}
+	settle := func(s *store.Store) {
+		t.Helper()
+		u := connect.Settling{Store: s, Jobs: idle{}, Random: crand.Reader, Clock: func() time.Time { return noon }}
+		if err := u.Settle(ctx, request, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	settle(s)
+	request.Type, request.RequestID, request.SignedAt = connect.RequestDelete, "r2", noon.Add(time.Second)
+	b := &between{HTTPClient: s.Client.Options().HTTPClient, meanwhile: func() { settle(s) }}
+	slow := &store.Store{Table: s.Table, Client: dynamodb.New(s.Client.Options(), func(o *dynamodb.Options) { o.HTTPClient = b })}
+	settle(slow)
+	if page, err := s.Events(ctx, c.ID(), connect.EventQuery{Limit: 10}); err != nil || len(page.Items) != 3 {
+		t.Errorf("%d events, %v", len(page.Items), err)
 	}
 }

@@ -23,18 +23,25 @@ const (
 // Create is the change that makes a pending connection.
 func Create(t testing.TB, tenant connect.TenantID, name string) connect.Change {
 	t.Helper()
+	return createAt(t, tenant, name, Noon)
+}
+
+func createAt(t testing.TB, tenant connect.TenantID, name string, at time.Time) connect.Change {
+	t.Helper()
 	n, err := connect.ParseName(name)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return connect.Create(connect.NewConnection{
 		TenantID: tenant, Name: n, Partition: "aws", DefaultRegion: "eu-west-1", Permissions: "read-only", By: "ada",
-	}, newID(t), connect.NewExternalID(), Noon)
+	}, newIDAt(t, at), connect.NewExternalID(), Noon)
 }
 
-func newID(t testing.TB) connect.ConnectionID {
+func newID(t testing.TB) connect.ConnectionID { return newIDAt(t, Noon) }
+
+func newIDAt(t testing.TB, at time.Time) connect.ConnectionID {
 	t.Helper()
-	id, err := connect.NewConnectionID(Noon, crand.Reader)
+	id, err := connect.NewConnectionID(at, crand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -41,7 +41,12 @@ func (t *transaction) change(ch connect.Change) error {
 	}
 	t.member(ch)
 	if f := ch.Fence(); f != nil {
-		t.put(fenceKey(id, f.StackID), keptFence(*f), nil)
+		t.put(fenceKey(id, f.StackID), keptFence(*f), func(old any) error {
+			if was, _ := old.(connect.Fence); was.Deleted && !f.Deleted {
+				return connect.ErrConflict
+			}
+			return nil
+		})
 	}
 	t.owns(ch, tenant, id)
 	if e := ch.Note(); e != nil {

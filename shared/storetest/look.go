@@ -65,11 +65,15 @@ func (m *Memory) Get(id connect.ConnectionID) connect.Connection {
 	return readable(m.checked(id))
 }
 
-// All are the connections of all tenants, by id.
+// All are the connections of all tenants as they are now, by id.
 func (m *Memory) All() []connect.Connection {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return readable(m.connections())
+	var all []connect.Connection
+	for _, id := range m.kind(kindConnection) {
+		all = append(all, readable(m.checked(connect.ConnectionID(id))))
+	}
+	return all
 }
 
 // Log are the events and notes of all connections and enrolments, in the order in which they were written; of some

@@ -288,6 +288,29 @@ func TestAFenceOfAStackThatIsNotBound(t *testing.T, s Store) {
 			t.Errorf("%+v, version %d, %v", kept, got.Version(), err)
 		}
 	}
+	// What was decided before that, as if the stack were there, is not committed.
+	planned := &planning{Store: New(c)}
+	u := connect.Settling{Store: planned, Jobs: &arena{}, Random: crand.Reader, Clock: atNoon}
+	if err := u.Settle(t.Context(), connect.Callback{
+		Type: connect.RequestCreate, Resource: connect.ResourceStackStarted, StackID: id, LogicalID: "StackStarted", RequestID: "s1", ConnectionID: c.ID(),
+		TokenValid: true, Launch: 1, SignedAt: Noon, SentAt: Noon,
+	}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Commit(t.Context(), *planned.change); !errors.Is(err, connect.ErrConflict) {
+		t.Errorf("a stack that is gone is bound: %v", err)
+	}
+}
+
+// planning is a store that is told of a change instead of committing it.
+type planning struct {
+	Store
+	change *connect.Change
+}
+
+func (p *planning) Commit(_ context.Context, ch connect.Change) error {
+	p.change = &ch
+	return nil
 }
 
 // TestIdempotencyKeys tell a repetition from another request.

@@ -87,6 +87,9 @@ func TestEnrolmentsAreKept(t *testing.T, s Store) {
 	if got, err = s.Enrolment(ctx, e.ID()); err != nil || !reflect.DeepEqual(revoked.Enrolment().Snapshot(), got.Snapshot()) {
 		t.Errorf("%v, %v", got.Snapshot(), err)
 	}
+	if err := s.CommitEnrolment(ctx, Enrol(t, New(), "acme", "Elsewhere").Revoke("ada", Noon)); !errors.Is(err, connect.ErrConflict) {
+		t.Errorf("a change of what is not there: %v", err)
+	}
 	const none = "enr_01ka000000000000000000demx"
 	if _, err := s.Enrolment(ctx, none); !errors.Is(err, connect.ErrEnrolmentNotFound) {
 		t.Errorf("none: %v", err)
@@ -284,6 +287,7 @@ func (b *between) CommitMember(ctx context.Context, ch connect.MemberChange) err
 // TestALinkGivesWayToNothingElse: what an account or its stack has become between reading and writing is not written over.
 func TestALinkGivesWayToNothingElse(t *testing.T, s Store) {
 	ctx := t.Context()
+	const replaced = connect.RequestType("Delete, and another stack links the account")
 	for i, one := range []struct {
 		what      string
 		first     connect.RequestType // what the stack reports before; "" for nothing
@@ -294,6 +298,7 @@ func TestALinkGivesWayToNothingElse(t *testing.T, s Store) {
 		{"a link, and its stack goes", "", connect.RequestCreate, true, connect.RequestDelete},
 		{"a stack goes twice at once", "", connect.RequestDelete, false, connect.RequestDelete},
 		{"a link ends twice at once", connect.RequestCreate, connect.RequestDelete, true, connect.RequestDelete},
+		{"a link ends when another stack has linked", connect.RequestCreate, connect.RequestDelete, true, replaced},
 		{"a link, and a connection is made", "", connect.RequestCreate, true, ""},
 	} {
 		t.Run(one.what, func(t *testing.T) {
@@ -312,7 +317,13 @@ func TestALinkGivesWayToNothingElse(t *testing.T, s Store) {
 			if one.first != "" {
 				receive(s, one.first, "first")
 			}
+			second := memberStack(t, "222222222222", 3)
 			meddled.meanwhile = func() {
+				if one.meanwhile == replaced {
+					receive(s, connect.RequestDelete, "between")
+					u.receive(t, s, memberReport(e, connect.RequestCreate, second, "One", "second"))
+					return
+				}
 				if one.meanwhile != "" {
 					receive(s, one.meanwhile, "between")
 					return
@@ -327,8 +338,14 @@ func TestALinkGivesWayToNothingElse(t *testing.T, s Store) {
 			}
 			receive(meddled, one.kind, "then")
 			m, err := s.Membership(ctx, e.ID(), stack)
-			if err != nil || m.StackDeleted != (one.meanwhile == connect.RequestDelete) {
+			if err != nil || m.StackDeleted != (one.meanwhile != "") {
 				t.Errorf("%+v, %v", m, err)
+			}
+			if one.meanwhile == replaced {
+				if m.Member == nil || m.Member.State != connect.MemberLinked || m.Member.StackID != second {
+					t.Errorf("the account is %+v, want it linked by %s", m.Member, second)
+				}
+				return
 			}
 			if own := one.meanwhile == ""; (m.Member != nil) != own || (own && m.Member.Own == "") {
 				t.Errorf("the account is %+v", m.Member)
@@ -376,7 +393,8 @@ func TestAnAccountIsHeldByOneEnrolment(t *testing.T, s Store) {
 		t.Fatalf("the second one: %v", err)
 	}
 	Commit(t, s, proven(t, s, Enrol(t, s, "other", "Member"), stack, "arn:aws:iam::222222222222:role/Three"), nil)
-	Enabled(t, s, "acme", "By hand", "arn:aws:iam::222222222222:role/Four")
+	byHand := Commit(t, s, createAt(t, "acme", "By hand", Noon.Add(-time.Hour)), nil) // so that a list has it first
+	enabledBy(t, s, byHand, "arn:aws:iam::222222222222:role/Four", Good(Noon))
 	if c, ok, err := s.Serving(ctx, "acme", "222222222222"); err != nil || !ok || c.ID() != first.ID() {
 		t.Errorf("served by %s, %v", c.ID(), err)
 	}
