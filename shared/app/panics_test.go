@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -57,8 +58,9 @@ func panicValues() []any {
 
 // A panicking is everything that functions are given, and panics in the one call that is named.
 type panicking struct {
-	in   string
-	with any
+	in     string
+	with   any
+	paused *atomic.Int32
 }
 
 func (p panicking) call(name string) {
@@ -87,6 +89,7 @@ func (p panicking) Answer(context.Context, connect.ReplyTo, connect.Reply) error
 
 func (p panicking) Pause(context.Context, string, time.Duration) error {
 	p.call("pause")
+	p.paused.Add(1)
 	return nil
 }
 
@@ -285,7 +288,7 @@ func TestPanicsOfFunctionsTellNoSecret(t *testing.T) {
 		for _, call := range f.calls {
 			for _, v := range panicValues() {
 				var log syncLog
-				answer, err := f.invoke(t.Context(), panicking{call, v}, slog.New(slog.NewJSONHandler(&log, nil)))
+				answer, err := f.invoke(t.Context(), panicking{call, v, new(atomic.Int32)}, slog.New(slog.NewJSONHandler(&log, nil)))
 				all := fmt.Sprintf("%s\n%+v\n%v", &log.text, answer, err)
 				if !strings.Contains(all, "panic: ") || !strings.Contains(all, "panics_test.go") {
 					t.Fatalf("%s, %s with %T: there was no panic, or the log does not say where: %s", name, call, v, all)
@@ -295,6 +298,22 @@ func TestPanicsOfFunctionsTellNoSecret(t *testing.T) {
 						t.Errorf("%s, %s with %T shows %q: %s", name, call, v, form, all)
 					}
 				}
+			}
+		}
+	}
+}
+
+// Somebody waits for these: whatever panics, and on the way to giving up too, the message has failed and comes again soon.
+func TestWhatPanicsWhileAStackWaitsComesAgainSoon(t *testing.T) {
+	for name, calls := range map[string][]string{
+		"callback": {"receive", "give up"}, "verify, a try": {"try", "give up"}, "verify, a report": {"work", "give up"},
+	} {
+		for _, call := range calls {
+			var paused atomic.Int32
+			answer, err := panickingFunctions()[name].invoke(t.Context(), panicking{call, "a bug", &paused}, slog.New(slog.DiscardHandler))
+			out, ok := answer.(events.SQSEventResponse)
+			if err != nil || !ok || len(out.BatchItemFailures) != 1 || paused.Load() != 1 {
+				t.Errorf("%s, %s: paused %d times, %+v, %v", name, call, paused.Load(), answer, err)
 			}
 		}
 	}

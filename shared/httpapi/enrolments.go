@@ -124,7 +124,7 @@ func (a api) enrolmentOperations() []operation {
 		}, a.enrolments),
 		does(operation{
 			route: "GET /v1/enrolments/{id}", id: "getEnrolment", summary: "Read an enrolment and how far it has come",
-			about:   "With its launch while it is active, for callers who also have the scope `connections:write`.",
+			about:   "With its launch while it is active, for callers who also have the scope `connections:write` and may enrol.",
 			answers: []answer{{status: http.StatusOK, body: reflect.TypeFor[Enrolment]()}},
 		}, a.enrolment),
 		does(operation{

@@ -457,12 +457,17 @@ func TestRestrictedTokensReadAllButLaunches(t *testing.T) {
 		whole := read[map[string]any](t, f.want(a, 200))
 		for name, claim := range f.claims(f.waiting, "project:waiting") {
 			want := maps.Clone(whole)
-			if claim != nil && (r.Path != "/v1/connections/{id}" || !mustPass()[name][connection]) {
+			hidden := claim != nil && (r.Path != "/v1/connections/{id}" || !mustPass()[name][connection])
+			if hidden {
 				delete(want, "launch")
 			}
 			a.claim = claim
+			made := f.tokens.made
 			if diff := cmp.Diff(want, read[map[string]any](t, f.want(a, 200))); diff != "" {
 				t.Errorf("%s %s, claim %s: %s", r.Method, r.Path, name, diff)
+			}
+			if hidden && f.tokens.made != made {
+				t.Errorf("%s %s, claim %s: a token is made that is not shown", r.Method, r.Path, name)
 			}
 		}
 	}
