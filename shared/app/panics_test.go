@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -17,7 +18,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-lambda-go/cfn"
+	lambdacfn "github.com/aws/aws-lambda-go/cfn"
 	"github.com/aws/aws-lambda-go/events"
 	sdk "github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
@@ -65,9 +66,17 @@ func (p panicking) call(name string) {
 	}
 }
 
-func (p panicking) Receive(context.Context, connect.CallbackRequest) (*connect.Reply, error) {
+// A panickingReceiver is asked about what customers' stacks report.
+type panickingReceiver struct{ panicking }
+
+func (p panickingReceiver) Receive(context.Context, connect.CallbackRequest) error {
 	p.call("receive")
-	return &connect.Reply{OK: true}, errors.New("to be paused")
+	return errors.New("to be given up")
+}
+
+func (p panickingReceiver) GiveUp(_ context.Context, _ connect.CallbackRequest, why error) error {
+	p.call("give up")
+	return why // to be paused
 }
 
 func (p panicking) Answer(context.Context, connect.ReplyTo, connect.Reply) error {
@@ -80,17 +89,31 @@ func (p panicking) Pause(context.Context, string, time.Duration) error {
 	return nil
 }
 
-func (p panicking) Try(context.Context, connect.VerifyJob) error {
+type panickingTries struct{ panicking }
+
+func (p panickingTries) Try(context.Context, connect.VerifyJob) error {
 	p.call("try")
 	return errors.New("to be paused")
 }
 
-// Sweep looks at a connection: the first of two succeeds, so that the other one is handed back.
-func (p panicking) GiveUp(context.Context, connect.VerifyJob) error {
+func (p panickingTries) GiveUp(context.Context, connect.VerifyJob) error {
 	p.call("give up")
 	return nil
 }
 
+type panickingReports struct{ panicking }
+
+func (p panickingReports) Work(context.Context, connect.ReportJob) error {
+	p.call("work")
+	return errors.New("to be given up")
+}
+
+func (p panickingReports) GiveUp(_ context.Context, _ connect.ReportJob, why error) error {
+	p.call("give up")
+	return why // to be paused
+}
+
+// Sweep looks at a connection: the first of two succeeds, so that the other one is handed back.
 func (p panicking) Sweep(_ context.Context, id connect.ConnectionID) error {
 	p.call("sweep")
 	if strings.HasSuffix(string(id), "1") {
@@ -164,27 +187,44 @@ func panickingFunctions() map[string]struct {
 		Bucket: "https://cloudformation-custom-resource-response-euwest1.s3-eu-west-1.amazonaws.com", StackID: stack, LogicalID: "Connection", RequestID: "r1",
 		By: wire.Credentials{AccessKeyID: "ASIAEXAMPLE", SessionToken: panicSecret}, At: sweepNoon, Life: time.Hour,
 	}
-	request, _ := json.Marshal(map[string]any{
+	request := map[string]any{
 		"RequestType": "Create", "ServiceToken": topic, "StackId": stack, "RequestId": "r1", "ResponseURL": address.URL(),
 		"ResourceType": "Custom::RolecallConnection", "LogicalResourceId": "Connection", "ResourceProperties": map[string]any{
 			"ServiceToken": topic, "ConnectionId": id + "0", "CallbackToken": panicSecret, "RoleArn": "arn:aws:iam::222222222222:role/r", "TemplateVersion": "1.0.0",
 		},
-	})
-	notification := map[string]any{"Type": "Notification", "TopicArn": topic, "Message": string(request), "Timestamp": sweepNoon.Format(time.RFC3339)}
+	}
+	malformed := maps.Clone(request)
+	malformed["ResourceProperties"] = map[string]any{"ServiceToken": topic, "CallbackToken": []string{panicSecret}}
 	type run = func(context.Context, panicking, *slog.Logger) (any, error)
 	works := func(body any) run {
 		return func(ctx context.Context, p panicking, log *slog.Logger) (any, error) {
-			return queue.Handler{Tries: p, Sweeps: p, Jobs: panickingJobs{p}, Parallel: 2, Pauses: p, Log: log}.Handle(ctx, batchOf(body))
+			return queue.Handler{
+				Tries: panickingTries{p}, Reports: panickingReports{p}, Sweeps: p, Jobs: panickingJobs{p}, Parallel: 2, Pauses: p, Log: log,
+			}.Handle(ctx, batchOf(body))
+		}
+	}
+	receives := func(request map[string]any) run {
+		return func(ctx context.Context, p panicking, log *slog.Logger) (any, error) {
+			h := customresource.Handler{Topics: topics, Receiver: panickingReceiver{p}, Answerer: p, Pauses: p, Clock: p.now, Log: log}
+			text, err := json.Marshal(request)
+			if err != nil {
+				return nil, err
+			}
+			return h.Handle(ctx, batchOf(map[string]any{
+				"Type": "Notification", "TopicArn": topic, "Message": string(text), "Timestamp": sweepNoon.Format(time.RFC3339),
+			}))
 		}
 	}
 	return map[string]struct {
 		calls  []string
 		invoke run
 	}{
-		"callback": {[]string{"receive", "answer", "pause", "clock"}, func(ctx context.Context, p panicking, log *slog.Logger) (any, error) {
-			h := customresource.Handler{Topics: topics, Receiver: p, Answerer: p, Pauses: p, Clock: p.now, Log: log}
-			return h.Handle(ctx, batchOf(notification))
-		}},
+		"callback":            {[]string{"receive", "give up", "pause", "clock"}, receives(request)},
+		"callback, malformed": {[]string{"answer"}, receives(malformed)},
+		"verify, a report": {[]string{"work", "give up", "pause"}, works(map[string]any{"report": map[string]any{
+			"connectionId": id + "0", "type": "Create", "stackId": stack, "roleArn": "arn:aws:iam::222222222222:role/r",
+			"reply": map[string]any{"url": address.URL()},
+		}})},
 		"verify, a try":   {[]string{"try", "give up", "pause"}, works(map[string]any{"connectionId": id + "0", "run": 1})},
 		"verify, a sweep": {[]string{"sweep", "jobs"}, works(map[string]any{"connectionIds": []string{id + "1", id + "2"}})},
 		"refresh": {[]string{"cursor"}, func(ctx context.Context, p panicking, log *slog.Logger) (any, error) {
@@ -203,8 +243,8 @@ func panickingFunctions() map[string]struct {
 				func(context.Context) (sdk.Credentials, error) {
 					return sdk.Credentials{AccessKeyID: "ASIA", SecretAccessKey: panicSecret, SessionToken: panicSecret}, nil
 				})})
-			return nil, upload.Uploader{Client: client, Bucket: "templates", Answerer: p, Log: log}.Handle(ctx, cfn.Event{
-				RequestType: cfn.RequestCreate, ResponseURL: "https://cloudformation.example/x?X-Amz-Signature=" + url.QueryEscape(panicSecret),
+			return nil, upload.Uploader{Client: client, Bucket: "templates", Answerer: p, Log: log}.Handle(ctx, lambdacfn.Event{
+				RequestType: lambdacfn.RequestCreate, ResponseURL: "https://cloudformation.example/x?X-Amz-Signature=" + url.QueryEscape(panicSecret),
 				ResourceProperties: map[string]any{"From": "assets/a", "Key": "k"},
 			})
 		}},

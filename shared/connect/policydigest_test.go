@@ -88,7 +88,7 @@ func TestAnOlderTemplatesPolicyIsNotKnown(t *testing.T) {
 	if s := w.c.Snapshot(); s.Status != connect.StatusEnabled || s.PolicyDigest != "" {
 		t.Fatalf("%s with %q", s.Status, s.PolicyDigest)
 	}
-	o.Checks = w.c.Snapshot().Checks
+	o.Checks, o.Regions = w.c.Snapshot().Checks, w.c.Snapshot().Regions
 	if ch, changed := w.c.Rechecked(o, connect.ActorRolecall, w.now.Add(time.Hour)); changed {
 		t.Errorf("a look at it changes %+v", ch.Event())
 	}

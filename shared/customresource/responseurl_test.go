@@ -92,7 +92,8 @@ func TestResponseURLsOfCloudFormationAreTaken(t *testing.T) {
 	}
 }
 
-// A row is what an attacker changes in a good request, and why it is dropped.
+// An admission is an address that an attacker could send with a good request, and why it is dropped; "" for one that is
+// admitted.
 type admission struct {
 	name   string
 	url    string

@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"context"
 	"encoding/base64"
 	"encoding/json"
 	"maps"
@@ -13,25 +12,14 @@ import (
 	"time"
 
 	"rolecall/shared/connect"
+	"rolecall/shared/storetest"
 )
-
-// leases plays the table: what each tenant has taken of each thing in each minute.
-type leases map[string]int
-
-func (l leases) Lease(_ context.Context, t connect.TenantID, of connect.Rationed, minute time.Time, n, limit int) (bool, error) {
-	k := string(t) + " " + string(of) + " " + minute.Format(time.TimeOnly)
-	if l[k]+n > limit {
-		return false, nil
-	}
-	l[k] += n
-	return true, nil
-}
 
 // limited is a world in which each tenant may have so much a minute.
 func limited(t *testing.T, reads, launches, revocations int) *world {
 	t.Helper()
 	w := newWorld(t)
-	table := leases{}
+	table := storetest.New() // of its own: that a request is counted is no change that a refused one makes
 	ration := func(of connect.Rationed, perMinute int) *connect.Ration {
 		return &connect.Ration{Store: table, Clock: func() time.Time { return w.now }, Of: of, PerMinute: perMinute}
 	}
@@ -196,9 +184,9 @@ func TestWhatStrangersSendIsNoError(t *testing.T) {
 		w.send(ask{method: "POST", path: "/v1/connections/" + c.ID + "/revoke-sessions"})
 		w.send(ask{method: "GET", path: "/v1/connections/" + c.ID + "/credentials"})
 	}
-	w.store.fail = connect.ErrConflict // many change one connection at once
+	w.fail(connect.ErrConflict) // many change one connection at once
 	w.send(ask{method: "DELETE", path: "/v1/connections/" + c.ID})
-	w.store.fail = nil
+	w.fail(nil)
 	statuses := map[int]int{}
 	for l := range strings.Lines(w.log.String()) {
 		var line struct {
@@ -218,7 +206,7 @@ func TestWhatStrangersSendIsNoError(t *testing.T) {
 			t.Errorf("no request of %d was answered %d: %v", sent, status, slices.Sorted(maps.Keys(statuses)))
 		}
 	}
-	w.store.fail = connect.Unavailable(connect.CodeStoreUnavailable, "down", nil)
+	w.fail(connect.Unavailable(connect.CodeStoreUnavailable, "down", nil))
 	w.send(ask{method: "DELETE", path: "/v1/connections/" + c.ID})
 	if got := w.log.String(); strings.Count(got, `"level":"ERROR"`) != 1 {
 		t.Errorf("our own trouble makes %s lines of ERROR", strconv.Itoa(strings.Count(got, `"level":"ERROR"`)))

@@ -28,7 +28,7 @@ func (w *world) stages() []stage {
 	w.t.Helper()
 	enabled := w.enabled("enabled")
 	w.want(ask{method: "PUT", path: "/v1/connections/" + enabled.ID + "/scopes", body: `{"scopes":[{"level":"organization"}]}`}, http.StatusOK)
-	served := w.store.connections[connect.ConnectionID(enabled.ID)].Snapshot()
+	served := w.store.Get(connect.ConnectionID(enabled.ID)).Snapshot()
 	stages := []stage{{"enabled", enabled.ID, false}}
 	for _, status := range connect.Statuses() {
 		if status != connect.StatusEnabled {
@@ -57,7 +57,7 @@ func (w *world) stages() []stage {
 func (w *world) restored(name string, change func(*connect.Snapshot)) string {
 	w.t.Helper()
 	id := connect.ConnectionID(w.create(name).ID)
-	s := w.store.connections[id].Snapshot()
+	s := w.store.Get(id).Snapshot()
 	change(&s)
 	c, err := connect.Restore(s)
 	if err != nil {
@@ -66,7 +66,7 @@ func (w *world) restored(name string, change func(*connect.Snapshot)) string {
 	if _, open := c.OpenLaunch(w.now); !open {
 		w.t.Fatalf("%s: no launch that could be shown", name)
 	}
-	w.store.connections[id] = c
+	w.store.Put(c)
 	return string(id)
 }
 
@@ -75,10 +75,10 @@ func (w *world) enrolmentStages() []stage {
 	w.t.Helper()
 	active, revoked := w.enrol(enrolBody).ID, w.enrol(enrolBody).ID
 	w.want(ask{method: "DELETE", path: "/v1/enrolments/" + revoked}, http.StatusNoContent)
-	w.enrolments.members[connect.EnrolmentID(active)] = []connect.Member{{
+	w.store.PutMember(connect.Member{
 		EnrolmentID: connect.EnrolmentID(active), AccountID: "333333333333", ConnectionID: "conn_2", Own: "conn_2", State: connect.MemberFailed,
 		RolledBack: true, UpdatedAt: w.now, Reason: connect.Reason{Code: connect.CodeOrganizationDenied, Message: "not there", Fix: "Leave."},
-	}}
+	})
 	return []stage{{"active", active, true}, {"revoked", revoked, false}}
 }
 

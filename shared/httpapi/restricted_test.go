@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"rolecall/shared/connect"
+	"rolecall/shared/storetest"
 )
 
 // A concern is what a route is about, as far as a restricted token is concerned.
@@ -44,6 +45,7 @@ func concerns() map[string]struct {
 		"GET /v1/connections/{id}":          {reads, 200},
 		"GET /v1/connections/{id}/events":   {reads, 200},
 		"GET /v1/connections/{id}/sessions": {reads, 200},
+		"GET /v1/connections/{id}/status":   {reads, 200},
 		"GET /v1/effective-connection":      {reads, 200},
 		"GET /v1/enrolments":                {reads, 200},
 		"GET /v1/enrolments/{id}":           {reads, 200},
@@ -214,22 +216,31 @@ func (w *world) notAllowed(a ask) {
 	if !strings.Contains(string(res.raw), says) {
 		w.t.Errorf("%s %s: %s", a.method, a.path, res.raw)
 	}
-	if after := w.state(); after != before {
-		w.t.Errorf("%s %s was refused, and all the same\n%s\nbecame\n%s", a.method, a.path, before, after)
+	if changed := before.diff(w.state()); changed != "" {
+		w.t.Errorf("%s %s was refused, and all the same:\n%s", a.method, a.path, changed)
 	}
 }
 
-// state is all that a request could change, and whether anybody was asked.
-func (w *world) state() string {
-	var b strings.Builder
-	for _, id := range slices.Sorted(maps.Keys(w.store.connections)) {
-		fmt.Fprintf(&b, "%s %d %v\n", id, w.store.connections[id].Version(), w.store.checked[id])
+// A state is all that a request could change, and whether anybody was asked.
+type state struct {
+	kept                storetest.Dump
+	writes, jobs, calls int
+}
+
+func (w *world) state() state {
+	return state{
+		kept: w.store.Dump(), writes: w.store.Calls("Commit", "CommitEnrolment", "RecordCheck", "Note"),
+		jobs: len(w.queue.jobs), calls: w.account.calls,
 	}
-	for _, id := range slices.Sorted(maps.Keys(w.enrolments.all)) {
-		fmt.Fprintf(&b, "%s %d\n", id, w.enrolments.all[id].Snapshot().Version)
+}
+
+// diff says what has changed until the later state; "" for nothing.
+func (s state) diff(later state) string {
+	changed := s.kept.Diff(later.kept)
+	if s.writes != later.writes || s.jobs != later.jobs || s.calls != later.calls {
+		changed += fmt.Sprintf("\n%d writes, %d jobs, %d calls of AWS", later.writes-s.writes, later.jobs-s.jobs, later.calls-s.calls)
 	}
-	fmt.Fprintf(&b, "intakes %v, %d writes, %d jobs, %d calls of AWS", w.store.intakes, w.store.count(), len(w.queue.jobs), w.account.calls)
-	return b.String()
+	return changed
 }
 
 // strange asks for another tenant's thing and for one that does not exist: whatever the claim, the answers are the same.
@@ -246,8 +257,8 @@ func (f *fixture) strange(r Route, claim *[]string) {
 	if string(one.raw) != string(two.raw) {
 		f.t.Errorf("another tenant's: %s, what is not there: %s", one.raw, two.raw)
 	}
-	if f.state() != before {
-		f.t.Error("another tenant's was changed")
+	if changed := before.diff(f.state()); changed != "" {
+		f.t.Errorf("another tenant's was changed:\n%s", changed)
 	}
 }
 
@@ -330,7 +341,7 @@ func (g *game) play(r Route) {
 	if r.Path == "/api/account/aws/add" && !there {
 		passes = a.claim == nil // it would be a new connection
 	}
-	before := maps.Clone(g.store.connections)
+	before := g.store.All()
 	if there {
 		g.answersTo(string(target.Snapshot().ExternalID))
 	}
@@ -359,7 +370,7 @@ func (g *game) vary(r Route, a *ask) {
 
 // role is the connection's own, or a new one of its account.
 func (g *game) role(id string) string {
-	if s := g.store.connections[connect.ConnectionID(id)].Snapshot(); !s.RoleARN.IsZero() && rapid.Bool().Draw(g.rt, "own role") {
+	if s := g.store.Get(connect.ConnectionID(id)).Snapshot(); !s.RoleARN.IsZero() && rapid.Bool().Draw(g.rt, "own role") {
 		return s.RoleARN.String()
 	}
 	return fmt.Sprint(roleARN, "-", g.turns)
@@ -369,10 +380,9 @@ func (g *game) role(id string) string {
 func (g *game) aim(r Route, id, project, role string) (connect.Connection, bool) {
 	switch {
 	case r.Path == "/api/account/aws/add":
-		c, held := g.store.connections[g.store.roles["acme "+role]]
-		return c, held
+		return g.holder(role)
 	case strings.HasPrefix(r.Path, "/v1/connections/{id}"):
-		return g.store.connections[connect.ConnectionID(id)], true
+		return g.store.Get(connect.ConnectionID(id)), true
 	case r.Path == "/v1/effective-connection/credentials":
 		var found EffectiveConnection
 		res := g.send(ask{method: "GET", path: "/v1/effective-connection?project=" + project})
@@ -380,15 +390,33 @@ func (g *game) aim(r Route, id, project, role string) (connect.Connection, bool)
 			return connect.Connection{}, false
 		}
 		found = read[EffectiveConnection](g.t, res)
-		return g.store.connections[connect.ConnectionID(found.Connection.ID)], true
+		return g.store.Get(connect.ConnectionID(found.Connection.ID)), true
 	}
 	return connect.Connection{}, false
 }
 
+// holder is the connection that has a role, if one does.
+func (g *game) holder(role string) (connect.Connection, bool) {
+	arn, err := connect.ParseRoleARN(role)
+	if err != nil {
+		g.rt.Fatal(err)
+	}
+	id, err := g.store.RoleHolder(g.t.Context(), "acme", arn)
+	if err != nil {
+		g.rt.Fatal(err)
+	}
+	return g.store.Get(id), id != ""
+}
+
 // check holds what has become of the connections against the claim.
-func (g *game) check(a ask, before map[connect.ConnectionID]connect.Connection, target connect.Connection) {
-	for id, c := range g.store.connections {
-		was, old := before[id]
+func (g *game) check(a ask, before []connect.Connection, target connect.Connection) {
+	were := map[connect.ConnectionID]connect.Connection{}
+	for _, c := range before {
+		were[c.ID()] = c
+	}
+	for _, c := range g.store.All() {
+		id := c.ID()
+		was, old := were[id]
 		switch {
 		case a.claim == nil:
 		case !old:
@@ -406,11 +434,15 @@ func (g *game) check(a ask, before map[connect.ConnectionID]connect.Connection, 
 // learn keeps the ids of what was made.
 func (g *game) learn() {
 	g.ids, g.enrolments = nil, nil
-	for _, id := range slices.Sorted(maps.Keys(g.store.connections)) {
-		g.ids = append(g.ids, string(id))
+	for _, c := range g.store.All() {
+		g.ids = append(g.ids, string(c.ID()))
 	}
-	for _, id := range slices.Sorted(maps.Keys(g.world.enrolments.all)) {
-		g.enrolments = append(g.enrolments, string(id))
+	made, err := g.store.Enrolments(g.t.Context(), "acme", connect.EventQuery{Limit: 100}) // more than a game makes
+	if err != nil {
+		g.rt.Fatal(err)
+	}
+	for _, e := range slices.Backward(made.Items) {
+		g.enrolments = append(g.enrolments, string(e.ID()))
 	}
 }
 

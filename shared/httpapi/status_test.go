@@ -59,7 +59,11 @@ func TestFollowingAConnection(t *testing.T) {
 	if v := trial.Verification; v == nil || v.Attempt != 1 || !v.NextTryAt.After(w.now) || !v.Deadline.After(v.NextTryAt) {
 		t.Errorf("%+v", trial)
 	}
-	found := news("found good without a change", func() { w.store.checked[connect.ConnectionID(c.ID)] = w.now.Add(time.Hour) })
+	found := news("found good without a change", func() {
+		if err := w.store.RecordCheck(t.Context(), connect.ConnectionID(c.ID), w.now.Add(time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+	})
 	if found.LastVerifiedAt == nil || !found.LastVerifiedAt.Equal(w.now.Add(time.Hour)) || found.Version != trial.Version {
 		t.Errorf("%+v", found)
 	}

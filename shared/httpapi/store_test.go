@@ -104,14 +104,22 @@ func (a *account) set(change func(*account)) {
 
 // queue keeps what is queued.
 type queue struct {
-	mu   sync.Mutex
-	jobs []connect.VerifyJob
+	mu      sync.Mutex
+	jobs    []connect.VerifyJob
+	reports []connect.ReportJob
 }
 
 func (q *queue) Verify(_ context.Context, job connect.VerifyJob, _ time.Duration) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.jobs = append(q.jobs, job)
+	return nil
+}
+
+func (q *queue) Report(_ context.Context, job connect.ReportJob, _ time.Duration) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.reports = append(q.reports, job)
 	return nil
 }
 

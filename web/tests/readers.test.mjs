@@ -34,6 +34,7 @@ test('readers: what they try to create is refused in words', async ({ page, expe
   const widget = page.locator('rolecall-connect');
   await widget.getByLabel('Name', { exact: true }).fill(unique('Refused'));
   await widget.getByRole('button', { name: 'Continue' }).click();
+  await widget.getByText(`without the scope ${lacks}`).waitFor();
   await widget.getByText('SCOPE_MISSING').waitFor();
 });
 

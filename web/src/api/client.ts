@@ -144,6 +144,7 @@ export class Client {
     } catch {
       throw new Problem(response.status, 'UNREADABLE', `The API answered ${response.status} with something that is not JSON.`, 'Try again in a moment; if it goes on, tell the platform’s operators.');
     }
+    if (response.status === 403 && !(answer as { code?: string } | null)?.code) throw lacking(scopeOf(method, path)); // the gateway's own refusal, which names nothing
     if (!response.ok) throw problem(response.status, answer, Number(response.headers.get('Retry-After')));
     return answer as T;
   }
@@ -168,6 +169,16 @@ export class Client {
       throw new Problem(0, 'OFFLINE', 'The API cannot be reached.', 'Check your connection to the internet; this page tries again by itself.');
     }
   }
+}
+
+/** scopeOf is the scope that a request needs, as the console and the widget make them. */
+function scopeOf(method: string, path: string): string {
+  if (method === 'GET') return 'connections:read';
+  return /\/(credentials|sign-in)$/.test(path) ? 'credentials:issue' : 'connections:write';
+}
+
+function lacking(scope: string): Problem {
+  return new Problem(403, 'SCOPE_MISSING', `You are signed in without the scope ${scope}.`, 'Ask whoever manages your sign-in for it, and sign in again.');
 }
 
 function problem(status: number, answer: unknown, after = 0): Problem {
