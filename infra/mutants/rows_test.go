@@ -1,0 +1,3 @@
+package mutants_test
+
+var verifying = []mutant{}
