@@ -134,6 +134,21 @@ func TestDump(t *testing.T) {
 	}
 }
 
+// The data of events are what DynamoDB gives back: numbers are those of JSON.
+func TestDataOfEventsIsJSON(t *testing.T) {
+	m := storetest.New()
+	c := storetest.Commit(t, m, storetest.Create(t, "acme", "One"), nil)
+	if err := m.Note(t.Context(), connect.Event{ID: "evt_1", ConnectionID: c.ID(), Data: map[string]any{"n": 1}}); err != nil {
+		t.Fatal(err)
+	}
+	if got := m.Log()[1].Data["n"]; got != 1.0 {
+		t.Errorf("%T %v", got, got)
+	}
+	if err := m.Note(t.Context(), connect.Event{ID: "evt_2", ConnectionID: c.ID(), Data: map[string]any{"f": func() {}}}); err == nil || len(m.Log()) != 2 {
+		t.Errorf("what is no JSON: %v", err)
+	}
+}
+
 // The log is in the order of what happened, over all connections.
 func TestLog(t *testing.T) {
 	m := storetest.New()
