@@ -165,7 +165,7 @@ func newTestEngine(t *testing.T, config Config) (*Engine, *things) {
 	t.Cleanup(e.Close)
 	p := newThings()
 	e.Register("Test::Thing", p)
-	for _, name := range []string{"AWS::IAM::Role", "AWS::IAM::Policy"} {
+	for _, name := range []string{"AWS::IAM::Role", "AWS::IAM::Policy", "AWS::IAM::RolePolicy"} {
 		e.Register(name, p)
 	}
 	return e, p
