@@ -165,7 +165,7 @@ func (s *Snapshot) bind(r Callback) {
 		}
 		s.Launches, s.UsedLaunch = nil, s.LastLaunch
 	}
-	if r.TemplateVersion != "" {
+	if r.TemplateVersion != "" && (r.Resource != ResourceStackStarted || s.Stack.TemplateVersion == "") { // or nobody would tell of the new one
 		s.Stack.TemplateVersion = r.TemplateVersion
 	}
 	if r.Resource == ResourceStackStarted {

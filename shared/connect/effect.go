@@ -93,14 +93,15 @@ func (g standing) start(r Callback, m maker) (effect, error) {
 	if err != nil || (g.exists() && r.ofMember() && !g.bound(r) && !c.mayRebind()) {
 		return effect{}, err
 	}
-	if c.s.Stack.ID == r.StackID && c.s.Stack.StartID == r.LogicalID && r.TemplateVersion == c.s.Stack.TemplateVersion {
-		return effect{}, nil
-	}
-	kind := EventStackStarted
+	kind, data := EventStackStarted, stackData(r)
 	if c.s.Stack.ID == r.StackID {
+		if c.s.Stack.StartID == r.LogicalID {
+			return effect{}, nil // the stack's other resource tells of what an update changes
+		}
 		kind = EventStackUpdated
+		data["from"], data["templateVersion"] = c.s.Stack.TemplateVersion, c.s.Stack.TemplateVersion
 	}
-	ch := c.change(kind, ActorStack, m.now, stackData(r), func(s *Snapshot) { s.bind(r) })
+	ch := c.change(kind, ActorStack, m.now, data, func(s *Snapshot) { s.bind(r) })
 	ch.fence, ch.joins = g.fence.saw(r), joining(r)
 	return changes(after(made, ch)), nil
 }

@@ -84,9 +84,9 @@ func (s *Service) Invoke(ctx context.Context, arn string, payload []byte) (Resul
 	}
 	done := make(chan outcome, 1)
 	started := s.spawn(func() {
-		s.inFlight.Add(1)
+		end := s.begin(arn)
 		result, err := p.run(slot, payload)
-		s.inFlight.Add(-1)
+		end()
 		done <- outcome{result, err}
 	})
 	if !started {
@@ -101,7 +101,46 @@ func (s *Service) Invoke(ctx context.Context, arn string, payload []byte) (Resul
 }
 
 // InFlight is how many invocations are running, cold starts included.
-func (s *Service) InFlight() int { return int(s.inFlight.Load()) }
+func (s *Service) InFlight() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.running)
+}
+
+// begin counts an invocation in until end is called.
+func (s *Service) begin(arn string) (end func()) {
+	done := make(chan struct{})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.running[done] = arn
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.running, done)
+		close(done)
+	}
+}
+
+// Finish waits until the invocations of a function have ended that are running now; those that begin meanwhile are not
+// waited for.
+func (s *Service) Finish(ctx context.Context, arn string) error {
+	s.mu.Lock()
+	var now []chan struct{}
+	for done, of := range s.running {
+		if of == arn {
+			now = append(now, done)
+		}
+	}
+	s.mu.Unlock()
+	for _, done := range now {
+		select {
+		case <-done:
+		case <-ctx.Done():
+			return fmt.Errorf("lambda: waiting for %s: %w", arn, ctx.Err())
+		}
+	}
+	return nil
+}
 
 // acceptable is the payload as a function gets it.
 func acceptable(payload []byte, limit int) ([]byte, error) {

@@ -191,6 +191,35 @@ func TestConcurrentInvocationsRunInEnvironmentsOfTheirOwn(t *testing.T) {
 	}
 }
 
+func TestFinishWaitsForWhatRuns(t *testing.T) {
+	s := host(t, Config{}, function(t))
+	g := newGate(t)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if _, err := s.Invoke(context.Background(), testARN, g.order()); err != nil {
+			t.Error(err)
+		}
+	}()
+	<-g.arrived
+	if n := s.InFlight(); n != 1 {
+		t.Errorf("%d invocations are running", n)
+	}
+	if err := s.Finish(t.Context(), "arn:aws:lambda:eu-west-1:111111111111:function:another"); err != nil {
+		t.Error(err)
+	}
+	over, stop := context.WithCancel(t.Context())
+	stop()
+	if err := s.Finish(over, testARN); !errors.Is(err, context.Canceled) {
+		t.Errorf("while it runs: %v", err)
+	}
+	close(g.open)
+	if err := s.Finish(t.Context(), testARN); err != nil || s.InFlight() != 0 {
+		t.Errorf("%v, %d running", err, s.InFlight())
+	}
+	<-done
+}
+
 func TestReservedConcurrencyOfZeroThrottlesEverything(t *testing.T) {
 	f := function(t)
 	zero := 0

@@ -15,7 +15,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"rolecall/infra/local/wire"
@@ -88,9 +87,8 @@ type Service struct {
 	// call is Invoke; the sources of events go through it.
 	call func(ctx context.Context, arn string, payload []byte) (Result, error)
 
-	inFlight atomic.Int64
-
 	mu        sync.Mutex
+	running   map[chan struct{}]string // ARNs of functions, by what is closed at the end of each invocation
 	closed    bool
 	functions map[string]*pool    // by ARN
 	mappings  map[string]*mapping // by UUID
@@ -119,7 +117,7 @@ func New(cfg Config) *Service {
 	ctx, stop := context.WithCancel(context.Background())
 	s := &Service{
 		cfg: cfg, ctx: ctx, stop: stop,
-		functions: map[string]*pool{}, mappings: map[string]*mapping{},
+		functions: map[string]*pool{}, mappings: map[string]*mapping{}, running: map[chan struct{}]string{},
 	}
 	s.call = s.Invoke
 	return s
