@@ -14,7 +14,7 @@ import (
 )
 
 // all is the table, area by area.
-var all = slices.Concat(admitting, proving, expecting, verifying, issuing, restricting, calling, revoking, keeping, commanding, running)
+var all = slices.Concat(admitting, proving, expecting, verifying, holding, issuing, restricting, calling, revoking, keeping, commanding, running)
 
 // samples are tried in every run of the tests; they take seconds each.
 var samples = []string{}

@@ -3,7 +3,7 @@ package mutants_test
 // revoking: sessions that were revoked.
 var revoking = []mutant{
 	{"the revocation has the name of IAM's own", "shared/connect/revocation.go", `const RevocationPolicy = "RolecallRevokedSessions"`, `const RevocationPolicy = "AWSRevokeOlderSessions"`, "customer.TestARevocationOverwritesAndRestores"},
-	{"the customer's revocation is removed", "shared/customer/revoker.go", "err != nil || text != formerText(cutoff) {", "err != nil {", "customer.TestOnlyWhatAnEarlierVersionWroteIsRemoved"},
+	{"the customer's revocation is removed", "shared/customer/revoker.go", "err != nil || text != formerText(cutoff) {", `err != nil || text == "" {`, "customer.TestOnlyWhatAnEarlierVersionWroteIsRemoved"},
 	{"a policy that is declared is removed", "shared/customer/revoker.go", "\tif declared {", "\tif false {", "customer.TestARevocationOverwritesAndRestores"},
 	{"a former revocation stays", "shared/connect/revoking.go", "if err != nil || r.Former.IsZero() {", "if true {", "connect.TestAFormerRevocationIsLifted"},
 	{"the customer's revocation is taken for a former one", "shared/connect/revoking.go", "if err != nil || r.Former.IsZero() {", "if err != nil {", "connect.TestTheCustomersRevocationIsNeverTouched"},
