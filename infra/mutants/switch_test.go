@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -82,7 +81,9 @@ func (m module) switched(name string, mutants []mutant) (text, pkg string, err e
 		} else {
 			body = "return " + body
 		}
-		all = append(all, insertion{begin, "\nif mutantChosen == " + strconv.Quote(of.name) + " { " + body + " }\n"})
+		// What the compiler has to say of a mutant it says by the mutant's name.
+		text := fmt.Sprintf("\n//line %s:1\nif mutantChosen == %q { %s }\n//line %s:%d\n", of.name, of.name, body, filepath.Base(name), 1+strings.Count(source[:begin], "\n"))
+		all = append(all, insertion{begin, text})
 	}
 	slices.SortStableFunc(all, func(a, b insertion) int { return b.at - a.at })
 	for _, one := range all {

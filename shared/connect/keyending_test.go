@@ -94,3 +94,14 @@ func TestAnOldKeySaysSo(t *testing.T) {
 		t.Errorf("%+v", why)
 	}
 }
+
+// Temporary keys that have ended are refused by the clock, whatever AWS says of them.
+func TestKeysThatHaveEndedAreNotAskedAbout(t *testing.T) {
+	aws := &keyAccount{who: connect.Identity{Account: customerAccount}}
+	v := connect.KeyVerifier{Identifier: aws, Regions: aws, Clock: func() time.Time { return noon }}
+	keys := connect.Credentials{AccessKeyID: "ASIAEXAMPLE000000000", Expires: noon}
+	o := v.Verify(context.Background(), connect.KeySubject{Keys: keys, Account: customerAccount, Region: "eu-west-1"})
+	if o.Proven() || o.Checks[0].Verdict != connect.Failed || o.Checks[0].Reason.Code != connect.CodeKeysExpired || aws.asked != 0 {
+		t.Errorf("%+v after %d questions", o.Checks, aws.asked)
+	}
+}

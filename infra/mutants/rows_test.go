@@ -1,3 +1,0 @@
-package mutants_test
-
-var verifying = []mutant{}
