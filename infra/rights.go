@@ -32,14 +32,15 @@ func (p *platform) rights() map[string][]awsiam.PolicyStatement {
 			p.neverOwnRoles(),
 		},
 		fnCallback: {
-			allow("Table", storeActions("dynamodb:UpdateItem"), table), // counts an enrolment's accounts
+			allow("Table", storeActions(), table),
 			allow("KnownAccounts", []string{"dynamodb:Query"}, p.indexARN(indexTenant)),
 			allow("TakeCallbacks", consume("sqs:ChangeMessageVisibility"), p.callbacks.QueueArn()),
 			allow("AskForVerification", []string{"sqs:SendMessage"}, p.verifyNow.QueueArn()),
 			p.use(fnCallback, "CheckCallbackTokens", "kms:VerifyMac", nil, accepted...),
 		},
 		fnVerify: {
-			allow("Table", storeActions(), table),
+			allow("Table", storeActions("dynamodb:UpdateItem"), table), // counts the further attempts of reports
+			allow("KnownAccounts", []string{"dynamodb:Query"}, p.indexARN(indexTenant)),
 			allow("TakeWork", consume(), p.verifyNow.QueueArn(), p.verifySweep.QueueArn()),
 			allow("FailedTriesComeAgainSoon", []string{"sqs:ChangeMessageVisibility"}, p.verifyNow.QueueArn()),
 			allow("TryAgainLater", []string{"sqs:SendMessage"}, p.verifyNow.QueueArn(), p.verifySweep.QueueArn()),

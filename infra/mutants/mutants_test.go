@@ -137,10 +137,10 @@ func (v *verdicts) add(of mutant, err error, took time.Duration) {
 func (v *verdicts) String() string {
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "MUTANT\tFILE\tTEST\tVERDICT\tTIME")
+	_, _ = fmt.Fprintln(w, "MUTANT\tFILE\tTEST\tVERDICT\tTIME")
 	slices.Sort(v.lines)
 	for _, l := range v.lines {
-		fmt.Fprintln(w, l)
+		_, _ = fmt.Fprintln(w, l)
 	}
 	_ = w.Flush()
 	return b.String()

@@ -9,7 +9,7 @@ import (
 
 // A StandingStore reads what is known of the stacks that report, consistently.
 type StandingStore interface {
-	// ConnectionAndFence reads both in one request; ErrNotFound where there is no such connection, the zero Fence where the
+	// ConnectionAndFence reads the connection and then the fence; ErrNotFound where there is no such connection, the zero Fence where the
 	// stack has none.
 	ConnectionAndFence(ctx context.Context, id ConnectionID, stack StackID) (Connection, Fence, error)
 	// Membership is what is known of an account of an organization; ErrEnrolmentNotFound where there is no such enrolment.
@@ -126,7 +126,7 @@ func (u Settling) from(ctx context.Context, g standing, r Callback, v *ReportVer
 		case err != nil:
 			return u.overtaken(ctx, g, r, err)
 		default:
-			return u.follow(ctx, g, e, r)
+			return u.follow(ctx, e, r)
 		}
 		if g, err = stand(ctx, u.Store, r); err != nil {
 			return err
@@ -182,7 +182,7 @@ func (u Settling) overtaken(ctx context.Context, g standing, r Callback, why err
 
 // follow queues what a change has to be followed by: the run that it began, or the removal of our policy that keeps
 // CloudFormation from deleting the role.
-func (u Settling) follow(ctx context.Context, g standing, e effect, r Callback) error {
+func (u Settling) follow(ctx context.Context, e effect, r Callback) error {
 	if e.change == nil {
 		return nil
 	}

@@ -47,7 +47,8 @@ type Handler struct {
 	Pauses interface {
 		Pause(ctx context.Context, receiptHandle string, d time.Duration) error
 	}
-	Log *slog.Logger
+	Clock func() time.Time
+	Log   *slog.Logger
 }
 
 // finishing is what the end of an invocation is kept free for: to finish the checks that have begun, and to hand back
@@ -104,7 +105,7 @@ func (h Handler) report(ctx context.Context, r events.SQSMessage, job connect.Re
 	}
 	switch {
 	case errors.Is(err, connect.ErrAnswerRefused):
-		log.InfoContext(ctx, "report dropped", metric.Count("CallbacksDropped", "Reason", "answer_refused", time.Now()))
+		log.InfoContext(ctx, "report dropped", metric.Count("CallbacksDropped", "Reason", "answer_refused", h.Clock()))
 		return nil
 	case err != nil:
 		h.pause(ctx, r)

@@ -95,7 +95,7 @@ func (v *verifications) Sweep(_ context.Context, id connect.ConnectionID) error 
 }
 
 func handler(v *verifications, log *bytes.Buffer) queue.Handler {
-	return queue.Handler{Tries: v, Sweeps: v, Jobs: &v.handed, Parallel: 3, Pauses: v, Log: slog.New(slog.NewJSONHandler(log, nil))}
+	return queue.Handler{Tries: v, Sweeps: v, Jobs: &v.handed, Parallel: 3, Pauses: v, Clock: time.Now, Log: slog.New(slog.NewJSONHandler(log, nil))}
 }
 
 // batch makes a message of each body, as SQS brings it the first time.

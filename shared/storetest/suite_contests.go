@@ -148,7 +148,7 @@ func persist(t testing.TB, do func() error) {
 	}
 }
 
-// TestEnrolmentsRaceForAccounts: many enrolments of one tenant get reports of the same accounts, all at the same time and
+// TestEnrolmentsRaceForAccounts says that many enrolments of one tenant get reports of the same accounts, all at the same time and
 // some twice; then all that is on trial is tried at the same time, twice. Each account is served once, the others are linked
 // to that one, and every stack is told that all is well.
 func TestEnrolmentsRaceForAccounts(t *testing.T, s Store) {
@@ -215,7 +215,7 @@ func servedOnce(t *testing.T, s Store, all []connect.Enrolment, accounts int) {
 	}
 }
 
-// TestTheStackThatIsThereWinsTheRace: many stacks report one account at once, of which one is there; some say so twice. All
+// TestTheStackThatIsThereWinsTheRace says that many stacks report one account at once, of which one is there; some say so twice. All
 // that is reported is tried at the same time, until nothing is left to try: the one that is there is the account's, and every
 // other one has been told so.
 func TestTheStackThatIsThereWinsTheRace(t *testing.T, s Store) {
@@ -251,7 +251,7 @@ func TestTheStackThatIsThereWinsTheRace(t *testing.T, s Store) {
 	}
 }
 
-// TestARoleIsProvenWhileItsStackGoes: whichever of the two is written down first, nothing serves for a stack that is gone,
+// TestARoleIsProvenWhileItsStackGoes says that whichever of the two is written down first, nothing serves for a stack that is gone,
 // and its Delete is answered with success.
 func TestARoleIsProvenWhileItsStackGoes(t *testing.T, s Store) {
 	t.Run("the Delete is first", func(t *testing.T) { provenAndGone(t, s, "acme", true) })

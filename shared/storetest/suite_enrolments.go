@@ -99,7 +99,7 @@ func TestEnrolmentsAreKept(t *testing.T, s Store) {
 	}
 }
 
-// TestEnrolmentsAreListedApart: a tenant's are neither another's nor among its connections.
+// TestEnrolmentsAreListedApart says that a tenant's are neither another's nor among its connections.
 func TestEnrolmentsAreListedApart(t *testing.T, s Store) {
 	var want, got []connect.EnrolmentID
 	for i := range 5 {
@@ -132,7 +132,7 @@ func TestEnrolmentsAreListedApart(t *testing.T, s Store) {
 	}
 }
 
-// TestAnAccountsLineFollowsItsConnection, in the same transaction.
+// TestAnAccountsLineFollowsItsConnection in the same transaction.
 func TestAnAccountsLineFollowsItsConnection(t *testing.T, s Store) {
 	ctx := t.Context()
 	e := Enrol(t, s, "acme", "Member")
@@ -218,7 +218,7 @@ func TestOneConnectionForAnAccount(t *testing.T, s Store) {
 	}
 }
 
-// TestAStackThatIsGoneConnectsNothing, and one that has linked its account ends the link when it goes.
+// TestAStackThatIsGoneConnectsNothing and one that has linked its account ends the link when it goes.
 func TestAStackThatIsGoneConnectsNothing(t *testing.T, s Store) {
 	ctx := t.Context()
 	e := Enrol(t, s, "acme", "Member")
@@ -284,7 +284,7 @@ func (b *between) CommitMember(ctx context.Context, ch connect.MemberChange) err
 	return b.Store.CommitMember(ctx, ch)
 }
 
-// TestALinkGivesWayToNothingElse: what an account or its stack has become between reading and writing is not written over.
+// TestALinkGivesWayToNothingElse says that what an account or its stack has become between reading and writing is not written over.
 func TestALinkGivesWayToNothingElse(t *testing.T, s Store) {
 	ctx := t.Context()
 	const replaced = connect.RequestType("Delete, and another stack links the account")
@@ -354,7 +354,7 @@ func TestALinkGivesWayToNothingElse(t *testing.T, s Store) {
 	}
 }
 
-// TestWhoComesTooLateHasALine: whoever comes when the enrolment has been revoked gets a line that says so, which neither its
+// TestWhoComesTooLateHasALine says that whoever comes when the enrolment has been revoked gets a line that says so, which neither its
 // stack's Delete nor a repetition changes, and no connection.
 func TestWhoComesTooLateHasALine(t *testing.T, s Store) {
 	ctx := t.Context()

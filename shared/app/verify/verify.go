@@ -41,7 +41,7 @@ func New(c config.Config) (func(context.Context, events.SQSEvent) (events.SQSEve
 	swept := tries
 	swept.Verifier.Assumer = paced(cfg, share, parallel)
 	return queue.Handler{
-		Tries: tries, Reports: reports(tries, table(c, cfg)), Sweeps: swept, Jobs: jobs(c, cfg), Parallel: parallel, Log: app.Logger(c),
+		Tries: tries, Reports: reports(tries, table(c, cfg)), Sweeps: swept, Jobs: jobs(c, cfg), Parallel: parallel, Clock: time.Now, Log: app.Logger(c),
 		Pauses: queue.Pauses{Client: sqs.NewFromConfig(cfg), URL: c.VerifyNowURL},
 	}.Handle, nil
 }
