@@ -39,7 +39,9 @@ func (p *platform) rights() map[string][]awsiam.PolicyStatement {
 			p.use(fnCallback, "CheckCallbackTokens", "kms:VerifyMac", nil, accepted...),
 		},
 		fnVerify: {
-			allow("Table", storeActions(), table),
+			// Beyond the use cases: an enrolment's accounts are counted, and parts of tenants' limits leased.
+			allow("Table", storeActions("dynamodb:UpdateItem"), table),
+			allow("KnownAccounts", []string{"dynamodb:Query"}, p.indexARN(indexTenant)),
 			allow("TakeWork", consume(), p.verifyNow.QueueArn(), p.verifySweep.QueueArn()),
 			allow("FailedTriesComeAgainSoon", []string{"sqs:ChangeMessageVisibility"}, p.verifyNow.QueueArn()),
 			allow("TryAgainLater", []string{"sqs:SendMessage"}, p.verifyNow.QueueArn(), p.verifySweep.QueueArn()),
