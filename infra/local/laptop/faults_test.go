@@ -124,6 +124,7 @@ func drive(t *testing.T, x tenant, name, account string) trial {
 // its status.
 func (c customer) end(name string) string {
 	c.t.Helper()
+	defer c.answered()
 	ctx, stop := context.WithTimeout(context.Background(), 6*time.Minute)
 	defer stop()
 	stack, err := pocket.Engine.Wait(ctx, c.account, c.region, name)
