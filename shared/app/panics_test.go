@@ -202,7 +202,8 @@ func panickingFunctions() map[string]struct {
 	type run = func(context.Context, panicking, *slog.Logger) (any, error)
 	works := func(body any) run {
 		return func(ctx context.Context, p panicking, log *slog.Logger) (any, error) {
-			return queue.Handler{Clock: time.Now,
+			return queue.Handler{
+				Clock: time.Now,
 				Tries: panickingTries{p}, Reports: panickingReports{p}, Sweeps: p, Jobs: panickingJobs{p}, Parallel: 2, Pauses: p, Log: log,
 			}.Handle(ctx, batchOf(body))
 		}
