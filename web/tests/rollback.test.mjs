@@ -72,7 +72,7 @@ test('rollback: a stack that takes its time says so, and the page follows', asyn
   // A stack that has begun and has not yet made its role cannot be held up in the pocket AWS, which makes roles at once: the
   // answer is the API's own for a connection that waits, with the stack that its record gets when one begins.
   const made = (await api('POST', '/v1/connections', { name: unique('Begun') })).body;
-  const { launch: _, ...begun } = made;
+  const { launch: _, launchExpiresAt: __, ...begun } = made;
   const stack = { id: `arn:aws:cloudformation:eu-west-1:222222222222:stack/${made.launch.stackName}/1`, region: 'eu-west-1', templateVersion: '' };
   await page.route(`**/v1/connections/${made.id}`, (r) => r.fulfill({ json: { ...begun, stack } }));
   await signIn(page, 'Ada', `/connect/${made.id}`);

@@ -54,8 +54,9 @@ test('waiting: a boundary that is too narrow has the stack rolled back with the 
   await submitStack(tab);
   await signIn(page, 'Ada', `/connect/${made.id}`);
   const widget = page.locator('rolecall-connect');
-  await widget.getByRole('img', { name: /minutes left/ }).waitFor();
-  await widget.getByText('may not list the account').first().waitFor(); // at once, though it is not yet the verdict
+  // Until CloudFormation has taken the verdict, nothing of the role is kept or shown.
+  await widget.getByRole('heading', { name: 'AWS is creating the role' }).waitFor();
+  await widget.getByText('Stack started').first().waitFor();
   await stackIs(tab, 'ROLLBACK_COMPLETE', 150_000);
   await tab.locator('#events').getByText('REGIONS_DENIED').first().waitFor(); // the customer reads the same in AWS
   await widget.getByRole('button', { name: 'Try again with a new link' }).waitFor();
