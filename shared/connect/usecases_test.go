@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -291,7 +292,7 @@ func TestReportRoleByHand(t *testing.T) {
 		"root": "arn:aws:iam::222222222222:root", "short account": "arn:aws:iam::22222222222:role/x",
 		"a session": "arn:aws:sts::222222222222:assumed-role/x/y", "a wildcard": "arn:aws:iam::222222222222:role/*",
 		"a parent path": "arn:aws:iam::222222222222:role/../x", "Unicode digits": "arn:aws:iam::２２２２２２２２２２２２:role/x",
-		"a newline": "arn:aws:iam::222222222222:role/x\n", "another partition": "arn:aws-cn:iam::222222222222:role/x",
+		"a newline": "arn:aws:iam::222222222222:role/x\n", "something before it": "xarn:aws:iam::222222222222:role/x", "another partition": "arn:aws-cn:iam::222222222222:role/x",
 		"2049 characters": "arn:aws:iam::222222222222:role/" + fmt.Sprintf("%02018d", 0),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -350,7 +351,7 @@ func TestIssue(t *testing.T) {
 }
 
 func FuzzParseRoleARN(f *testing.F) {
-	for _, s := range []string{roleR1, "arn:aws:iam::012345678901:role/a/b/c", "arn:aws:iam::1:role/x", "arn:aws:iam::222222222222:role/a//b"} {
+	for _, s := range []string{roleR1, "arn:aws:iam::012345678901:role/a/b/c", "arn:aws:iam::1:role/x", "arn:aws:iam::222222222222:role/a//b", "x" + roleR1, roleR1 + "\n", roleR1 + " x"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -358,7 +359,7 @@ func FuzzParseRoleARN(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if a.String() != s || len(a.Account()) != 12 || a.Name() == "" || len(s) > 2048 {
+		if a.String() != s || !strings.HasPrefix(s, "arn:aws") || strings.ContainsAny(s, " \n*?") || len(a.Account()) != 12 || a.Name() == "" || len(s) > 2048 {
 			t.Fatalf("%q: account %q, name %q", s, a.Account(), a.Name())
 		}
 	})
