@@ -32,6 +32,6 @@ var issuing = []mutant{
 	{"a caller may look like Rolecall", "shared/connect/sessionname.go", " && plain != verifySession", "", "connect.TestCallersHaveDifferentNames"},
 	{"a caller who is cut has no hash", "shared/connect/sessionname.go", "len(plain) <= longest && ", "", "connect.TestCallersHaveDifferentNames"},
 	{"a name that fits is changed", "shared/connect/sessionname.go", "if plain == sessionPrefix", "if false && plain == sessionPrefix", "connect.TestNamesThatFitStay"},
-	{"a role's ARN may follow other text", "shared/connect/ids.go", "`^arn:(aws|aws-cn|aws-us-gov):iam::([0-9]+):role/", "`arn:(aws|aws-cn|aws-us-gov):iam::([0-9]+):role/", "connect.TestReportRoleByHand"},
-	{"a role's ARN may be followed", "shared/connect/ids.go", "([\\w+=,.@-]+)$`)\n\tstackARNRE", "([\\w+=,.@-]+)`)\n\tstackARNRE", "connect.TestReportRoleByHand"},
+	{"a role's ARN may follow other text", "shared/connect/ids.go", "`^arn:(aws|aws-cn|aws-us-gov):iam::([0-9]+):role/", "`arn:(aws|aws-cn|aws-us-gov):iam::([0-9]+):role/", "connect.TestReportRoleByHand connect.FuzzParseRoleARN"},
+	{"a role's ARN may be followed", "shared/connect/ids.go", "([\\w+=,.@-]+)$`)\n\tstackARNRE", "([\\w+=,.@-]+)`)\n\tstackARNRE", "connect.TestReportRoleByHand connect.FuzzParseRoleARN"},
 }

@@ -2,8 +2,10 @@ package connect_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -442,11 +444,24 @@ func TestEverySlotHasItsTurnOncePerInterval(t *testing.T) {
 
 func TestSecretsDoNotShow(t *testing.T) {
 	s := connect.NewSecret("canary")
-	for _, out := range []string{
-		fmt.Sprint(s), fmt.Sprintf("%v %+v %#v %s %q %x %d", s, s, s, s, s, s, s), fmt.Sprintf("%+v", struct{ S connect.Secret }{s}),
-	} {
-		if want := "canary"; contains(out, want) || contains(out, "63616e617279") {
-			t.Errorf("%q shows it", out)
+	held := struct{ S connect.Secret }{s}
+	shown := []string{
+		fmt.Sprint(s), fmt.Sprintf("%v %+v %#v %s %q %x %d", s, s, s, s, s, s, s), fmt.Sprintf("%v %+v %#v", held, held, &held), s.String(), s.GoString(),
+	}
+	for _, document := range []any{s, held, &held, map[connect.Secret]bool{s: true}} { // a key is marshalled as text
+		text, err := json.Marshal(document)
+		if err != nil {
+			t.Error(err)
+		}
+		shown = append(shown, string(text))
+	}
+	var log strings.Builder
+	for _, h := range []slog.Handler{slog.NewTextHandler(&log, nil), slog.NewJSONHandler(&log, nil)} {
+		slog.New(h).With("with", s).Info("told", "it", s, "held", held, slog.Group("in", "it", &s))
+	}
+	for _, out := range append(shown, log.String()) {
+		if want := "canary"; contains(out, want) || contains(out, "63616e617279") || !contains(out, "[secret]") {
+			t.Errorf("%q shows it, or nothing", out)
 		}
 	}
 	if s.Reveal() != "canary" {
