@@ -9,7 +9,6 @@ var calling = []mutant{
 	{"another tenant's connection is there", "shared/connect/connections.go", "\tif c.s.TenantID != tenant {\n", "\tif false {\n", "httpapi.TestOtherTenantsConnectionsDoNotExist httpapi.TestEveryRouteWithEveryClaim"},
 	{"another tenant's connection is forbidden", "shared/connect/connections.go", "\t\treturn Connection{}, ErrNotFound\n\t}\n\treturn c, nil", "\t\treturn Connection{}, &Error{Kind: KindDenied, Code: CodeConnectionNotAllowed, Message: \"the connection is another tenant's\"}\n\t}\n\treturn c, nil", "httpapi.TestOtherTenantsConnectionsDoNotExist"},
 	{"another tenant's enrolment is there", "shared/connect/enrolments.go", "\tif e.s.TenantID != tenant {", "\tif false {", "httpapi.TestOtherTenantsEnrolmentsDoNotExist"},
-	{"the tenant is a header", "shared/gateway/gateway.go", "Tenant: claims[f.TenantClaim], ", `Tenant: strings.TrimSpace(e.Headers["x-tenant"] + claims[f.TenantClaim]), `, "gateway.FuzzClaims"},
 	{"the tenant is any claim", "shared/gateway/gateway.go", "Tenant: claims[f.TenantClaim], ", `Tenant: claims[f.TenantClaim] + claims["tenant"], `, "gateway.TestClaims"},
 	{"whoever comes without an authorizer calls", "shared/gateway/gateway.go", "return Claims{}, false", "return Claims{}, true", "gateway.TestNobodyCallsWithoutAJWTAuthorizer"},
 	{"scopes are not asked for", "shared/httpapi/caller.go", "if !slices.Contains(id.scopes, scope) {", "if false {", "httpapi.TestEveryRouteFailsClosed"},

@@ -54,6 +54,8 @@ func (g standing) effect(r Callback, v *ReportVerdict, m maker) (effect, error) 
 		return g.turnAway(r, m.now), nil
 	case stepDelete:
 		return g.deleted(r, m.now), nil
+	case stepEnd:
+		return g.ends(r, m.now), nil
 	}
 	return effect{}, nil
 }
@@ -104,6 +106,14 @@ func (g standing) start(r Callback, m maker) (effect, error) {
 	ch := c.change(kind, ActorStack, m.now, data, func(s *Snapshot) { s.bind(r) })
 	ch.fence, ch.joins = g.fence.saw(r), joining(r)
 	return changes(after(made, ch)), nil
+}
+
+// ends binds a stack that is gone, so that the connection's page says so.
+func (g standing) ends(r Callback, now time.Time) effect {
+	begun := g.connection.change(EventStackStarted, ActorStack, now, stackData(r), func(s *Snapshot) { s.bind(r) })
+	ch := begun.then(begun.Connection().stackDeleted(r, now))
+	ch.fence = g.fence.saw(r)
+	return changes(ch)
 }
 
 // joining is the stack by which an account of an organization is connected; zero for other connections.
@@ -219,22 +229,44 @@ func (g standing) failed(c Connection, made *Change, r Callback, v ReportVerdict
 }
 
 func (c Connection) candidateFailed(r Callback, v ReportVerdict, now time.Time) Change {
-	data := stackData(r)
-	data["roleArn"], data["attempt"], data["checks"] = r.RoleARN.String(), v.Attempt+1, checkData(v.Outcome.Checks)
-	data["code"], data["message"], data["fix"] = string(v.Reply.Reason.Code), v.Reply.Reason.Message, v.Reply.Reason.Fix
-	return c.change(EventCandidateFailed, ActorStack, now, data, func(s *Snapshot) {
+	return c.change(EventCandidateFailed, ActorStack, now, failureData(r, v), func(s *Snapshot) {
 		s.bind(r)
 		s.LastRun = RunResult{Run: s.Version + 1, RoleARN: r.RoleARN, Reason: v.Reply.Reason}
 	})
 }
 
 // overtaken tells what became of a role whose stack was told that it is connected, where something else happened to the
-// connection before that could be kept.
+// connection before that could be kept; and why a stack is gone that was told that it failed.
 func (g standing) overtaken(r Callback, v *ReportVerdict, reply Reply, now time.Time) effect {
+	if c := g.connection; v != nil && !v.Reply.OK && g.exists() && c.endedWith(r, *v) {
+		return changes(c.failedBefore(r, *v, now))
+	}
 	if v == nil || !v.Reply.OK || reply.OK || !g.exists() || g.gone() {
 		return effect{}
 	}
 	return effect{note: g.connection.overtakenEvent(r, reply.Reason, now)}
+}
+
+// endedWith reports whether the stack ended the connection before it could be kept that its role was refused: CloudFormation rolls a stack
+// back as soon as it has been told.
+func (c Connection) endedWith(r Callback, v ReportVerdict) bool {
+	known := c.s.LastRun.RoleARN == r.RoleARN && c.s.LastRun.Reason == v.Reply.Reason
+	return c.s.Status == StatusDisconnected && c.s.Stack.ID == r.StackID && c.s.StatusReason == stackGone() && !known
+}
+
+// failedBefore keeps why a stack failed that is gone by now.
+func (c Connection) failedBefore(r Callback, v ReportVerdict, now time.Time) Change {
+	return c.change(EventFailed, ActorRolecall, now, failureData(r, v), func(s *Snapshot) {
+		s.LastRun = RunResult{Run: s.Version + 1, RoleARN: r.RoleARN, Reason: v.Reply.Reason}
+		s.StatusReason.Message += " after: " + v.Reply.Reason.Message
+	})
+}
+
+func failureData(r Callback, v ReportVerdict) map[string]any {
+	data := stackData(r)
+	data["roleArn"], data["attempt"], data["checks"] = r.RoleARN.String(), v.Attempt+1, checkData(v.Outcome.Checks)
+	data["code"], data["message"], data["fix"] = string(v.Reply.Reason.Code), v.Reply.Reason.Message, v.Reply.Reason.Fix
+	return data
 }
 
 func (c Connection) overtakenEvent(r Callback, why Reason, now time.Time) *Event {

@@ -15,6 +15,7 @@ type fuse struct {
 	left  int // calls until it burns; negative never
 	after bool
 	calls int
+	burns func() // what else happens then; nil for nothing
 }
 
 type died struct{}
@@ -23,6 +24,9 @@ func (f *fuse) call(do func()) {
 	f.calls++
 	burn := f.left == 0
 	f.left--
+	if burn && f.burns != nil {
+		defer f.burns()
+	}
 	if burn && !f.after {
 		panic(died{})
 	}

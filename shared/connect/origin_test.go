@@ -242,33 +242,40 @@ func TestTroubleOfOurs(t *testing.T) {
 // delivered ten times.
 func (s *stage) delivers(t testing.TB, cb connect.Callback) {
 	t.Helper()
-	ctx, end := context.Background(), s.now.Add(6*time.Minute)
-	again := func(n int, work func() error, giveUp func(error) error) {
-		for try := 1; ; try++ {
-			err := work()
-			if err != nil {
-				err = giveUp(err)
-			}
-			if err == nil || errors.Is(err, connect.ErrAnswerRefused) || try == n || s.now.After(end) {
-				return
-			}
-			s.now = s.now.Add(connect.RetryPause(try))
-		}
-	}
-	r := s.request(cb)
-	again(20, func() error { return s.callbacks.Receive(ctx, r) }, func(why error) error { return s.callbacks.GiveUp(ctx, r, why) })
+	end, r := s.now.Add(6*time.Minute), s.request(cb)
+	s.again(end, func() error { return s.callbacks.Receive(context.Background(), r) },
+		func(why error) error { return s.callbacks.GiveUp(context.Background(), r, why) })
+	s.works(end)
+}
+
+// works has the functions work off the queue until then.
+func (s *stage) works(end time.Time) {
 	for len(s.queue) > 0 && s.now.Before(end) {
 		job := s.queue[0]
 		s.queue = s.queue[1:]
 		if job.at.After(s.now) {
 			s.now = job.at
 		}
-		again(20, func() error { return s.work(job) }, func(why error) error {
+		s.again(end, func() error { return s.work(job) }, func(why error) error {
 			if job.report == nil {
 				return why
 			}
-			return s.reports.GiveUp(ctx, *job.report, why)
+			return s.reports.GiveUp(context.Background(), *job.report, why)
 		})
+	}
+}
+
+// again delivers a message until its work, or giving it up, succeeds.
+func (s *stage) again(end time.Time, work func() error, giveUp func(error) error) {
+	for try := 1; ; try++ {
+		err := work()
+		if err != nil {
+			err = giveUp(err)
+		}
+		if err == nil || errors.Is(err, connect.ErrAnswerRefused) || try == 20 || s.now.After(end) {
+			return
+		}
+		s.now = s.now.Add(connect.RetryPause(try))
 	}
 }
 

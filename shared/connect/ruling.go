@@ -40,6 +40,7 @@ const (
 	stepRefuse        // the stack is of another account than the connection is for: its page says so
 	stepTurnAway      // the enrolment is revoked: its list says that the account came too late
 	stepDelete
+	stepEnd // the stack began and is gone: its Delete has overtaken its start
 )
 
 // A ruling is the answer to a request and what it leads to. A step that reports has no answer yet.
@@ -54,6 +55,9 @@ func (g standing) rule(r Callback, now time.Time) ruling {
 		return ruling{stepDelete, succeed()}
 	}
 	if err := g.refused(r, now); err != nil {
+		if g.ended(r, now) {
+			return ruling{stepEnd, refuse(err)}
+		}
 		return refusal(r, err)
 	}
 	if err := g.otherAccount(r); err != nil {
@@ -109,6 +113,14 @@ func (g standing) refused(r Callback, now time.Time) *Error {
 		return errLaunchUsed // through another resource than those that are recorded
 	}
 	return g.connection.mayBind(r, now)
+}
+
+// ended reports whether a stack is gone that its start would have bound. CloudFormation does not wait for the answer to that
+// when another resource of the stack fails.
+func (g standing) ended(r Callback, now time.Time) bool {
+	c := g.connection
+	return g.exists() && g.fence.Deleted && r.Resource == ResourceStackStarted && r.Type == RequestCreate && !r.ofMember() &&
+		c.s.Status == StatusPending && c.s.Stack.ID != r.StackID && r.TokenValid && c.mayBind(r, now) == nil && g.otherAccount(r) == nil
 }
 
 // otherAccount refuses a stack of another account than the connection is for, before anything is bound to it.

@@ -2,8 +2,11 @@ package connect_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -291,7 +294,7 @@ func TestReportRoleByHand(t *testing.T) {
 		"root": "arn:aws:iam::222222222222:root", "short account": "arn:aws:iam::22222222222:role/x",
 		"a session": "arn:aws:sts::222222222222:assumed-role/x/y", "a wildcard": "arn:aws:iam::222222222222:role/*",
 		"a parent path": "arn:aws:iam::222222222222:role/../x", "Unicode digits": "arn:aws:iam::２２２２２２２２２２２２:role/x",
-		"a newline": "arn:aws:iam::222222222222:role/x\n", "another partition": "arn:aws-cn:iam::222222222222:role/x",
+		"a newline": "arn:aws:iam::222222222222:role/x\n", "something before it": "xarn:aws:iam::222222222222:role/x", "another partition": "arn:aws-cn:iam::222222222222:role/x",
 		"2049 characters": "arn:aws:iam::222222222222:role/" + fmt.Sprintf("%02018d", 0),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -350,7 +353,7 @@ func TestIssue(t *testing.T) {
 }
 
 func FuzzParseRoleARN(f *testing.F) {
-	for _, s := range []string{roleR1, "arn:aws:iam::012345678901:role/a/b/c", "arn:aws:iam::1:role/x", "arn:aws:iam::222222222222:role/a//b"} {
+	for _, s := range []string{roleR1, "arn:aws:iam::012345678901:role/a/b/c", "arn:aws:iam::1:role/x", "arn:aws:iam::222222222222:role/a//b", "x" + roleR1, roleR1 + "\n", roleR1 + " x"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -358,7 +361,7 @@ func FuzzParseRoleARN(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if a.String() != s || len(a.Account()) != 12 || a.Name() == "" || len(s) > 2048 {
+		if a.String() != s || !strings.HasPrefix(s, "arn:aws") || strings.ContainsAny(s, " \n*?") || len(a.Account()) != 12 || a.Name() == "" || len(s) > 2048 {
 			t.Fatalf("%q: account %q, name %q", s, a.Account(), a.Name())
 		}
 	})
@@ -441,11 +444,24 @@ func TestEverySlotHasItsTurnOncePerInterval(t *testing.T) {
 
 func TestSecretsDoNotShow(t *testing.T) {
 	s := connect.NewSecret("canary")
-	for _, out := range []string{
-		fmt.Sprint(s), fmt.Sprintf("%v %+v %#v %s %q %x %d", s, s, s, s, s, s, s), fmt.Sprintf("%+v", struct{ S connect.Secret }{s}),
-	} {
-		if want := "canary"; contains(out, want) || contains(out, "63616e617279") {
-			t.Errorf("%q shows it", out)
+	held := struct{ S connect.Secret }{s}
+	shown := []string{
+		fmt.Sprint(s), fmt.Sprintf("%v %+v %#v %s %q %x %d", s, s, s, s, s, s, s), fmt.Sprintf("%v %+v %#v", held, held, &held), s.String(), s.GoString(),
+	}
+	for _, document := range []any{s, held, &held, map[connect.Secret]bool{s: true}} { // a key is marshalled as text
+		text, err := json.Marshal(document)
+		if err != nil {
+			t.Error(err)
+		}
+		shown = append(shown, string(text))
+	}
+	var log strings.Builder
+	for _, h := range []slog.Handler{slog.NewTextHandler(&log, nil), slog.NewJSONHandler(&log, nil)} {
+		slog.New(h).With("with", s).Info("told", "it", s, "held", held, slog.Group("in", "it", &s))
+	}
+	for _, out := range append(shown, log.String()) {
+		if want := "canary"; contains(out, want) || contains(out, "63616e617279") || !contains(out, "[secret]") {
+			t.Errorf("%q shows it, or nothing", out)
 		}
 	}
 	if s.Reveal() != "canary" {

@@ -55,7 +55,7 @@ func client(t testing.TB) *dynamodb.Client {
 	return dynamodb.NewFromConfig(aws.Config{
 		Region: "eu-west-1", BaseEndpoint: &endpoint,
 		Credentials: credentials.NewStaticCredentialsProvider(id, secret, os.Getenv("AWS_SESSION_TOKEN")),
-	})
+	}, func(o *dynamodb.Options) { o.HTTPClient = &replica{HTTPClient: o.HTTPClient, told: map[string]told{}} })
 }
 
 func newStore(t testing.TB) *store.Store {

@@ -23,6 +23,25 @@ func reads(t testing.TB, s Store, want connect.Connection) {
 	if !reflect.DeepEqual(committed, read) {
 		t.Errorf("%s is read otherwise:\n%s", want.Status(), Dump{"it": committed}.Diff(Dump{"it": read}))
 	}
+	happened(t, s, want)
+}
+
+// happened holds that each change of a connection has its event.
+func happened(t testing.TB, s Store, c connect.Connection) {
+	t.Helper()
+	page, err := s.Events(t.Context(), c.ID(), connect.EventQuery{Limit: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := map[int64]bool{}
+	for _, e := range page.Items {
+		told[e.Sequence] = true
+	}
+	for version := int64(1); version <= c.Version(); version++ {
+		if !told[version] {
+			t.Errorf("change %d has no event", version)
+		}
+	}
 }
 
 // TestWhatIsCommittedIsRead drives connections through all that a record can have.

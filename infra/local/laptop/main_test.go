@@ -64,7 +64,7 @@ func run(m *testing.M) int {
 		Context: map[string]any{"customPermissions": map[string]any{
 			"title": "Cost data", "description": "reads bills and usage", "policy": filepath.Join(root, "infra", "testdata", "custom-policy.json"),
 		}, "macKeys": []int{2, 1}, // as after a rotation
-			"launchesPerMinute": 300}, // a hundred callers want one name
+			"launchesPerMinute": 1000}, // a hundred callers want one name, and every process leases ten launches at a time
 	})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -101,7 +102,14 @@ func accountRows() []accountRow {
 		}},
 		{outcome: "reported before by somebody who made it up", status: "enabled", before: func(t *testing.T, acme tenant, e enrolment, theirs customer) {
 			joined(t).makesUp(e, theirs.account, "made-up")
-			acme.awaitAccount(e.ID, theirs.account, "connecting", time.Minute)
+			eventually(t, time.Minute, "the made-up role on trial", func() bool {
+				return slices.ContainsFunc(logs.all(), func(l string) bool {
+					return strings.HasPrefix(l, "rolecall-verify ") && strings.Contains(l, `"msg":"report"`) && strings.Contains(l, theirs.account+":stack/made-up/")
+				})
+			})
+			if line, listed := acme.accounts(e.ID)[theirs.account]; listed {
+				t.Errorf("listed before CloudFormation took an answer: %+v", line)
+			}
 		}},
 		{outcome: "a second stack", status: "enabled", code: "ACCOUNT_CONNECTED", fix: "other stack", before: func(_ *testing.T, _ tenant, e enrolment, theirs customer) {
 			theirs.presents(e, "first")

@@ -74,15 +74,15 @@ func TestSTSThatIsSwitchedOff(t *testing.T) {
 	acme := as(t, "acme-sts-off")
 	pocket.IAM.SwitchSTS(account, "eu-west-1", false)
 	c := acme.create("Switched off")
-	theirs := customer{t, account, c.Launch.Region}
-	theirs.launch(c, nil)
+	role := pastedRole(t, account, "SwitchedOff", c.ExternalID, `"ec2:DescribeRegions","iam:GetRole"`)
+	acme.want(http.StatusAccepted, "PUT", "/v1/connections/"+c.ID+"/role", `{"roleArn":"`+role+`"}`)
 	var got connection
 	eventually(t, 60*time.Second, "a reason", func() bool { got = acme.get(c.ID); return got.StatusReason != nil })
 	if got.Status != "verifying" || got.StatusReason.Code != code || !strings.Contains(got.StatusReason.Fix, "Account settings") {
 		t.Errorf("%s: %+v", got.Status, got.StatusReason)
 	}
 	pocket.IAM.SwitchSTS(account, "eu-west-1", true)
-	theirs.await(c.Launch.StackName, types.StackStatusCreateComplete, 2*time.Minute)
+	eventually(t, 2*time.Minute, "enabled", func() bool { return acme.get(c.ID).Status == "enabled" })
 
 	pocket.IAM.SwitchSTS(account, "eu-west-1", false)
 	var p problem
