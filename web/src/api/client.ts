@@ -88,7 +88,7 @@ export class Client {
   async status(id: string, tag: string): Promise<{ tag: string; status: ConnectionStatus } | undefined> {
     const response = await this.request('GET', this.path(id, '/status'), { tag });
     if (response.status === 304) return undefined;
-    return { status: await this.read<ConnectionStatus>(response), tag: response.headers.get('ETag') ?? '' };
+    return { status: await this.read<ConnectionStatus>(response, 'connections:read'), tag: response.headers.get('ETag') ?? '' };
   }
 
   create(body: CreateConnection, idempotencyKey?: string): Promise<Connection> {
@@ -121,7 +121,7 @@ export class Client {
 
   /** ask makes one request and reads its answer. */
   async ask<T>(method: string, path: string, options: Options = {}): Promise<T> {
-    return this.read<T>(await this.request(method, path, options));
+    return this.read<T>(await this.request(method, path, options), scopeOf(method, path));
   }
 
   /** request makes one request; a token that the API refuses is asked for once more. */
@@ -136,7 +136,7 @@ export class Client {
     return response;
   }
 
-  private async read<T>(response: Response): Promise<T> {
+  private async read<T>(response: Response, scope: string): Promise<T> {
     if (response.status === 204) return undefined as T;
     let answer: unknown;
     try {
@@ -144,7 +144,7 @@ export class Client {
     } catch {
       throw new Problem(response.status, 'UNREADABLE', `The API answered ${response.status} with something that is not JSON.`, 'Try again in a moment; if it goes on, tell the platform’s operators.');
     }
-    if (response.status === 403 && !(answer as { code?: string } | null)?.code) throw lacking(scopeOf(method, path)); // the gateway's own refusal, which names nothing
+    if (response.status === 403 && !(answer as { code?: string } | null)?.code) throw lacking(scope); // the gateway's own refusal, which names nothing
     if (!response.ok) throw problem(response.status, answer, Number(response.headers.get('Retry-After')));
     return answer as T;
   }
