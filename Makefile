@@ -46,7 +46,7 @@ define run-tests
 	  exit $$failed
 endef
 
-.PHONY: help dev test test-long lint fmt republish webhook-secret build build-laptop synth diff deploy invoke fuzz bench clean check-tidy web test-web FORCE
+.PHONY: help dev test test-long lint fmt republish webhook-secret build build-laptop synth diff deploy invoke fuzz mutants bench clean check-tidy web test-web FORCE
 
 help: ## Say what there is to do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -103,6 +103,9 @@ fuzz: ## Fuzz every target for FUZZTIME (10s); crashers stay in testdata/fuzz
 	    echo "== $$dir $$name"; \
 	    go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$dir" </dev/null; \
 	  done
+
+mutants: ## Take each defence away and watch the test that is named for it fail
+	ROLECALL_LONG=1 go test -count=1 -timeout 3h -run '^TestMutantsDie$$' -v ./infra/mutants
 
 bench: build $(BENCH) ## Measure cold starts and sizes of the functions, and run the Go benchmarks
 	@dirs=$$(grep -rlE --include='*_test.go' --exclude-dir=node_modules --exclude-dir=build '^func Benchmark' . | xargs -r -n1 dirname | sort -u); \

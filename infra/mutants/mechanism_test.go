@@ -39,7 +39,6 @@ type killer struct {
 type module struct {
 	root  string
 	tests map[string][]string // directories, by "package.Test"
-	rapid map[string]bool     // directories whose tests use rapid
 }
 
 var declared = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`)
@@ -50,7 +49,7 @@ func openModule(root string) (module, error) {
 	if err != nil {
 		return module{}, err
 	}
-	m := module{root, map[string][]string{}, map[string]bool{}}
+	m := module{root, map[string][]string{}}
 	err = filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -85,7 +84,6 @@ func (m module) read(path string) error {
 			m.tests[name] = append(m.tests[name], dir)
 		}
 	}
-	m.rapid[dir] = m.rapid[dir] || bytes.Contains(source, []byte(`"pgregory.net/rapid"`))
 	return nil
 }
 
@@ -105,9 +103,6 @@ func (m module) killers(of mutant) ([]killer, error) {
 		}
 		if sub != "" {
 			k.test += "/" + sub
-		}
-		if m.rapid[k.dir] {
-			k.args = []string{"-rapid.checks=50"}
 		}
 		all = append(all, k)
 	}

@@ -17,7 +17,10 @@ import (
 var all = slices.Concat(admitting, proving, expecting, verifying, holding, issuing, restricting, calling, revoking, keeping, commanding, running)
 
 // samples are tried in every run of the tests; they take seconds each.
-var samples = []string{}
+var samples = []string{
+	"what a newer policy takes away is not told", "a fence is not written", "a stack's update lifts", "nobody is told of trouble",
+	"a webhook's host is not judged",
+}
 
 // onLaptop tells the mutants that the whole laptop is built for, minutes each.
 func (of mutant) onLaptop() bool { return strings.Contains(of.killers, "laptop.") }
