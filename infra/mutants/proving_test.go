@@ -55,4 +55,6 @@ var proving = []mutant{
 	{"a used launch binds another stack", "shared/connect/callback.go", "if r.Launch <= c.s.UsedLaunch {", "if false {", "connect.TestReceive"},
 	{"trouble of ours fails an update", "shared/connect/reports.go", "if r.Type == RequestUpdate {", "if false {", "connect.TestTroubleWhileARoleIsBeingProven"},
 	{"a report competes with whoever verifies", "shared/connect/verifications.go", "if !made && !job.Redelivered && waiting == nil {", "if !made && !job.Redelivered {", "connect.TestVerifyPressedWhileAStackWaits"},
+	{"a failure whose stack is gone is not told", "shared/connect/effect.go", "if c := g.connection; v != nil && !v.Reply.OK && g.exists()", "if c := g.connection; false && v != nil && !v.Reply.OK && g.exists()", "connect.TestAFailureIsKnownThoughItsStackIsGone"},
+	{"a stack that is gone before its start is waited for", "shared/connect/ruling.go", "\t\tif g.ended(r, now) {", "\t\tif false && g.ended(r, now) {", "connect.TestADeleteOvertakesItsStart"},
 }
