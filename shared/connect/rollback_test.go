@@ -54,3 +54,12 @@ func TestADeleteOvertakesItsStart(t *testing.T) {
 		t.Errorf("%s", c.Status)
 	}
 }
+
+// A verdict without what was found proves nothing, whatever the stack was told.
+func TestNothingIsEnabledWithoutProof(t *testing.T) {
+	s := newStage(created(t))
+	settled(t, s.store, callback(t, connect.RequestCreate, stackOne, "r1", 1), proven(connect.Outcome{}), s.now)
+	if c := s.one(t); c.Status() != connect.StatusPending || c.Snapshot().RoleARN != (connect.RoleARN{}) {
+		t.Errorf("%s", c.Status())
+	}
+}
