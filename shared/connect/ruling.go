@@ -115,11 +115,11 @@ func (g standing) refused(r Callback, now time.Time) *Error {
 	return g.connection.mayBind(r, now)
 }
 
-// ended reports whether a stack is gone that its start would have bound. CloudFormation does not wait for the answer to that
-// when another resource of the stack fails.
+// ended reports whether a stack is gone that its start would have bound, had its Delete not counted first.
 func (g standing) ended(r Callback, now time.Time) bool {
 	c := g.connection
-	return g.exists() && g.fence.Deleted && r.Resource == ResourceStackStarted && r.Type == RequestCreate && !r.ofMember() &&
+	return g.exists() && g.fence.Deleted && g.fence.Seen[r.LogicalID].after(r) &&
+		r.Resource == ResourceStackStarted && r.Type == RequestCreate && !r.ofMember() &&
 		c.s.Status == StatusPending && c.s.Stack.ID != r.StackID && r.TokenValid && c.mayBind(r, now) == nil && g.otherAccount(r) == nil
 }
 
