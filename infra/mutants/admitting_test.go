@@ -38,7 +38,6 @@ var admitting = []mutant{
 	{"too many requests are a refusal", "shared/customresource/sender.go", "case http.StatusRequestTimeout, http.StatusTooManyRequests:", "case http.StatusRequestTimeout:", "customresource.TestTakenRefusedUnsure"},
 	{"an error has the answer's address", "shared/customresource/sender.go", "withoutURL(err))", "err)", "customresource.TestErrorsNeverHaveTheURL"},
 	{"an answer has 8,192 bytes", "shared/customresource/sender.go", "maxAnswer = 4096", "maxAnswer = 8192", "customresource.TestLongReasonsAreCutToCloudFormationsLimit"},
-	{"a reason ends within a character", "shared/customresource/sender.go", "for n > 0 && !utf8.RuneStart(s[n]) {", "for n < 0 {", "customresource.TestReasonsEndWithAWholeCharacter"},
 	{"ids may fill an answer", "shared/customresource/request.go", "maxID       = 256", "maxID       = 4096", "customresource.TestLongestIDsLeaveRoom"},
 	{"the status is called FAILURE", "shared/customresource/sender.go", `statusFailed  = "FAILED"`, `statusFailed  = "FAILURE"`, "customresource.TestAnswerIsWhatCloudFormationReads"},
 	{"a failure has no physical id", "shared/customresource/sender.go", "a.PhysicalID = noConnection", `a.PhysicalID = ""`, "customresource.TestFailureWithoutConnectionStillHasAPhysicalID"},

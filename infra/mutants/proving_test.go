@@ -26,7 +26,7 @@ var proving = []mutant{
 	{"a start is proven like a role", "shared/connect/ruling.go", "return ruling{stepStart, succeed()}", "return ruling{step: stepReport}", "connect.TestReceive"},
 	{"a failed try is not given up", "shared/queue/handler.go", "\t\t\th.giveUp(ctx, r, job)\n", "", "queue.TestAFailedTryIsGivenUp"},
 	{"a refused report is tried again and again", "shared/queue/handler.go", "case errors.Is(err, connect.ErrAnswerRefused):", "case false:", "queue.TestStepsOfReports"},
-	{"one job fails another", "shared/queue/handler.go", "failed[i] = true", "failed[0] = true", "queue.TestOnePoisonMessageOfTenFailsAlone"},
+	{"one job fails another", "shared/queue/handler.go", "failed[i] = true", "failed[0*i] = true", "queue.TestOnePoisonMessageOfTenFailsAlone"},
 	{"strangers' reports share the customers' group", "shared/queue/queue.go", "\tif job.Bound {\n\t\tgroup", "\tif true {\n\t\tgroup", "queue.TestGroupsOfReports"},
 	{"messages of earlier versions are not read", "shared/queue/queue.go", "if m.Contender != nil {", "if false {", "queue.TestMessagesOfEarlierVersions"},
 	{"a stack's update lifts", "shared/connect/effect.go", "\t\tc.overwritten(s)\n", "", "connect.TestAnUpdateDoesNotLift"},
