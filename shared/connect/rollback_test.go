@@ -63,3 +63,15 @@ func TestNothingIsEnabledWithoutProof(t *testing.T) {
 		t.Errorf("%s", c.Status())
 	}
 }
+
+// A Delete that found its stack bound to nothing ends the connection all the same, where the stack has been bound since.
+func TestADeleteMeetsTheBinding(t *testing.T) {
+	s := newStage(created(t))
+	s.store.Once("KeepFence", func() {
+		settled(t, s.store, started(t, connect.RequestCreate, stackOne, "s1", 0), nil, s.now)
+	})
+	s.plays(t, started(t, connect.RequestDelete, stackOne, "d1", 1))
+	if c := s.one(t); c.Status() != connect.StatusDisconnected || s.store.Calls("KeepFence") != 1 {
+		t.Errorf("%s", c.Status())
+	}
+}

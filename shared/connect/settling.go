@@ -25,7 +25,8 @@ type SettlingStore interface {
 	Commit(ctx context.Context, ch Change) error
 	// CommitMember writes the change; ErrConflict where the account or the stack is no longer as it was read.
 	CommitMember(ctx context.Context, ch MemberChange) error
-	// KeepFence remembers a stack that is not the connection's, until then; for ever where that is zero.
+	// KeepFence remembers a stack that is not the connection's, for ever. With a time it remembers until then a stack of which nothing
+	// has been known; ErrConflict where something is by now.
 	KeepFence(ctx context.Context, id ConnectionID, f Fence, until time.Time) error
 	// Note keeps an event beside the connection's state.
 	Note(ctx context.Context, e Event) error

@@ -156,13 +156,27 @@ func (s *Store) ConnectionAndFence(
 	return c, f, err
 }
 
-// KeepFence remembers a stack that is not the connection's, until then; for ever where that is zero.
+// KeepFence remembers a stack that is not the connection's, for ever. With a time it remembers until then a stack of which nothing
+// has been known; ErrConflict where something is by now.
 func (s *Store) KeepFence(ctx context.Context, id connect.ConnectionID, f connect.Fence, until time.Time) error {
 	r := toFence(id, f)
-	if !until.IsZero() {
-		r.ExpiresAt = until.Unix()
+	if until.IsZero() {
+		return s.put(ctx, "fence", r)
 	}
-	return s.put(ctx, "fence", r)
+	r.ExpiresAt = until.Unix()
+	m, err := marshal(r)
+	if err != nil {
+		return err
+	}
+	_, err = s.Client.PutItem(ctx, &dynamodb.PutItemInput{TableName: &s.Table, Item: m, ConditionExpression: aws.String("attribute_not_exists(PK)")})
+	var refused *types.ConditionalCheckFailedException
+	switch {
+	case errors.As(err, &refused):
+		return connect.ErrConflict
+	case err != nil:
+		return failed("fence", err)
+	}
+	return nil
 }
 
 // RecordCheck keeps the time of a check that changed nothing: one small write that no index and no stream consumer sees.

@@ -56,8 +56,11 @@ func serves(c connect.Connection) bool {
 }
 
 // KeepFence implements connect.SettlingStore. Nothing expires here.
-func (m *Memory) KeepFence(ctx context.Context, id connect.ConnectionID, f connect.Fence, _ time.Time) error {
+func (m *Memory) KeepFence(ctx context.Context, id connect.ConnectionID, f connect.Fence, until time.Time) error {
 	return m.do(ctx, "KeepFence", func() error {
+		if _, known := m.records[fenceKey(id, f.StackID)]; known && !until.IsZero() {
+			return connect.ErrConflict
+		}
 		m.set(fenceKey(id, f.StackID), keptFence(f))
 		return nil
 	})

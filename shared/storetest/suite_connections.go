@@ -307,6 +307,10 @@ func TestAFenceOfAStackThatIsNotBound(t *testing.T, s Store) {
 			t.Errorf("%+v, version %d, %v", kept, got.Version(), err)
 		}
 	}
+	f := connect.Fence{StackID: id, Deleted: true}
+	if err := s.KeepFence(t.Context(), c.ID(), f, Noon.Add(24*time.Hour)); !errors.Is(err, connect.ErrConflict) {
+		t.Errorf("what is known of a stack is overwritten as if nothing were: %v", err)
+	}
 	// What was decided before that, as if the stack were there, is not committed.
 	planned := &planning{Store: New(c)}
 	u := connect.Settling{Store: planned, Jobs: &arena{}, Random: crand.Reader, Clock: atNoon}
