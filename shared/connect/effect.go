@@ -3,13 +3,12 @@ package connect
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"io"
 	"time"
 )
 
-// An effect is what a request leads to once CloudFormation has taken the answer. Its zero value is nothing. At most one of
-// its members is set but for lift and run, which follow a change.
+// An effect is what a request leads to once CloudFormation has taken the answer. Its zero value is nothing. It is one change,
+// member, note or fence; the other members say more about that one.
 type effect struct {
 	change *Change
 	// reported is the part of change before the proof, of a role that was proven.
@@ -282,11 +281,10 @@ func (c Connection) overtakenEvent(r Callback, why Reason, now time.Time) *Event
 
 // refusedBy is what becomes of a role that was proven and that the store does not let the connection have.
 func (g standing) refusedBy(err error, r Callback, now time.Time) (effect, bool) {
-	var e *Error
-	if !errors.As(err, &e) || e.Kind == KindUnavailable || e.Kind == KindInternal || !g.exists() {
+	if !aboutRequest(err) || !g.exists() {
 		return effect{}, false
 	}
-	return effect{note: g.connection.overtakenEvent(r, e.Reason(), now)}, true
+	return effect{note: g.connection.overtakenEvent(r, asError(err).Reason(), now)}, true
 }
 
 // deleted takes the Delete of a stack.

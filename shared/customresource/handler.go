@@ -40,8 +40,7 @@ type Handler struct {
 }
 
 // Handle takes a batch. A message that fails is delivered again alone, and one that is dropped has not failed; the error is
-// always nil. Messages are handled
-// side by side, since each may wait for its answer to be taken.
+// always nil. Messages are handled side by side, since each may wait for its answer to be taken.
 func (h Handler) Handle(ctx context.Context, e events.SQSEvent) (events.SQSEventResponse, error) {
 	failed := make([]bool, len(e.Records))
 	var all sync.WaitGroup

@@ -131,8 +131,8 @@ func connectionOf(found map[string]item) (connect.Connection, error) {
 }
 
 // ConnectionAndFence reads a connection and what is remembered of a stack, in this order: several keys of one request are
-// not read at one instant. Each change of a fence is a change of its connection too, so what is decided upon a connection
-// and a newer fence cannot be committed, but upon a connection and an older fence it could.
+// not read at one instant. A bound stack's fence changes with its connection, so what is decided upon a connection and a newer
+// fence cannot be committed, but upon a connection and an older fence it could.
 func (s *Store) ConnectionAndFence(
 	ctx context.Context, id connect.ConnectionID, stack connect.StackID,
 ) (connect.Connection, connect.Fence, error) {
@@ -168,13 +168,19 @@ func (s *Store) KeepFence(ctx context.Context, id connect.ConnectionID, f connec
 	if err != nil {
 		return err
 	}
-	_, err = s.Client.PutItem(ctx, &dynamodb.PutItemInput{TableName: &s.Table, Item: m, ConditionExpression: aws.String("attribute_not_exists(PK)")})
-	var refused *types.ConditionalCheckFailedException
+	return s.putIf(ctx, "fence", dynamodb.PutItemInput{Item: m, ConditionExpression: aws.String("attribute_not_exists(PK)")})
+}
+
+// putIf writes one item under a condition; ErrConflict where it does not hold.
+func (s *Store) putIf(ctx context.Context, doing string, in dynamodb.PutItemInput) error {
+	in.TableName = &s.Table
+	_, err := s.Client.PutItem(ctx, &in)
+	var unmet *types.ConditionalCheckFailedException
 	switch {
-	case errors.As(err, &refused):
+	case errors.As(err, &unmet):
 		return connect.ErrConflict
 	case err != nil:
-		return failed("fence", err)
+		return failed(doing, err)
 	}
 	return nil
 }

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"time"
 
@@ -42,8 +41,8 @@ func (s *Store) Advance(ctx context.Context, from, to time.Time) error {
 	if err != nil {
 		return err
 	}
-	in := &dynamodb.PutItemInput{
-		TableName: &s.Table, Item: m, ConditionExpression: aws.String("attribute_not_exists(PK) OR #move = :move"),
+	in := dynamodb.PutItemInput{
+		Item: m, ConditionExpression: aws.String("attribute_not_exists(PK) OR #move = :move"),
 		ExpressionAttributeNames:  map[string]string{"#move": "move"},
 		ExpressionAttributeValues: item{":move": text(move)},
 	}
@@ -52,15 +51,7 @@ func (s *Store) Advance(ctx context.Context, from, to time.Time) error {
 		in.ExpressionAttributeNames["#minute"] = "minute"
 		in.ExpressionAttributeValues[":from"] = text(from.UTC().Format(minuteForm))
 	}
-	_, err = s.Client.PutItem(ctx, in)
-	var refused *types.ConditionalCheckFailedException
-	if errors.As(err, &refused) {
-		return connect.ErrConflict
-	}
-	if err != nil {
-		return failed("advance", err)
-	}
-	return nil
+	return s.putIf(ctx, "advance", in)
 }
 
 // Due lists the connections due in a minute.

@@ -123,7 +123,7 @@ func (u Uploader) get(ctx context.Context, bucket, key string) ([]byte, error) {
 func reasonOf(err error) connect.Reason {
 	var e *connect.Error
 	if errors.As(err, &e) {
-		return connect.Reason{Code: e.Code, Message: e.Message, Fix: e.Fix}
+		return e.Reason()
 	}
 	return connect.Reason{Code: connect.CodeInternal, Message: err.Error()}
 }

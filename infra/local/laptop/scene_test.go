@@ -215,25 +215,10 @@ func (c customer) told(name string) string {
 // spoilt updates a stack so that it rolls back once the connection has answered.
 func (c customer) spoilt(from connection, change map[string]string) {
 	c.t.Helper()
-	cf, name := c.cloudFormation(), from.Launch.StackName
-	in := &cloudformation.UpdateStackInput{
-		StackName: &name, Capabilities: []types.Capability{types.CapabilityCapabilityNamedIam}, TemplateBody: aws.String(withResource(c.t, template(c.t, from),
+	c.updateStack(&cloudformation.UpdateStackInput{
+		StackName: &from.Launch.StackName, TemplateBody: aws.String(withResource(c.t, template(c.t, from),
 			"Spoiler", "DependsOn: Connection", "Type: Custom::Spoiler", "Properties: {ServiceToken: 'arn:aws:sns:eu-west-1:"+c.account+":nowhere'}")),
-	}
-	out, err := cf.DescribeStacks(context.Background(), &cloudformation.DescribeStacksInput{StackName: &name})
-	if err != nil || len(out.Stacks) != 1 {
-		c.t.Fatal(err)
-	}
-	for _, p := range out.Stacks[0].Parameters {
-		given := types.Parameter{ParameterKey: p.ParameterKey, UsePreviousValue: aws.Bool(true)}
-		if v, ok := change[*p.ParameterKey]; ok {
-			given = types.Parameter{ParameterKey: p.ParameterKey, ParameterValue: &v}
-		}
-		in.Parameters = append(in.Parameters, given)
-	}
-	if _, err := cf.UpdateStack(context.Background(), in); err != nil {
-		c.t.Fatal(err)
-	}
+	}, change)
 }
 
 // withResource is a template with a resource more.

@@ -22,10 +22,14 @@ import (
 // update changes parameters of a stack.
 func (c customer) update(stack string, change map[string]string) {
 	c.t.Helper()
-	in := &cloudformation.UpdateStackInput{
-		StackName: &stack, Capabilities: []types.Capability{types.CapabilityCapabilityNamedIam}, UsePreviousTemplate: aws.Bool(true),
-	}
-	out, err := c.cloudFormation().DescribeStacks(context.Background(), &cloudformation.DescribeStacksInput{StackName: &stack})
+	c.updateStack(&cloudformation.UpdateStackInput{StackName: &stack, UsePreviousTemplate: aws.Bool(true)}, change)
+}
+
+// updateStack updates a stack, whose other parameters stay.
+func (c customer) updateStack(in *cloudformation.UpdateStackInput, change map[string]string) {
+	c.t.Helper()
+	in.Capabilities = []types.Capability{types.CapabilityCapabilityNamedIam}
+	out, err := c.cloudFormation().DescribeStacks(context.Background(), &cloudformation.DescribeStacksInput{StackName: in.StackName})
 	if err != nil || len(out.Stacks) != 1 {
 		c.t.Fatal(err)
 	}
